@@ -1,0 +1,96 @@
+"""Facts about parameter trees: paths, shapes, roles and counts."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from algoperf_jax.workload import ParameterType
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapeTuple:
+    """A shape as an opaque leaf, so that tree maps over a tree of shapes do not descend into the tuple."""
+
+    shape_tuple: tuple[int, ...]
+
+
+def shapes(params: Any) -> Any:
+    """The tree of `ShapeTuple`s with the structure of `params` (arrays or abstract arrays)."""
+    return jax.tree.map(lambda leaf: ShapeTuple(tuple(leaf.shape)), params)
+
+
+def count(params: Any) -> int:
+    """Number of scalar parameters."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+
+
+def paths(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`{'Dense_0/kernel': leaf, ...}` in the order of JAX's flattening (sorted keys)."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
+
+
+def types(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The role of each parameter, from its path.
+
+    The keys of the result are lower-cased at every level, as submissions written for the benchmark expect.
+
+    Raises:
+      ValueError: a path that the benchmark's naming rules do not cover.
+    """
+
+    def walk(node: Any, parents: tuple[str, ...]) -> Any:
+        if isinstance(node, Mapping):
+            return {key.lower(): walk(child, (*parents, key.lower())) for key, child in node.items()}
+        return type_of("/".join(parents))
+
+    return walk(params, ())
+
+
+_ATTENTION_KERNELS = (
+    ("key", ParameterType.ATTENTION_K),
+    ("query", ParameterType.ATTENTION_Q),
+    ("value", ParameterType.ATTENTION_V),
+    ("out", ParameterType.ATTENTION_OUT),
+)
+
+
+def type_of(path: str) -> ParameterType:
+    """The role of the parameter at `path` (`/`-joined names). The first rule that matches decides."""
+    parent, _, leaf = path.lower().rpartition("/")
+    if "batchnorm" in parent or "bn" in parent:
+        return _scale_or_bias(path, leaf, ParameterType.BATCH_NORM_SCALE, ParameterType.BATCH_NORM_BIAS)
+    if "layernorm" in parent or "ln" in parent:
+        return _scale_or_bias(path, leaf, ParameterType.LAYER_NORM_SCALE, ParameterType.LAYER_NORM_BIAS)
+    if "conv" in parent:
+        return ParameterType.BIAS if "bias" in leaf else ParameterType.CONV_WEIGHT
+    if "embedding" in leaf or ("embedding" in parent and leaf == "kernel"):
+        return ParameterType.EMBEDDING
+    if "attention" in parent:
+        return _attention_type(path, parent, leaf)
+    return ParameterType.BIAS if "bias" in leaf else ParameterType.WEIGHT
+
+
+def _scale_or_bias(path: str, leaf: str, scale: ParameterType, bias: ParameterType) -> ParameterType:
+    if leaf == "scale":
+        return scale
+    if leaf == "bias":
+        return bias
+    raise ValueError(f"parameter {path}: a normalization layer holds only 'scale' and 'bias'")
+
+
+def _attention_type(path: str, parent: str, leaf: str) -> ParameterType:
+    if leaf == "bias":
+        return ParameterType.ATTENTION_BIAS
+    if leaf == "kernel":
+        for name, kind in _ATTENTION_KERNELS:
+            if name in parent:
+                return kind
+    if "scale" in leaf:
+        return ParameterType.WEIGHT
+    if "in_proj_weight" in leaf:
+        return ParameterType.ATTENTION_QKV
+    raise ValueError(f"parameter {path}: no role is known for this part of an attention layer")
