@@ -29,7 +29,8 @@ class Download:
       url: where.
       filename: name of the file on disk.
       num_bytes: its size, or None where it is not known.
-      checksum: `<algorithm>:<hexadecimal digest>` with an algorithm of hashlib in lower case (`sha256:...`, `md5:...`).
+      checksum: `<algorithm>:<hexadecimal digest>` in lower case, with an algorithm of hashlib (`sha256:...`,
+        `md5:...`).
     """
 
     url: str
@@ -45,13 +46,17 @@ class Report(Protocol):
 
 
 def fetch(
-    download: Download, folder: pathlib.Path, *, report: Report, delays: Sequence[float] = (1.0, 2.0, 4.0, 8.0)
+    download: Download,
+    folder: pathlib.Path,
+    *,
+    report: Report,
+    delays: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
 ) -> pathlib.Path:
     """Downloads a file unless it is already there and intact.
 
-    Bytes go to `<filename>.part`, which takes its final name once its checksum is right. A broken connection is resumed
-    with an HTTP range request, in this call or a later one; the download starts over where the server cannot resume or
-    has another file than before.
+    Bytes go to `<filename>.part`, which takes its final name once its checksum is right. A broken connection
+    is resumed with an HTTP range request, in this call or a later one; the download starts over where the
+    server cannot resume or has another file than before.
 
     Args:
       download: what and where from.
@@ -100,6 +105,15 @@ def fetch(
         ) from error
 
 
+def find(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
+    """A file that matches the first of `patterns` that any file does; the nearest to `folder`, or None."""
+    for pattern in patterns:
+        matches = [path for path in folder.rglob(pattern) if path.is_file()]
+        if matches:
+            return min(matches, key=lambda path: (len(path.parts), path))
+    return None
+
+
 class _Part:
     """An unfinished file and, beside it, what the server said about the file when it was begun."""
 
@@ -146,7 +160,7 @@ def _complete(part: _Part, download: Download, report: Report, delays: Sequence[
             if attempt >= len(delays):
                 raise DataError(
                     f"downloading {download.url} failed ({error})",
-                    remedy=f"Check the network and run the same command again: it resumes. {_by_hand(download)}",
+                    remedy=f"Check the network; the same command resumes the download. {_by_hand(download)}",
                 ) from error
             delay = delays[attempt]
             attempt += 1
@@ -193,7 +207,7 @@ def _request(part: _Part, download: Download, report: Report) -> None:
 def _begin_or_resume(
     part: _Part, download: Download, response: Any, offset: int, expected_total: int | None
 ) -> int | None:
-    """Prepares `part` for the response's body; returns the size of the whole file, or None if the server is silent."""
+    """Prepares `part` for the response's body; returns the size of the whole file, None if unknown."""
     length = response.headers.get("Content-Length")
     resumed = response.status == http.client.PARTIAL_CONTENT
     if resumed:
@@ -212,7 +226,10 @@ def _begin_or_resume(
     if download.num_bytes is not None and total is not None and total != download.num_bytes:
         part.remove()
         raise DataError(
-            f"size of {download.url}", value=total, expected=f"{download.num_bytes} bytes", remedy=_by_hand(download)
+            f"size of {download.url}",
+            value=total,
+            expected=f"{download.num_bytes} bytes",
+            remedy=_by_hand(download),
         )
     return total
 

@@ -1,13 +1,14 @@
 """Real data sets on disk: ArrayRecord files of column blocks, and a manifest that vouches for them.
 
 A prepared data set is the folder `<data_dir>/<dataset>/`. Each split is one or more files
-`<split>-00000-of-00001.array_record`, and `manifest.json` lists them with sizes and SHA-256 checksums. A record is a
-block: many examples as columns. Columns of consecutive blocks are concatenated along axis 0, so that ragged data are
-just columns of other lengths (`node_features` [sum of nodes, 9] beside `num_nodes` [examples]).
+`<split>-00000-of-00001.array_record`, and `manifest.json` lists them with sizes and SHA-256 checksums. A
+record is a block: many examples as columns. Columns of consecutive blocks are concatenated along axis 0, so
+that ragged data are just columns of other lengths (`node_features` [sum of nodes, 9] beside `num_nodes`
+[examples]).
 
-A record is self-describing: the 4 bytes `APB1`; the length of the header and the CRC-32 of all that follows, both
-uint32; the header, JSON with `num_examples` and for each column name, dtype and shape; then the columns in that order,
-each in C order. All numbers are little-endian.
+A record is self-describing: the 4 bytes `APB1`; the length of the header and the CRC-32 of all that follows,
+both uint32; the header, JSON with `num_examples` and for each column name, dtype and shape; then the columns
+in that order, each in C order. All numbers are little-endian.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # pyright: ignore[reportAttributeAccessIssue]
 
 from algoperf_jax.errors import DataError
 
@@ -37,8 +38,8 @@ _MANIFEST = "manifest.json"
 _MANIFEST_FORMAT = 1
 _MAGIC = b"APB1"
 _PREFIX = struct.Struct("<4sII")
-# One record per chunk, so that damage is confined to a block; zstd at level 1 loads as fast as no compression because
-# fewer bytes are hashed, and image and graph columns shrink to a fraction.
+# One record per chunk confines damage to a block. zstd at level 1 shrinks images and graphs to a fraction and
+# loads as fast as no compression, because fewer bytes are hashed.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
@@ -62,12 +63,22 @@ class Block:
 
     Attributes:
       num_examples: number of examples, at least 1.
-      columns: name -> array of numbers or booleans with at least one axis. Names, dtypes and trailing shapes are the
-        same in all blocks of a split; the leading length is free.
+      columns: name -> array of numbers or booleans with at least one axis. Names, dtypes and trailing shapes
+        are the same in all blocks of a split; the leading length is free.
     """
 
     num_examples: int
     columns: Mapping[str, np.ndarray]
+
+
+def in_blocks(columns: Mapping[str, np.ndarray], *, max_bytes: int = 1 << 22) -> Iterator[Block]:
+    """Cuts columns that share their leading example axis into blocks of about `max_bytes`."""
+    num_examples = len(next(iter(columns.values())))
+    num_bytes = sum(column.nbytes for column in columns.values())
+    size = max(1, max_bytes * num_examples // max(1, num_bytes))
+    for start in range(0, num_examples, size):
+        block = {name: column[start : start + size] for name, column in columns.items()}
+        yield Block(min(size, num_examples - start), block)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +119,8 @@ def write(
 ) -> None:
     """Writes a data set, replacing an older one of the same name.
 
-    Blocks are written as they come, into a temporary folder that takes its final name at the very end: an interrupted
-    preparation never looks complete. Two processes must not prepare the same data set at the same time.
+    Blocks are written as they come, into a temporary folder that takes its final name at the very end: an
+    interrupted preparation never looks complete. Two processes must not write one data set at the same time.
 
     Args:
       data_dir: folder of all prepared data sets; created if need be.
@@ -127,7 +138,9 @@ def write(
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
-        written = {name: _write_split(partial, name, blocks, max_file_bytes) for name, blocks in splits.items()}
+        written = {
+            name: _write_split(partial, name, blocks, max_file_bytes) for name, blocks in splits.items()
+        }
         manifest = {
             "format": _MANIFEST_FORMAT,
             "dataset": spec.name,
@@ -181,13 +194,19 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
         raise DataError(f"data set in {folder}", value=found.name, expected=spec.name, remedy=prepare)
     if found.version != spec.version:
         raise DataError(
-            f"version of the {spec.name} data in {folder}", value=found.version, expected=spec.version, remedy=prepare
+            f"version of the {spec.name} data in {folder}",
+            value=found.version,
+            expected=spec.version,
+            remedy=prepare,
         )
     for split in splits.values():
         for file in split.files:
             _check_size(folder / file.name, file.bytes, prepare)
     return Prepared(
-        folder, splits, manifest, remedy=f"The data must be prepared anew: {command(spec.name, data_dir, '--force')}"
+        folder,
+        splits,
+        manifest,
+        remedy=f"The data must be prepared anew: {command(spec.name, data_dir, '--force')}",
     )
 
 
@@ -306,7 +325,9 @@ def _encode(block: Block) -> bytes:
     for name, array in block.columns.items():
         if array.ndim < 1 or array.dtype.kind not in "biufc":
             raise ValueError(f"column {name!r}: {array.dtype} with {array.ndim} axes cannot be stored")
-        header["columns"].append({"name": name, "dtype": _little_endian(array).str, "shape": list(array.shape)})
+        header["columns"].append(
+            {"name": name, "dtype": _little_endian(array).str, "shape": list(array.shape)}
+        )
         payload.append(np.ascontiguousarray(array, _little_endian(array)).tobytes())
     encoded_header = json.dumps(header).encode()
     body = b"".join([encoded_header, *payload])
@@ -314,7 +335,7 @@ def _encode(block: Block) -> bytes:
 
 
 def _decode(record: bytes) -> Block:
-    """The block in a record; its arrays are views of the record. Raises ValueError when the record is damaged."""
+    """The block in a record; its arrays are views of the record. Raises ValueError for a damaged record."""
     if len(record) < _PREFIX.size:
         raise ValueError("record is truncated")
     magic, header_size, checksum = _PREFIX.unpack_from(record)

@@ -1,0 +1,147 @@
+"""Downloads and converts the real data of a workload: `python -m algoperf_jax.prepare WORKLOAD --data_dir=D`.
+
+The conversion is the module `workloads.<name>.prepare` (see `workloads.preparation`), which has
+
+- `DATASET: DatasetSpec`: name and version of what it makes;
+- `DOWNLOADS: tuple[Download, ...]`: the raw files;
+- `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]`: the splits, from a folder that holds the
+  raw files or what is in them unpacked. It raises `DataError` for raw files that are missing or damaged, and
+  logs (with `logging`) what the user should know besides.
+
+Variants of a workload share its data.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import pathlib
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
+from typing import Never
+
+from algoperf_jax.data import download, prepared
+from algoperf_jax.errors import DataError, UserError
+
+_REPORT_PERIOD_SEC = 10.0
+
+
+def prepare(name: str, data_dir: pathlib.Path, *, raw: pathlib.Path | None, force: bool) -> None:
+    """Prepares the data of a workload; does nothing when that is done already.
+
+    Args:
+      name: registry name of the workload or of a variant.
+      data_dir: folder of all prepared data sets.
+      raw: folder with the raw files, or None to download them into `<data_dir>/downloads/<dataset>`.
+      force: prepare anew even what is complete.
+
+    Raises:
+      UserError: in one line what is wrong and what mends it.
+    """
+    import workloads
+
+    conversion = workloads.preparation(name)
+    spec: prepared.DatasetSpec = conversion.DATASET
+    if not force and (existing := _complete(data_dir, spec)) is not None:
+        print(f"{spec.name} {spec.version} in {data_dir} is already prepared ({_sizes(existing)})")
+        return
+    if raw is not None and not raw.is_dir():
+        raise DataError("--from", value=str(raw), expected="a folder with the raw files")
+    with _only_process(data_dir, spec.name):
+        source = f"files from {raw.resolve()}" if raw is not None else _urls(conversion)
+        folder = raw if raw is not None else _fetch(conversion, data_dir / "downloads" / spec.name)
+        print(f"converting {spec.name} from {folder}", flush=True)
+        splits = {split: _counted(split, blocks) for split, blocks in conversion.convert(folder).items()}
+        prepared.write(data_dir, spec, splits, source=source)
+    print(f"{spec.name} {spec.version} is ready in {data_dir} ({_sizes(prepared.load(data_dir, spec))})")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = _Parser(
+        prog="python -m algoperf_jax.prepare",
+        description="Downloads and converts the real data of a workload.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("workload", metavar="WORKLOAD", help="name of a workload, for instance mnist")
+    parser.add_argument("--data_dir", required=True, metavar="D", help="folder of all prepared data sets")
+    parser.add_argument(
+        "--from", dest="raw", metavar="FOLDER", help="folder with the raw files; default: they are downloaded"
+    )
+    parser.add_argument("--force", action="store_true", help="prepare anew even what is complete")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        prepare(
+            options.workload,
+            pathlib.Path(options.data_dir).expanduser(),
+            raw=pathlib.Path(options.raw).expanduser() if options.raw else None,
+            force=options.force,
+        )
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command resumes the downloads", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        print(f"error: {message}. Usage: {self.prog} WORKLOAD --data_dir=D", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _complete(data_dir: pathlib.Path, spec: prepared.DatasetSpec) -> prepared.Prepared | None:
+    try:
+        return prepared.load(data_dir, spec)
+    except DataError:
+        return None
+
+
+@contextlib.contextmanager
+def _only_process(data_dir: pathlib.Path, dataset: str) -> Iterator[None]:
+    """Keeps other processes from preparing the same data set, until this one ends, in whatever way."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / f".{dataset}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another process is preparing {dataset} in {data_dir}", remedy="Wait until it has finished."
+            ) from error
+        yield
+
+
+def _urls(conversion: ModuleType) -> str:
+    return ", ".join(item.url for item in conversion.DOWNLOADS)
+
+
+def _fetch(conversion: ModuleType, folder: pathlib.Path) -> pathlib.Path:
+    for item in conversion.DOWNLOADS:
+        with download.console_report(item.filename) as report:
+            download.fetch(item, folder, report=report)
+    return folder
+
+
+def _counted(split: str, blocks: Iterable[prepared.Block]) -> Iterator[prepared.Block]:
+    """The same blocks; prints how many examples have gone through, now and then and at the end."""
+    count, last = 0, time.monotonic()
+    for block in blocks:
+        yield block
+        count += block.num_examples
+        if time.monotonic() - last > _REPORT_PERIOD_SEC:
+            last = time.monotonic()
+            print(f"{split}: {count:,} examples so far", flush=True)
+    print(f"{split}: {count:,} examples", flush=True)
+
+
+def _sizes(data: prepared.Prepared) -> str:
+    return ", ".join(f"{split}: {data.num_examples(split):,}" for split in data.splits)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
