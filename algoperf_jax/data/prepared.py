@@ -6,12 +6,9 @@ record is a block: many examples as columns. Columns of consecutive blocks are c
 that ragged data are just columns of other lengths (`node_features` [sum of nodes, 9] beside `num_nodes`
 [examples]).
 
-A record is self-describing: the 4 bytes `APB1`; the length of the header and the CRC-32 of all that follows,
-both uint32; the header, JSON with `num_examples` and for each column name, dtype and shape; then the columns
-in that order, each in C order. All numbers are little-endian.
+The layout of a record is described in `blocks`.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,28 +17,22 @@ import pathlib
 import platform
 import shlex
 import shutil
-import struct
 import threading
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
 import numpy as np
-from array_record.python import array_record_module  # pyright: ignore[reportAttributeAccessIssue]
 
+from algoperf_jax.data import blocks as block_files
+from algoperf_jax.data.blocks import Block as Block
+from algoperf_jax.data.blocks import in_blocks as in_blocks
 from algoperf_jax.errors import DataError
 
 PathLike = str | os.PathLike[str]
 
 _MANIFEST = "manifest.json"
 _MANIFEST_FORMAT = 1
-_MAGIC = b"APB1"
-_PREFIX = struct.Struct("<4sII")
-# One record per chunk confines damage to a block. zstd at level 1 shrinks images and graphs to a fraction and
-# loads as fast as no compression, because fewer bytes are hashed.
-_WRITER_OPTIONS = "group_size:1,zstd:1"
-_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,30 +46,6 @@ class DatasetSpec:
 
     name: str
     version: str
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Block:
-    """Consecutive examples of a split, the unit of writing; 1 to 8 MB make good blocks.
-
-    Attributes:
-      num_examples: number of examples, at least 1.
-      columns: name -> array of numbers or booleans with at least one axis. Names, dtypes and trailing shapes
-        are the same in all blocks of a split; the leading length is free.
-    """
-
-    num_examples: int
-    columns: Mapping[str, np.ndarray]
-
-
-def in_blocks(columns: Mapping[str, np.ndarray], *, max_bytes: int = 1 << 22) -> Iterator[Block]:
-    """Cuts columns that share their leading example axis into blocks of about `max_bytes`."""
-    num_examples = len(next(iter(columns.values())))
-    num_bytes = sum(column.nbytes for column in columns.values())
-    size = max(1, max_bytes * num_examples // max(1, num_bytes))
-    for start in range(0, num_examples, size):
-        block = {name: column[start : start + size] for name, column in columns.items()}
-        yield Block(min(size, num_examples - start), block)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +127,8 @@ def write(
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise DataError(
-            f"writing {spec.name} to {folder} failed ({error}); the partial output was removed",
-            remedy=f"Free space or choose another data_dir, then run: {command(spec.name, data_dir)}",
+            f"preparing {spec.name} in {folder} failed ({error}); the partial output was removed",
+            remedy=f"Mend this or choose another data_dir, then run: {command(spec.name, data_dir)}",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -240,7 +207,10 @@ class Prepared:
         """
         with self._lock:
             if split not in self._loaded:
-                self._loaded[split] = _read_split(self._folder, self._splits[split], self._remedy)
+                try:
+                    self._loaded[split] = _read_split(self._folder, self._splits[split], self._remedy)
+                except OSError as error:
+                    raise DataError(f"reading prepared data failed ({error})", remedy=self._remedy) from error
             return dict(self._loaded[split])
 
     def describe(self) -> dict[str, Any]:
@@ -264,9 +234,9 @@ def _write_split(folder: pathlib.Path, name: str, blocks: Iterable[Block], max_f
     while block is not None:
         path = folder / f"{name}-{len(parts):05d}"
         size = count = 0
-        with _writer(path) as record_writer:
+        with block_files.writer(path) as write_block:
             while block is not None and size < max_file_bytes:
-                record_writer.write(_encode(block))
+                write_block(block)
                 columns = _grow(columns, block)
                 examples += block.num_examples
                 size += sum(column.nbytes for column in block.columns.values())
@@ -282,26 +252,12 @@ def _write_split(folder: pathlib.Path, name: str, blocks: Iterable[Block], max_f
     return _Split(examples, columns, tuple(files))
 
 
-@contextlib.contextmanager
-def _writer(path: pathlib.Path) -> Iterator[Any]:
-    writer = array_record_module.ArrayRecordWriter(os.fspath(path), _WRITER_OPTIONS)
-    try:
-        yield writer
-    except BaseException:
-        # The first error counts; closing an unfinished file may raise another.
-        with contextlib.suppress(RuntimeError):
-            writer.close()
-        raise
-    try:
-        writer.close()
-    except RuntimeError as error:
-        # The writer works in the background and tells of a full disk only here.
-        raise OSError(str(error)) from error
-
-
 def _grow(total: Mapping[str, _Column], block: Block) -> dict[str, _Column]:
     """The columns of a split after one more block."""
-    grown = {name: _Column(_little_endian(array).str, array.shape) for name, array in block.columns.items()}
+    grown = {
+        name: _Column(block_files.little_endian(array).str, array.shape)
+        for name, array in block.columns.items()
+    }
     if not total:
         return grown
     if {name: (c.dtype, c.shape[1:]) for name, c in grown.items()} != {
@@ -313,47 +269,6 @@ def _grow(total: Mapping[str, _Column], block: Block) -> dict[str, _Column]:
     }
 
 
-def _little_endian(array: np.ndarray) -> np.dtype:
-    return array.dtype.newbyteorder("<")
-
-
-def _encode(block: Block) -> bytes:
-    if block.num_examples < 1:
-        raise ValueError(f"a block holds at least one example, not {block.num_examples}")
-    header: dict[str, Any] = {"num_examples": block.num_examples, "columns": []}
-    payload = []
-    for name, array in block.columns.items():
-        if array.ndim < 1 or array.dtype.kind not in "biufc":
-            raise ValueError(f"column {name!r}: {array.dtype} with {array.ndim} axes cannot be stored")
-        header["columns"].append(
-            {"name": name, "dtype": _little_endian(array).str, "shape": list(array.shape)}
-        )
-        payload.append(np.ascontiguousarray(array, _little_endian(array)).tobytes())
-    encoded_header = json.dumps(header).encode()
-    body = b"".join([encoded_header, *payload])
-    return _PREFIX.pack(_MAGIC, len(encoded_header), zlib.crc32(body)) + body
-
-
-def _decode(record: bytes) -> Block:
-    """The block in a record; its arrays are views of the record. Raises ValueError for a damaged record."""
-    if len(record) < _PREFIX.size:
-        raise ValueError("record is truncated")
-    magic, header_size, checksum = _PREFIX.unpack_from(record)
-    if magic != _MAGIC:
-        raise ValueError("not a block of columns")
-    if zlib.crc32(memoryview(record)[_PREFIX.size :]) != checksum:
-        raise ValueError("CRC-32 does not match")
-    start = _PREFIX.size + header_size
-    header = json.loads(record[_PREFIX.size : start])
-    columns = {}
-    for column in header["columns"]:
-        dtype, shape = np.dtype(column["dtype"]), tuple(column["shape"])
-        count = int(np.prod(shape, dtype=np.int64))
-        columns[column["name"]] = np.frombuffer(record, dtype, count, start).reshape(shape)
-        start += count * dtype.itemsize
-    return Block(header["num_examples"], columns)
-
-
 def _read_split(folder: pathlib.Path, split: _Split, remedy: str) -> dict[str, np.ndarray]:
     columns = {name: np.empty(column.shape, column.dtype) for name, column in split.columns.items()}
     filled = dict.fromkeys(columns, 0)
@@ -361,31 +276,30 @@ def _read_split(folder: pathlib.Path, split: _Split, remedy: str) -> dict[str, n
         path = folder / file.name
         _check_size(path, file.bytes, remedy)
         intact = _sha256(path) == file.sha256
-        for block in _blocks(path, file.blocks, remedy):
+        for index, block in enumerate(block_files.read(path, file.blocks, remedy=remedy)):
             if not intact:
                 continue  # Goes through the damaged file in search of the record to name.
-            for name, array in block.columns.items():
-                columns[name][filled[name] : filled[name] + len(array)] = array
-                filled[name] += len(array)
+            try:
+                for name, array in block.columns.items():
+                    columns[name][filled[name] : filled[name] + len(array)] = array
+                    filled[name] += len(array)
+            except (KeyError, ValueError) as error:
+                raise DataError(
+                    f"record {index} of {path} does not have the columns in {_MANIFEST} ({error})",
+                    remedy=remedy,
+                ) from error
         if not intact:
             raise DataError(f"{path} does not match its SHA-256 checksum in {_MANIFEST}", remedy=remedy)
-    for array in columns.values():
+    for name, array in columns.items():
+        if filled[name] != len(array):
+            raise DataError(
+                f"length of column {name!r} in {folder}",
+                value=filled[name],
+                expected=f"{len(array)} as in {_MANIFEST}",
+                remedy=remedy,
+            )
         array.flags.writeable = False
     return columns
-
-
-def _blocks(path: pathlib.Path, count: int, remedy: str) -> Iterator[Block]:
-    """The blocks of a file; DataError naming file and record where one cannot be read."""
-    reader = array_record_module.ArrayRecordReader(os.fspath(path), _READER_OPTIONS)
-    if not reader.ok() or reader.num_records() != count:
-        raise DataError(f"{path} is damaged: not an ArrayRecord file of {count} records", remedy=remedy)
-    for index in range(count):
-        try:
-            block = _decode(reader.read([index])[0])
-        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"record {index} of {path} is damaged ({error})", remedy=remedy) from error
-        yield block
-    reader.close()
 
 
 def _check_size(path: pathlib.Path, expected: int, remedy: str) -> None:
