@@ -94,7 +94,7 @@ def fetch(
                 f"checksum of {download.url}",
                 value=found,
                 expected=download.checksum,
-                remedy=f"The file was removed. {_by_hand(download)}",
+                remedy=f"The file was removed; try again. {_by_hand(download)}",
             )
         part.path.rename(path)
         part.remove()
@@ -148,15 +148,14 @@ class _NetworkError(Exception):
 
 def _complete(part: _Part, download: Download, report: Report, delays: Sequence[float]) -> None:
     """Repeats requests until `part` holds all bytes."""
-    attempt = 0
+    attempt, most = 0, part.size()
     while True:
-        before = part.size()
         try:
             _request(part, download, report)
             return
         except _NetworkError as error:
-            if part.size() > before:
-                attempt = 0
+            if part.size() > most:
+                attempt, most = 0, part.size()
             if attempt >= len(delays):
                 raise DataError(
                     f"downloading {download.url} failed ({error})",
@@ -231,7 +230,7 @@ def _begin_or_resume(
             expected=f"{download.num_bytes} bytes",
             remedy=_by_hand(download),
         )
-    return total
+    return total or download.num_bytes
 
 
 def _append(part: _Part, response: Any, total: int | None, report: Report) -> None:
@@ -259,7 +258,7 @@ def _checksum(path: pathlib.Path, download: Download) -> str:
 
 
 def _by_hand(download: Download) -> str:
-    return f"Or get {download.filename} by other means and pass its folder as --from=FOLDER."
+    return f"Otherwise get {download.filename} by other means and pass its folder as --from=FOLDER."
 
 
 @contextlib.contextmanager

@@ -354,7 +354,7 @@ def test_data_dir_that_is_a_file(tmp_path: pathlib.Path) -> None:
     [
         ({"x": np.array(["a"])}, "cannot be stored"),
         ({"x": np.array([None])}, "cannot be stored"),
-        ({"x": np.float32(1)[...]}, "cannot be stored"),
+        ({"x": np.array(1.0)}, "cannot be stored"),
         ({"y": np.zeros(1)}, "differ in their columns"),
         ({"x": np.zeros((1, 3))}, "differ in their columns"),
         ({"x": np.zeros(1, np.float32)}, "differ in their columns"),
