@@ -90,7 +90,7 @@ class Metrics:
 
     Attributes:
       batch_step: `(params, model_state, batch, rng) -> Partial`; pure, compiled once per batch shape.
-      summarize: `(sums, rows) -> {name: value}`, on the host. `sums` holds float64 totals, `rows` the concatenated rows.
+      summarize: `(sums, rows) -> {name: value}`, on the host. `sums` holds totals, `rows` concatenated rows.
     """
 
     batch_step: Callable[[Parameters, ModelState, Batch, RandomKey], Partial]

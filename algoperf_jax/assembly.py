@@ -1,0 +1,209 @@
+"""Puts a trial's parts together from a configuration."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+import workloads
+from algoperf_jax.backend import Backend
+from algoperf_jax.data.feed import DeviceFeed, FeedOptions
+from algoperf_jax.errors import ConfigError, SubmissionError, did_you_mean
+from algoperf_jax.evaluation import Evaluator
+from algoperf_jax.jax_backend import JaxBackend
+from algoperf_jax.mesh import Layout, check_batch_size, make_layout
+from algoperf_jax.run_state import RunState
+from algoperf_jax.submission import Submission
+from algoperf_jax.workload import Budget, SplitReader, Workload
+from algoperf_jax.workload_view import JaxWorkload, MetricsLogger
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The random keys of a trial, uint32[2] each, derived from its seed as the benchmark's runner does."""
+
+    data: np.ndarray
+    optimizer: np.ndarray
+    model: np.ndarray
+    loop: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a trial is made of, before anything is trained.
+
+    Attributes:
+      workload: with the configuration's overrides, and the true number of training examples.
+      submission: the training algorithm.
+      hyperparameters: the point that is tried, or None.
+      layout: devices.
+      view: the workload as the submission sees it.
+      evaluator: judges parameters.
+      backend: device work.
+      batch_size: training examples per step, over all devices.
+      reader: the training split.
+      feed_options: how far ahead batches are made.
+      keys: random keys.
+    """
+
+    workload: Workload
+    submission: Submission
+    hyperparameters: Any
+    layout: Layout
+    view: JaxWorkload
+    evaluator: Evaluator
+    backend: Backend
+    batch_size: int
+    reader: SplitReader
+    feed_options: FeedOptions
+    keys: Keys
+
+    def make_feed(self) -> DeviceFeed:
+        """The training batches from the beginning."""
+        return DeviceFeed(self.reader, self.layout.put_batch, self.feed_options)
+
+
+def make_keys(seed: int, ruleset: str) -> Keys:
+    """Derives the keys: one more split in the external ruleset, then data, optimizer, model and loop."""
+    key = jax.random.PRNGKey(seed)
+    if ruleset == "external":
+        key, _ = jax.random.split(key, 2)
+    return Keys(*np.asarray(jax.random.split(key, 4)))
+
+
+def load_workload(config: Any) -> Workload:
+    """The configuration's workload with its overrides of budget and evaluation batch size."""
+    workload = workloads.load(config.workload, data_dir=config.data_dir)
+    budget = Budget(
+        max_runtime_sec=config.max_runtime_sec or workload.budget.max_runtime_sec,
+        eval_period_sec=config.eval_period_sec or workload.budget.eval_period_sec,
+        step_hint=config.step_hint or workload.budget.step_hint,
+    )
+    return dataclasses.replace(workload, budget=budget)
+
+
+def assemble(config: Any, workload: Workload, submission: Submission, metrics_logger: MetricsLogger | None) -> Parts:
+    """Makes the parts of a trial; opens the data, draws no parameters.
+
+    Raises:
+      UserError: the configuration, the data and the devices do not fit together.
+    """
+    layout = make_layout(config.mesh.data)
+    placement = layout.placement
+    keys = make_keys(config.seed, config.ruleset)
+    batch_size = config.batch_size or _batch_size(submission, workload)
+    eval_batch_size = config.eval_batch_size or _eval_batch_size(submission, workload)
+    check_batch_size("config.batch_size", batch_size, placement)
+    check_batch_size("config.eval_batch_size", eval_batch_size, placement)
+    data_seed = int(keys.data[0])
+    reader = workload.data.open("train", batch_size=batch_size, seed=data_seed, placement=placement)
+    workload = dataclasses.replace(
+        workload,
+        eval_batch_size=eval_batch_size,
+        split_sizes={**workload.split_sizes, "train": reader.num_examples},
+    )
+    view = JaxWorkload(workload, parameter_sharding=layout.replicated, metrics_logger=metrics_logger)
+    evaluator = Evaluator(
+        workload,
+        layout,
+        batch_size=eval_batch_size,
+        seed=data_seed,
+        stage_bytes=config.evaluation.stage_bytes,
+    )
+    return Parts(
+        workload=workload,
+        submission=submission,
+        hyperparameters=hyperparameter_point(submission, config.hyperparameters.to_dict(), config.ruleset),
+        layout=layout,
+        view=view,
+        evaluator=evaluator,
+        backend=JaxBackend(view, layout, evaluator),
+        batch_size=batch_size,
+        reader=reader,
+        feed_options=FeedOptions(**config.input.to_dict()),
+        keys=keys,
+    )
+
+
+def initial_state(parts: Parts) -> RunState:
+    """Draws the parameters and lets the submission make its state; off the clock.
+
+    Raises:
+      SubmissionError: `init_optimizer_state` failed.
+    """
+    params, model_state = parts.backend.initialize(parts.keys.model)
+    submission = parts.submission
+    try:
+        optimizer_state = submission.init_optimizer_state(
+            parts.view, params, model_state, parts.hyperparameters, parts.keys.optimizer
+        )
+    except Exception as error:
+        raise SubmissionError(
+            f"{submission.name}: init_optimizer_state raised {type(error).__name__}: {error}",
+            remedy=f"Mend it in {submission.source.path}.",
+        ) from error
+    return RunState(params, model_state, optimizer_state, rng=parts.keys.loop)
+
+
+def hyperparameter_point(submission: Submission, given: Mapping[str, Any], ruleset: str) -> Any:
+    """The point as a named tuple; None for a self-tuning submission that declares no hyperparameters.
+
+    Raises:
+      ConfigError: a name that the submission does not declare, or any for a self-tuning one.
+    """
+    declared = submission.hyperparameters
+    if declared is None and ruleset == "self":
+        if given:
+            raise ConfigError(
+                f"config.hyperparameters: a self-tuning submission takes none, but {', '.join(given)} is given"
+            )
+        return None
+    for name in given if declared is not None else ():
+        if name not in declared:
+            raise ConfigError(
+                f"unknown hyperparameter config.hyperparameters.{name} for {submission.name}",
+                remedy=did_you_mean(name, declared),
+            )
+    values = {**(declared or {}), **given}
+    return collections.namedtuple("Hyperparameters", values)(**values)
+
+
+def _batch_size(submission: Submission, workload: Workload) -> int:
+    try:
+        batch_size = submission.get_batch_size(workload.name)
+    except ValueError:
+        # As the benchmark's runner does: a variant that a submission does not know gets its base workload's size.
+        batch_size = _called(submission, "get_batch_size", workload.base_name)
+    except Exception as error:
+        raise _size_failure(submission, "get_batch_size", workload.name, error) from error
+    return _checked_int(submission, "get_batch_size", batch_size)
+
+
+def _eval_batch_size(submission: Submission, workload: Workload) -> int:
+    if submission.get_eval_batch_size is None:
+        return workload.eval_batch_size
+    size = _called(submission, "get_eval_batch_size", workload.name)
+    return _checked_int(submission, "get_eval_batch_size", size)
+
+
+def _called(submission: Submission, function: str, workload_name: str) -> Any:
+    try:
+        return getattr(submission, function)(workload_name)
+    except Exception as error:
+        raise _size_failure(submission, function, workload_name, error) from error
+
+
+def _size_failure(submission: Submission, function: str, workload_name: str, error: Exception) -> SubmissionError:
+    return SubmissionError(
+        f"{submission.name}: {function}({workload_name!r}) raised {type(error).__name__}: {error}",
+        remedy=f"Mend it in {submission.source.path}, or set --config.batch_size.",
+    )
+
+
+def _checked_int(submission: Submission, function: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SubmissionError(f"{submission.name}: {function} returned", value=value, expected="an int")
+    return value

@@ -1,0 +1,193 @@
+"""Checkpoints of a trial, written and read by orbax.
+
+A checkpoint holds all of `RunState`. It is written into a temporary folder that is renamed when it is complete, so a
+process killed in the middle leaves the one before. Each array's checksum is kept; a damaged checkpoint is noticed and
+the one before is taken. Writing is synchronous: when `save` returns, the arrays may be donated.
+"""
+
+import dataclasses
+import json
+import logging
+import pathlib
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from algoperf_jax.backend import Backend, Dehydrated
+from algoperf_jax.errors import RunError
+from algoperf_jax.run_state import Evaluation, RunState
+
+_SECTIONS = ("params", "model_state", "optimizer_state")
+_RECORD_FIELDS = (
+    "step",
+    "data_position",
+    "validation_reached",
+    "test_reached",
+    "training_complete",
+    "last_evaluation_end",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What a checkpoint gave back.
+
+    Attributes:
+      state: the state to go on from.
+      extra: what `save` was given to keep beside it.
+    """
+
+    state: RunState
+    extra: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in one trial's directory; the newest `keep` are kept."""
+
+    def __init__(self, folder: pathlib.Path, backend: Backend, *, keep: int) -> None:
+        self._folder = folder
+        self._backend = backend
+        self._damaged: set[int] = set()
+        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every save
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            step_prefix="checkpoint",
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=True,
+        )
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def exists(self) -> bool:
+        """Whether there is anything to restore."""
+        return bool(self._manager.all_steps())
+
+    def save(self, state: RunState, extra: dict[str, Any]) -> None:
+        """Writes `state`; `extra` is a JSON-able dict kept beside it.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        arrays, values, checksums = {}, {}, {}
+        for section in _SECTIONS:
+            dehydrated = self._backend.dehydrate(getattr(state, section))
+            values[section] = dict(dehydrated.values)
+            for name, array in dehydrated.arrays.items():
+                arrays[f"{section}.{name}"] = array
+                checksums[f"{section}.{name}"] = _checksum(array)
+        record = {
+            **{field: getattr(state, field) for field in _RECORD_FIELDS},
+            "rng": np.asarray(state.rng).tolist(),
+            "nanoseconds": dict(state.nanoseconds),
+            "history": [[evaluation.step, dict(evaluation.results)] for evaluation in state.history],
+            "values": values,
+            "checksums": checksums,
+            "extra": extra,
+        }
+        arguments = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays),  # pyright: ignore[reportCallIssue]
+            record=ocp.args.JsonSave({**record, "checksum": _record_checksum(record)}),  # pyright: ignore[reportCallIssue]
+        )
+        if state.step in self._manager.all_steps():
+            if state.step not in self._damaged:
+                return  # nothing but clock readings can have changed since
+            self._manager.delete(state.step)
+            self._damaged.remove(state.step)
+        try:
+            self._manager.save(state.step, args=arguments, force=True)
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"checkpoint {self._folder} at step {state.step} could not be written: {_first_line(error)}",
+                expected="a disk with enough free space",
+                remedy="Free some space and run the same command again: the trial goes on from the checkpoint before.",
+            ) from error
+
+    def restore(self, template: RunState, report: Callable[[str], None]) -> Restored:
+        """The newest checkpoint that is whole.
+
+        Args:
+          template: a newly initialized state, whose structure the checkpoint is put into.
+          report: told in one line about each checkpoint that had to be passed over.
+
+        Raises:
+          RunError: none is whole.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._restore(step, template)
+            except RunError:
+                raise
+            except Exception as error:
+                self._damaged.add(step)
+                report(f"checkpoint of step {step} is damaged ({_first_line(error)}); taking the one before")
+        raise RunError(
+            f"none of the {len(steps)} checkpoints in {self._folder} can be read",
+            remedy="Start afresh with --config.overwrite=True, or under another --config.experiment_name.",
+        )
+
+    def close(self) -> None:
+        """Releases the manager's threads."""
+        self._manager.close()
+
+    def _restore(self, step: int, template: RunState) -> Restored:
+        found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(record=ocp.args.JsonRestore()),  # pyright: ignore[reportCallIssue]
+        )
+        record = dict(found["record"])
+        if record.pop("checksum") != _record_checksum(record):
+            raise ValueError("the record does not match its checksum")
+        targets = {}
+        for section in _SECTIONS:
+            for name, array in self._backend.dehydrate(getattr(template, section)).arrays.items():
+                targets[f"{section}.{name}"] = jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+        if set(targets) != set(record["checksums"]):
+            odd = sorted(set(targets) ^ set(record["checksums"]))[0]
+            raise RunError(
+                f"checkpoint of step {step}: the array {odd!r} is in the checkpoint or in a new state, but not in both",
+                expected="a submission whose state keeps the structure that init_optimizer_state gives it",
+                remedy="If the submission was changed, start afresh with --config.overwrite=True.",
+            )
+        arguments = ocp.args.StandardRestore(_on_host(targets))  # pyright: ignore[reportCallIssue]
+        arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
+        for name, array in arrays.items():
+            if _checksum(array) != record["checksums"][name]:
+                raise ValueError(f"array {name} does not match its checksum")
+        trees = {}
+        for section in _SECTIONS:
+            prefix = f"{section}."
+            mine = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            dehydrated = Dehydrated(mine, record["values"][section])
+            trees[section] = self._backend.hydrate(getattr(template, section), dehydrated)
+        state = RunState(
+            **trees,
+            **{field: record[field] for field in _RECORD_FIELDS},
+            rng=np.asarray(record["rng"], np.uint32),
+            nanoseconds=record["nanoseconds"],
+            history=tuple(Evaluation(step, results) for step, results in record["history"]),
+        )
+        return Restored(state, record["extra"])
+
+
+def _on_host(targets: dict[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:
+    """Targets that make orbax hand out NumPy arrays; the backend puts them where they belong."""
+    return {name: np.empty(target.shape, target.dtype) for name, target in targets.items()}
+
+
+def _checksum(array: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).reshape(-1).data)
+
+
+def _record_checksum(record: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:300]

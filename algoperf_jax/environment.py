@@ -1,0 +1,112 @@
+"""Facts about the machine, the software and the code, so that a log describes itself."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import psutil
+
+_LIBRARIES = (
+    "algoperf-jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "torch",
+)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def devices() -> dict[str, Any]:
+    """Kind and number of the devices of the run."""
+    found = jax.devices()
+    return {"platform": found[0].platform, "kind": found[0].device_kind, "count": len(found)}
+
+
+def memory_peak_bytes() -> dict[str, int]:
+    """Peak memory of this process and, where the platform tells, of its first device."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in statistics:
+        peaks["device"] = statistics["peak_bytes_in_use"]
+    return peaks
+
+
+def meta_data(workload_facts: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What `meta_data_<n>.json` holds, under the names of the public logs."""
+    memory = psutil.virtual_memory()
+    disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
+    frequency = psutil.cpu_freq()
+    branch, commit = _git("rev-parse", "--abbrev-ref", "HEAD"), _git("rev-parse", "HEAD")
+    device = devices()
+    gpu_count = device["count"] if device["platform"] in ("gpu", "cuda", "rocm") else 0
+    return {
+        **{f"workload.{name}": value for name, value in workload_facts.items()},
+        "cpu.util.avg_percent_since_last": psutil.cpu_percent(),
+        "cpu.freq.current": frequency.current if frequency else None,
+        "mem.total": memory.total,
+        "mem.available": memory.available,
+        "mem.used": memory.used,
+        "mem.percent_used": memory.percent,
+        "mem.read_bytes_since_boot": disk.read_bytes if disk else None,
+        "mem.write_bytes_since_boot": disk.write_bytes if disk else None,
+        "net.bytes_sent_since_boot": network.bytes_sent if network else None,
+        "net.bytes_recv_since_boot": network.bytes_recv if network else None,
+        "os_platform": platform.platform(),
+        "python_version": platform.python_version(),
+        "python_compiler": platform.python_compiler(),
+        "git_branch": branch,
+        "git_commit_hash": commit,
+        "cpu_model_name": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "gpu_model_name": device["kind"] if gpu_count else None,
+        "gpu_count": gpu_count,
+        "rng_seed": seed,
+        "versions": versions(),
+        "devices": device,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_model() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,139 @@
+"""The backend of JAX submissions."""
+
+import collections
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algoperf_jax.backend import Dehydrated, NonFiniteError
+from algoperf_jax.errors import RunError
+from algoperf_jax.evaluation import Evaluator
+from algoperf_jax.mesh import Layout
+from algoperf_jax.workload import Batch, ModelState, Parameters
+from algoperf_jax.workload_view import JaxWorkload
+
+QUEUED_STEPS = 2
+"""How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
+blur the moment at which a budget is seen to be spent."""
+
+
+@jax.jit
+def _fingerprint(leaf: jax.Array) -> jax.Array:
+    return jnp.sum(leaf)
+
+
+@jax.jit
+def _step_keys(rng: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    first, second, third, fourth = jax.random.split(jax.random.fold_in(rng, step), 4)
+    return first, second, third, fourth
+
+
+class JaxBackend:
+    """Device work for submissions that keep their parameters in `jax.Array`s; see `backend.Backend`."""
+
+    def __init__(self, view: JaxWorkload, layout: Layout, evaluator: Evaluator) -> None:
+        self._view = view
+        self._layout = layout
+        self._evaluator = evaluator
+        self._queued: collections.deque[tuple[int, jax.Array]] = collections.deque()
+
+    def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
+        params, model_state = self._view.init_model_fn(rng)
+        # Compiled here, off the clock: the loop's own helpers are not the submission's business.
+        smallest = _smallest_leaf(params)
+        if smallest is not None:
+            _fingerprint(smallest).block_until_ready()
+        _step_keys(rng, 0)
+        return params, model_state
+
+    def split_key(self, rng: Any, count: int) -> Any:
+        return np.asarray(jax.random.split(rng, count))
+
+    def step_keys(self, rng: Any, step: int) -> Any:
+        return _step_keys(rng, step)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        return self._layout.put_batch(batch)
+
+    def pace(self, params: Parameters, step: int) -> None:
+        # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
+        smallest = _smallest_leaf(params)
+        if smallest is None:
+            return
+        self._queued.append((step, _fingerprint(smallest)))
+        while len(self._queued) > QUEUED_STEPS:
+            self._check(*self._queued.popleft())
+
+    def wait_for(self, outputs: Any) -> None:
+        jax.block_until_ready(outputs)
+        # A submission may have queued work that none of its outputs depends on; that is its time as well.
+        for array in jax.live_arrays():
+            if not array.is_deleted():
+                array.block_until_ready()
+
+    def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
+        # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
+        self._queued.clear()
+        return self._evaluator(params, model_state, rng)
+
+    def dehydrate(self, tree: Any) -> Dehydrated:
+        arrays, values = {}, {}
+        for name, leaf in _named_leaves(tree):
+            if _is_typed_key(leaf):
+                arrays[name] = jax.random.key_data(leaf)
+            elif _is_array(leaf):
+                arrays[name] = leaf
+            elif isinstance(leaf, bool | int | float | str):
+                values[name] = leaf
+        return Dehydrated(arrays, values)
+
+    def hydrate(self, template: Any, dehydrated: Dehydrated) -> Any:
+        named = _named_leaves(template)
+        expected = {name for name, leaf in named if _is_array(leaf)}
+        if expected != set(dehydrated.arrays):
+            odd = sorted(expected ^ set(dehydrated.arrays))
+            raise RunError(
+                f"checkpoint: the array {odd[0]!r} is in the saved state or in a newly made one, but not in both",
+                expected="a submission whose state keeps the structure that init_optimizer_state gives it",
+            )
+        leaves = [self._hydrated(name, leaf, dehydrated) for name, leaf in named]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+    def _hydrated(self, name: str, leaf: Any, dehydrated: Dehydrated) -> Any:
+        if not _is_array(leaf):
+            return dehydrated.values.get(name, leaf)
+        array = dehydrated.arrays[name]
+        if _is_typed_key(leaf):
+            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+        if not isinstance(leaf, jax.Array):
+            return np.asarray(array)
+        return jax.device_put(array, leaf.sharding if leaf.committed else self._layout.replicated)
+
+    def _check(self, step: int, fingerprint: jax.Array) -> None:
+        if not np.isfinite(np.asarray(fingerprint)):
+            raise NonFiniteError(f"the parameters are not finite any more after step {step}")
+
+
+def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Leaves with names that are unique, stable and readable: their number and their path."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [
+        (f"{index:05d}.{jax.tree_util.keystr(path, simple=True, separator='.')}", leaf)
+        for index, (path, leaf) in enumerate(flat)
+    ]
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
+
+
+def _is_typed_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _smallest_leaf(params: Parameters) -> jax.Array | None:
+    """The smallest array: cheap to sum, and once a loss is not finite no array of the parameters stays so."""
+    leaves = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array) and leaf.size]
+    return min(leaves, key=lambda leaf: leaf.size, default=None)

@@ -1,0 +1,177 @@
+"""Finds a submission by name, file or dotted module, and checks that it has the functions it needs."""
+
+import importlib
+import importlib.util
+import inspect
+import pathlib
+import pkgutil
+import sys
+from types import ModuleType
+from typing import Any
+
+from algoperf_jax import algorithms
+from algoperf_jax.errors import SubmissionError, did_you_mean
+from algoperf_jax.optax_submission import make_functions
+from algoperf_jax.submission import Source, Submission
+from algoperf_jax.workload import Workload
+
+_REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params", "data_selection")
+_OPTIONAL = ("prepare_for_eval", "get_eval_batch_size")
+_FACTORY = "make_optimizer"
+_UPDATE_ARGUMENTS = (
+    "workload",
+    "current_param_container",
+    "current_params_types",
+    "model_state",
+    "hyperparameters",
+    "batch",
+    "loss_type",
+    "optimizer_state",
+    "eval_results",
+    "global_step",
+    "rng",
+)
+_PREPARE_ARGUMENTS = tuple(name for name in _UPDATE_ARGUMENTS if name != "batch")
+_NOT_ALGORITHMS = ("warmup_cosine",)
+
+
+def algorithm_names() -> tuple[str, ...]:
+    """The ready-made algorithms."""
+    found = (module.name for module in pkgutil.iter_modules(algorithms.__path__))
+    return tuple(sorted(name for name in found if name not in _NOT_ALGORITHMS))
+
+
+def load_submission(reference: str, workload: Workload) -> Submission:
+    """Loads and checks a submission.
+
+    Args:
+      reference: the name of a ready-made algorithm, the path of a `.py` file, or a dotted module.
+      workload: the workload it will train, for the batch size of algorithms that do not choose one.
+
+    Raises:
+      SubmissionError: it cannot be found, read or imported, or it lacks a function.
+    """
+    name, module, path = _import(reference)
+    source = Source(path, {path.name: path.read_bytes()})
+    if hasattr(module, _FACTORY):
+        return _from_factory(name, module, source, workload)
+    functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*_REQUIRED, *_OPTIONAL)}
+    missing = [function for function in _REQUIRED if not callable(functions[function])]
+    if missing:
+        raise SubmissionError(
+            f"submission {path} lacks {', '.join(missing)}",
+            expected=f"the functions {', '.join(_REQUIRED)}, or an optax factory {_FACTORY}(hyperparameters, workload)",
+        )
+    submission = Submission(
+        name=name,
+        framework="jax",
+        **functions,
+        hyperparameters=None,
+        source=source,
+    )
+    _check_signatures(submission)
+    return submission
+
+
+def _from_factory(name: str, module: ModuleType, source: Source, workload: Workload) -> Submission:
+    _check_accepts(source.path, _FACTORY, module.make_optimizer, positional=2, keywords=())
+    declared: Any = getattr(module, "Hyperparameters", None)
+    defaults = getattr(declared, "_field_defaults", None)
+    if declared is not None and (defaults is None or set(defaults) != set(declared._fields)):
+        raise SubmissionError(
+            f"submission {source.path}: Hyperparameters",
+            value=declared,
+            expected="a typing.NamedTuple in which every field has a default",
+        )
+    return Submission(
+        name=name,
+        framework="jax",
+        get_batch_size=lambda workload_name: workload.batch_size,
+        **make_functions(module.make_optimizer)._asdict(),
+        prepare_for_eval=None,
+        get_eval_batch_size=None,
+        hyperparameters=defaults,
+        source=source,
+    )
+
+
+def _import(reference: str) -> tuple[str, ModuleType, pathlib.Path]:
+    if reference in algorithm_names():
+        module = importlib.import_module(f"{algorithms.__name__}.{reference}")
+        return reference, module, _file_of(module, reference)
+    if reference.endswith(".py") or "/" in reference:
+        path = pathlib.Path(reference).expanduser()
+        if not path.is_file():
+            raise SubmissionError("config.submission: no such file", value=reference, expected="a readable Python file")
+        name = path.parent.resolve().name if path.stem == "submission" else path.stem
+        return name, _import_file(path), path.resolve()
+    try:
+        found = importlib.util.find_spec(reference)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise SubmissionError(
+            "config.submission: unknown algorithm",
+            value=reference,
+            expected="a ready-made algorithm, the path of a .py file or a dotted module",
+            remedy=did_you_mean(reference, algorithm_names()),
+        )
+    try:
+        module = importlib.import_module(reference)
+    except Exception as error:
+        raise _import_failure(reference, error) from error
+    return reference.rpartition(".")[2], module, _file_of(module, reference)
+
+
+def _import_file(path: pathlib.Path) -> ModuleType:
+    name = f"submission_{path.resolve().parent.name}_{path.stem}".replace("-", "_").replace(".", "_")
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None, path
+    assert specification.loader is not None, path
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _import_failure(str(path), error) from error
+    return module
+
+
+def _import_failure(reference: str, error: Exception) -> SubmissionError:
+    place = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+    return SubmissionError(
+        f"submission {reference} cannot be imported: {type(error).__name__}: {error}{place}",
+        remedy="Mend the file, or install what it needs.",
+    )
+
+
+def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
+    if module.__file__ is None:
+        raise SubmissionError("config.submission: a package without a file", value=reference)
+    return pathlib.Path(module.__file__).resolve()
+
+
+def _check_signatures(submission: Submission) -> None:
+    path = submission.source.path
+    _check_accepts(path, "get_batch_size", submission.get_batch_size, positional=1, keywords=())
+    _check_accepts(path, "init_optimizer_state", submission.init_optimizer_state, positional=5, keywords=())
+    _check_accepts(path, "data_selection", submission.data_selection, positional=8, keywords=())
+    _check_accepts(path, "update_params", submission.update_params, positional=0, keywords=_UPDATE_ARGUMENTS)
+    if submission.prepare_for_eval is not None:
+        _check_accepts(path, "prepare_for_eval", submission.prepare_for_eval, positional=0, keywords=_PREPARE_ARGUMENTS)
+
+
+def _check_accepts(path: pathlib.Path, name: str, function: Any, *, positional: int, keywords: tuple[str, ...]) -> None:
+    """Whether `function` can be called as the engine will call it; `train_state` is given only where it is taken."""
+    signature = inspect.signature(function)
+    takes_train_state = name == "update_params" and "train_state" in signature.parameters
+    extra = {"train_state": None} if takes_train_state else {}
+    try:
+        signature.bind(*[None] * positional, **dict.fromkeys(keywords), **extra)
+    except TypeError as error:
+        how = f"the keyword arguments {', '.join(keywords)}" if keywords else f"{positional} positional arguments"
+        raise SubmissionError(
+            f"submission {path}: {name}{signature} does not take what it will be given ({error})",
+            expected=how,
+        ) from error

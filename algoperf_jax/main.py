@@ -1,0 +1,71 @@
+"""The command line: runs one trial.
+
+    python -m algoperf_jax.main --config=configs/ogbg.py [--config.KEY=VALUE ...]
+    python -m algoperf_jax.main --list
+
+Exit codes: 0 when the trial ended or was interrupted in an orderly way, 2 with one line on stderr when something is to
+be mended by the user or the trial failed.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from rich.console import Console
+
+from algoperf_jax.errors import UserError
+
+EXIT_OK = 0
+EXIT_USER_ERROR = 2
+
+
+class StopOnSignal:
+    """Turns the first SIGTERM or SIGINT into a request to stop after the current step; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._requested
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._requested = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns the exit code."""
+    # Imported here so that `--help` answers at once.
+    import workloads
+    from algoperf_jax import config as configs
+    from algoperf_jax.load_submission import algorithm_names
+    from configs import base
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return EXIT_OK
+    if arguments[0] == "--list":
+        print("workloads: ", ", ".join(workloads.names()))
+        print("algorithms:", ", ".join(algorithm_names()))
+        return EXIT_OK
+    try:
+        config = configs.from_command_line(arguments, base.get_config())
+        from algoperf_jax.run import execute
+
+        result = execute(config, Console(), stop_requested=StopOnSignal())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    if result["status"] == "failed":
+        print(f"error: {result['reason']}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

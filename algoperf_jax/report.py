@@ -1,0 +1,91 @@
+"""What a trial leaves for people: a summary table and a picture of the learning curve."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from algoperf_jax.run_state import Evaluation
+from algoperf_jax.workload import Goal
+
+_STATUS_WORDS = {
+    "target_reached": "target reached",
+    "budget_spent": "budget spent before the targets were reached",
+    "training_complete": "training complete",
+    "interrupted": "interrupted; the same command goes on",
+    "failed": "failed",
+}
+
+
+def time_to_target(history: Sequence[Evaluation], goal: Goal) -> float | None:
+    """Submission time of the first evaluation that met the validation target, seconds; None if none did."""
+    for evaluation in history:
+        if goal.reached(evaluation.results, "validation"):
+            return evaluation.results["score"]
+    return None
+
+
+def print_summary(console: Console, result: Mapping[str, Any]) -> None:
+    """The table at the end of a run; `result` is what `result.json` holds."""
+    table = Table(title=f"{result['workload']} ({result['data']} data) with {result['submission']}", show_header=False)
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for name, value in _rows(result):
+        table.add_row(name, value)
+    console.print(table)
+    # Outside the table, where nothing breaks them into pieces.
+    for name in ("learning_curve", "directory"):
+        console.print(f"{name.replace('_', ' ')}: {result[name]}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    metric = result["metric"]
+    rows = [("outcome", _STATUS_WORDS[result["status"]])]
+    if result["reason"]:
+        rows.append(("reason", result["reason"]))
+    seconds = result["time_to_target_sec"]
+    rows.append(("time to validation target", "not reached" if seconds is None else f"{seconds:.1f} s"))
+    rows.append(("steps", f"{result['steps']}"))
+    for split in ("validation", "test"):
+        best, target = result["best"].get(split), result["targets"].get(split)
+        if best is not None:
+            rows.append((f"best {split} {metric}", f"{best:.4f} (target {target:g})"))
+    seconds = result["seconds"]
+    spent = f"{seconds['submission']:.1f} s of {result['budget_sec']:.0f} s"
+    rows.append(("submission time", spent))
+    others = ("setup", "evaluation", "logging", "other")
+    rows.append(("beside it", ", ".join(f"{name} {seconds[name]:.1f} s" for name in others)))
+    if result["steps_per_sec"]:
+        rows.append(("steps per second", f"{result['steps_per_sec']:.3g}"))
+    rows.append(("compilation", f"{result['compile_count']} programs, {result['compile_sec']:.1f} s"))
+    peaks = result["memory_peak_bytes"]
+    rows.append(("memory peak", ", ".join(f"{name} {count / 2**30:.2f} GiB" for name, count in peaks.items())))
+    if result["not_comparable"]:
+        rows.append(("not comparable", f"this run set {', '.join(result['not_comparable'])}"))
+    return rows
+
+
+def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal: Goal, *, title: str) -> None:
+    """Draws the target metric over submission time, one line per split, and the validation target."""
+    # Imported here: it takes half a second that the start of a run need not pay.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    seconds = [evaluation.results["score"] for evaluation in history]
+    for split in ("train", "validation", "test"):
+        key = f"{split}/{goal.metric}"
+        if history and key in history[0].results:
+            values = [evaluation.results[key] for evaluation in history]
+            axes.plot(seconds, values, marker="o", markersize=3, label=split)
+    axes.axhline(goal.validation, linestyle="--", linewidth=1, color="grey", label="validation target")
+    axes.set_xlabel("submission time, seconds")
+    axes.set_ylabel(goal.metric.replace("_", " "))
+    axes.set_title(title, fontsize=10)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)

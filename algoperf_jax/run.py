@@ -1,0 +1,217 @@
+"""From a configuration to a finished trial: makes the parts, runs the loop, and keeps what it leaves."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from rich.console import Console
+
+from algoperf_jax import clock as clocks
+from algoperf_jax import config as configs
+from algoperf_jax import distributed, environment, parameters, report, run_directory
+from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
+from algoperf_jax.checkpoint import Checkpoints
+from algoperf_jax.clock import Clock
+from algoperf_jax.compile_watch import CompileWatch
+from algoperf_jax.events import Event
+from algoperf_jax.load_submission import load_submission
+from algoperf_jax.progress import Progress
+from algoperf_jax.records import Records, Result
+from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
+from algoperf_jax.run_directory import RunDirectory
+from algoperf_jax.run_state import RunState
+from algoperf_jax.trial import Outcome, Trial, run
+
+_CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps")
+
+
+def execute(
+    config: Any,
+    console: Console,
+    *,
+    stop_requested: Callable[[], bool] = lambda: False,
+    now: Callable[[], int] = time.monotonic_ns,
+) -> Result:
+    """Runs the trial that a configuration describes, goes on with it, or tells how it ended.
+
+    Args:
+      config: a checked configuration.
+      console: where progress and the summary are written.
+      stop_requested: whether to checkpoint and leave; asked after each step.
+      now: monotonic nanoseconds.
+
+    Returns:
+      What `result.json` holds.
+
+    Raises:
+      UserError: something that the user can mend; nothing that was computed is lost.
+    """
+    # Set-up runs from here on; only the loop can tell when it ends.
+    clock = Clock.start(clocks.SETUP, now=now)
+    compile_watch = CompileWatch()
+    distributed.initialize(config.distributed)
+    leader = distributed.is_leader()
+    console = console if leader else Console(quiet=True)
+
+    workload = load_workload(config)
+    submission = load_submission(config.submission, workload)
+    directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
+    finished = _claim(directory, config, leader=leader)
+    if finished is not None:
+        console.print("This trial is finished already; nothing is run.", markup=False)
+        report.print_summary(console, finished)
+        return finished
+
+    budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
+    progress = Progress(
+        console,
+        title=f"{workload.name}/{submission.name}",
+        goal=workload.goal,
+        budget_sec=budget_sec,
+        max_steps=config.max_steps,
+        period_sec=config.progress_period_sec,
+    )
+    records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
+    parts = assemble(config, workload, submission, records.scalars)
+    rules = TIMING_RULES[config.timing_rules]
+    if rules.wait_for_devices:
+        clock = clock.waiting(parts.backend.wait_for)
+    trial = Trial(
+        submission=submission,
+        workload=parts.view,
+        hyperparameters=parts.hyperparameters,
+        backend=parts.backend,
+        input_queue=parts.make_feed(),
+        goal=workload.goal,
+        budget_sec=budget_sec,
+        eval_period_sec=workload.budget.eval_period_sec,
+        max_steps=config.max_steps,
+        rules=rules,
+        emit=records.emit,
+        save=records.save,
+        tick=progress.tick,
+        stop_requested=stop_requested,
+        agree=distributed.agreement(),
+    )
+    progress.start()
+    try:
+        # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
+        outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
+        result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
+        if leader:
+            report.draw_learning_curve(
+                directory.learning_curve,
+                outcome.state.history,
+                workload.goal,
+                title=f"{progress.title} ({workload.data.origin} data)",
+            )
+        records.finish(outcome, result)
+    finally:
+        progress.stop()
+        records.close()
+    report.print_summary(console, result)
+    return result
+
+
+def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | None:
+    """Claims the trial's directory; all processes learn whether the trial is finished."""
+    finished = None
+    if leader:
+        finished = run_directory.claim(directory, configs.as_dict(config), overwrite=config.overwrite)
+    if jax.process_count() == 1:
+        return finished
+    is_finished = bool(multihost_utils.broadcast_one_to_all(np.asarray(finished is not None)))
+    if is_finished and not leader:
+        return run_directory.claim(directory, configs.as_dict(config), overwrite=False)
+    return finished
+
+
+def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Records, progress: Progress) -> RunState:
+    """A new state, or that of the last checkpoint; opens the log accordingly."""
+    checkpoints = Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept)
+    state = records.resume(checkpoints, initial_state(parts))
+    facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
+    meta_data = environment.meta_data(facts, config.seed)
+    records.describe(configs.as_dict(config), meta_data, parts.submission.source)
+    records.emit(Event("resume" if state.step else "start", state.step, {}, _start_values(parts)))
+    device = environment.devices()
+    begin = f"going on from step {state.step}" if state.step else "starting"
+    progress.say(
+        f"{progress.title}: {begin} on {device['count']} x {device['kind']}, "
+        f"{parts.workload.data.origin} data ({parts.reader.num_examples} training examples), "
+        f"batch size {parts.batch_size}, {parameters.count(state.params):,} parameters"
+    )
+    progress.say(f"{progress.title}: logs in {directory.path}")
+    return state
+
+
+def _start_values(parts: Parts) -> dict[str, Any]:
+    source = parts.submission.source
+    digest = hashlib.sha256(b"".join(source.files[name] for name in sorted(source.files))).hexdigest()
+    return {
+        "workload": parts.workload.name,
+        "submission": parts.submission.name,
+        "submission_sha256": digest,
+        "batch_size": parts.batch_size,
+        "data": parts.workload.data.origin,
+        "data_facts": parts.workload.data.describe(),
+        "versions": environment.versions(),
+        "devices": environment.devices(),
+    }
+
+
+def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
+    """The view's public plain values, as the public logs list them."""
+    facts = {}
+    for name in dir(type(parts.view)):
+        if not name.startswith("_") and isinstance(getattr(type(parts.view), name), property):
+            try:
+                value = getattr(parts.view, name)
+            except NotImplementedError:
+                continue
+            if isinstance(value, bool | int | float | str):
+                facts[name] = value
+    return facts
+
+
+def _result(
+    config: Any,
+    parts: Parts,
+    directory: RunDirectory,
+    outcome: Outcome,
+    budget_sec: float,
+    compile_watch: CompileWatch,
+) -> Result:
+    goal, history = parts.workload.goal, outcome.state.history
+    seconds = outcome.clock.readings()
+    best = max if goal.direction == "maximize" else min
+    return {
+        "workload": parts.workload.name,
+        "framework": parts.submission.framework,
+        "submission": parts.submission.name,
+        "data": parts.workload.data.origin,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "steps": outcome.state.step,
+        "time_to_target_sec": None if outcome.status == "failed" else report.time_to_target(history, goal),
+        "metric": goal.metric,
+        "targets": {"validation": goal.validation, "test": goal.test},
+        "best": {
+            split: best(evaluation.results[f"{split}/{goal.metric}"] for evaluation in history)
+            for split in ("validation", "test")
+            if history and f"{split}/{goal.metric}" in history[0].results
+        },
+        "budget_sec": budget_sec,
+        "seconds": seconds,
+        "steps_per_sec": outcome.state.step / seconds[clocks.SUBMISSION] if seconds[clocks.SUBMISSION] else None,
+        "compile_count": compile_watch.count,
+        "compile_sec": compile_watch.seconds,
+        "memory_peak_bytes": environment.memory_peak_bytes(),
+        "not_comparable": [f"config.{key}" for key in _CHANGE_THE_TASK if config[key] is not None],
+        "learning_curve": str(directory.learning_curve),
+        "directory": str(directory.path),
+    }

@@ -1,0 +1,136 @@
+"""The directory of one trial: where it is, whose it is, and whether it may be used.
+
+<experiment_dir>/<experiment_name>/<submission>/study_<k>/<workload>[_builtin]_<framework>/trial_<j>/
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from algoperf_jax import config as configs
+from algoperf_jax.errors import RunError
+
+# What may differ between the run that made a directory and the one that goes on with it: none of it changes results.
+_MAY_DIFFER = ("overwrite", "progress_period_sec", "experiment_dir", "distributed", "checkpoints_kept")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Paths in a trial's directory.
+
+    Attributes:
+      path: the directory itself.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The full configuration, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def result(self) -> pathlib.Path:
+        """How the trial ended, JSON; its existence marks a finished trial."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def source(self) -> pathlib.Path:
+        """Folder with a copy of the submission's files."""
+        return self.path / "submission"
+
+    @property
+    def learning_curve(self) -> pathlib.Path:
+        """The learning curve, PNG."""
+        return self.path / "learning_curve.png"
+
+    def preemption_count(self) -> int:
+        """How many processes have worked on this trial before this one."""
+        return len(list(self.path.glob("meta_data_*.json")))
+
+
+def locate(config: Any, submission_name: str, framework: str, origin: str) -> RunDirectory:
+    """The directory that a configuration means.
+
+    Results on built-in data stand under a workload name of their own, so that nothing mixes them with real ones.
+    """
+    workload = config.workload if origin == "prepared" else f"{config.workload}_{origin}"
+    root = pathlib.Path(config.experiment_dir).expanduser() / config.experiment_name
+    place = f"{submission_name}/study_{config.study}/{workload}_{framework}/trial_{config.trial}"
+    return RunDirectory((root / place).absolute())
+
+
+def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    """Prepares the directory for this configuration.
+
+    Returns:
+      The result of the finished trial that stands there, or None when there is something left to run.
+
+    Raises:
+      RunError: the directory belongs to another configuration, or cannot be written.
+    """
+    try:
+        if overwrite and directory.path.exists():
+            shutil.rmtree(directory.path)
+        if directory.config.exists():
+            _refuse_other_config(directory, config)
+        else:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            write_json(directory.config, config)
+        if directory.result.exists():
+            return json.loads(directory.result.read_text())
+    except OSError as error:
+        raise disk_error(directory.path, error) from error
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{directory.path}: {error.doc[:40]!r} is not JSON; the directory is damaged",
+            remedy="Start afresh with --config.overwrite=True.",
+        ) from error
+    return None
+
+
+def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any]) -> None:
+    found = json.loads(directory.config.read_text())
+    ours = {key: value for key, value in config.items() if key not in _MAY_DIFFER}
+    theirs = {key: value for key, value in found.items() if key not in _MAY_DIFFER}
+    lines = configs.differences(json.loads(json.dumps(ours)), theirs)
+    if lines:
+        raise RunError(
+            f"{directory.path} belongs to a run of another configuration ({'; '.join(lines)})",
+            remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
+        )
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the whole new one."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes text so that a reader sees the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def disk_error(path: pathlib.Path, error: OSError) -> RunError:
+    """The user's version of an error of the disk."""
+    return RunError(
+        f"{path} cannot be written: {error.strerror or error}",
+        expected="a writable place with free space",
+        remedy="Mend that, or choose another --config.experiment_dir, and run the same command again: "
+        "the trial goes on from its last checkpoint.",
+    )

@@ -1,0 +1,1 @@
+"""Configurations: one file per workload, all made from `configs.base`."""

@@ -1,0 +1,82 @@
+"""Every configuration key, with its default, its unit and what reads it.
+
+A key that is not here does not exist: a config file or an override that names another is refused.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """The defaults of all keys."""
+    config = ConfigDict()
+
+    # What is trained. Names: `python -m algoperf_jax.main --list`.
+    config.workload = ""
+    # Folder with prepared data (see BUILD.md), or unset for the built-in data.
+    config.data_dir = config_dict.placeholder(str)
+
+    # The training algorithm: a ready-made one, the path of a .py file, or a dotted module.
+    config.submission = "nadamw"
+    # Its hyperparameters; what is not named here keeps the algorithm's default.
+    config.hyperparameters = ConfigDict()
+
+    # Seed of initialization, dropout, shuffling and augmentation.
+    config.seed = 0
+    # `external` (a hyperparameter point is given) or `self` (none is; 1.5 times the budget).
+    config.ruleset = "external"
+    # `standard`, or `reference` for the bookkeeping of AlgoPerf v0.6's runner.
+    config.timing_rules = "standard"
+
+    # Limits and sizes; unset takes the workload's or the submission's own. Results of runs that set one of the first
+    # three are not comparable with others, and their logs say so.
+    config.max_runtime_sec = config_dict.placeholder(float)
+    config.eval_period_sec = config_dict.placeholder(float)
+    config.step_hint = config_dict.placeholder(int)
+    # The training is complete after so many steps.
+    config.max_steps = config_dict.placeholder(int)
+    # Examples per training and evaluation batch, over all devices.
+    config.batch_size = config_dict.placeholder(int)
+    config.eval_batch_size = config_dict.placeholder(int)
+
+    # Where logs and checkpoints go: <dir>/<name>/<submission>/study_<study>/<workload>_<framework>/trial_<trial>.
+    config.experiment_dir = "experiments"
+    config.experiment_name = "default"
+    config.study = 1
+    config.trial = 1
+    # Delete what stands in the trial's directory and start afresh.
+    config.overwrite = False
+    # Newest checkpoints kept; one is written after each evaluation.
+    config.checkpoints_kept = 2
+    # Write TensorBoard event files.
+    config.tensorboard = True
+    # Seconds between progress lines where there is no terminal.
+    config.progress_period_sec = 15.0
+
+    # Devices on the data axis; unset takes all.
+    config.mesh = ConfigDict()
+    config.mesh.data = config_dict.placeholder(int)
+
+    # Several processes that share one run; unset runs alone. See BUILD.md.
+    config.distributed = ConfigDict()
+    config.distributed.coordinator_address = config_dict.placeholder(str)
+    config.distributed.num_processes = config_dict.placeholder(int)
+    config.distributed.process_id = config_dict.placeholder(int)
+
+    # Input pipeline: threads that make batches, batches kept ready on the host, transfers started ahead.
+    config.input = ConfigDict()
+    config.input.threads = 1
+    config.input.host_batches = 4
+    config.input.device_batches = 1
+
+    # Evaluation batches stay on the devices while all splits fit into so many bytes.
+    config.evaluation = ConfigDict()
+    config.evaluation.stage_bytes = 4 * 2**30
+
+    return config
+
+
+def named(workload: str, variant: str) -> ConfigDict:
+    """The defaults for a workload; `variant` follows the colon in `--config=configs/<workload>.py:<variant>`."""
+    config = get_config()
+    config.workload = f"{workload}_{variant}" if variant else workload
+    return config

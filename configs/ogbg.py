@@ -1,0 +1,23 @@
+"""ogbg: a graph network that predicts 128 properties of molecules (ogbg-molpcba).
+
+Run on the built-in molecules:  python -m algoperf_jax.main --config=configs/ogbg.py
+Run on ogbg-molpcba:            python -m algoperf_jax.main --config=configs/ogbg.py --config.data_dir=DATA
+A variant:                      python -m algoperf_jax.main --config=configs/ogbg.py:gelu   (also silu, model_size)
+Target: mean average precision 0.28098 on validation and 0.268729 on test, within 12,011 seconds.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """The configuration of the workload or of a variant (`gelu`, `silu`, `model_size`)."""
+    config = base.named("ogbg", variant)
+    config.hyperparameters = {
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-2,
+        "warmup_factor": 0.05,
+        "dropout_rate": 0.1,
+    }
+    return config
