@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -145,6 +145,21 @@ def test_second_process_is_refused(tmp_path: pathlib.Path, capsys: pytest.Captur
         assert prepare.main(["mnist", f"--data_dir={tmp_path}"]) == 2
     assert "another process is preparing mnist" in error_line(capsys)
     assert prepare.main(["mnist", f"--data_dir={tmp_path}"]) == 0
+
+
+def test_interruption(
+    conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> Iterator[Block]:
+        yield Block(1, {"x": np.zeros(1)})
+        raise KeyboardInterrupt
+
+    conversion.convert = lambda folder: {"train": interrupted()}
+    assert (
+        prepare.main(["mnist", f"--data_dir={tmp_path / 'data'}", f"--from={conversion.raw.parent}"]) == 130
+    )
+    assert error_line(capsys).startswith("error: interrupted")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".mnist.lock"]
 
 
 def test_unknown_workload(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,9 @@ def _archived(folder: pathlib.Path) -> _RawBatches:
                 file = archive.extractfile(member) if name.removesuffix(".bin") in _BATCHES else None
                 if file is not None:
                     found[name.removesuffix(".bin")] = (f"{path}:{member.name}", file.read())
+            # The archive's own checksum comes last.
+            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+                pass
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise DataError(f"{path} cannot be unpacked ({error})", remedy="Download it again.") from error
     return found
