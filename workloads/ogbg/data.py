@@ -1,0 +1,197 @@
+"""Splits of molecules: the endless shuffled stream for training, one pass in order for evaluation."""
+
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from algoperf_jax.data import prepared, shuffle
+from algoperf_jax.errors import ConfigError
+from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
+from workloads.ogbg import graph_batching
+from workloads.ogbg.graph_batching import Molecules, ShardBudget
+
+_SHARDS = 8
+
+
+def shard_count(device_count: int) -> int:
+    """Number of shards of a global batch: 8 where the devices can share those, so that batches do not depend on the
+    number of devices; else one for each device.
+    """
+    return _SHARDS if _SHARDS % device_count == 0 else device_count
+
+
+def molecule_data(
+    columns: Callable[[str], Mapping[str, np.ndarray]],
+    *,
+    origin: Literal["builtin", "prepared"],
+    describe: Callable[[], dict[str, Any]],
+    num_eval_train: int,
+) -> Data:
+    """The splits; nothing is read before one is opened.
+
+    Args:
+      columns: split `train`, `validation` or `test` -> columns as in `Molecules`.
+      origin: `builtin` or `prepared`.
+      describe: facts for the log of a run.
+      num_eval_train: number of training molecules that are evaluated, a fixed random subset.
+    """
+    lock = threading.Lock()
+
+    @functools.cache
+    def read(split: str) -> Molecules:
+        return graph_batching.from_columns(columns(split))
+
+    def open_split(split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
+        with lock:
+            molecules = read("train" if split == "eval_train" else split)
+        if split == "train":
+            return training_split(molecules, batch_size=batch_size, seed=seed, placement=placement)
+        chosen = np.arange(len(molecules))
+        if split == "eval_train":
+            chosen = shuffle.eval_train_indices(len(molecules), num_eval_train)
+        return evaluation_split(molecules, chosen, batch_size=batch_size, placement=placement)
+
+    return Data(origin=origin, open=open_split, describe=describe)
+
+
+def prepared_data(data_dir: str, dataset: prepared.DatasetSpec, *, num_eval_train: int) -> Data:
+    """The data set prepared in `data_dir`."""
+
+    @functools.cache
+    def opened() -> prepared.Prepared:
+        return prepared.load(data_dir, dataset)
+
+    return molecule_data(
+        lambda split: opened().columns(split),
+        origin="prepared",
+        describe=lambda: opened().describe(),
+        num_eval_train=num_eval_train,
+    )
+
+
+def generated_data(columns: Callable[[str], Mapping[str, np.ndarray]], split_sizes: Mapping[str, int]) -> Data:
+    """The built-in molecules."""
+    return molecule_data(
+        columns,
+        origin="builtin",
+        describe=lambda: {"dataset": "generated", "split_sizes": dict(split_sizes)},
+        num_eval_train=split_sizes["eval_train"],
+    )
+
+
+def training_split(molecules: Molecules, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
+    """The endless stream, one random order after another, cut into shards; batch k is shards k S to (k + 1) S - 1.
+
+    Raises:
+      ConfigError: the batch size does not fit the shards or is too small for a molecule.
+    """
+    num_shards = shard_count(placement.device_count)
+    budget = _budget(molecules, batch_size, num_shards, key="batch_size")
+    stream = _ShardStream(molecules, seed, budget)
+    rows = placement.rows(num_shards)
+
+    def batch(k: int) -> Batch:
+        starts = stream.starts(k * num_shards + rows.start, k * num_shards + rows.stop)
+        order = stream.molecules(starts[0], starts[-1])
+        return graph_batching.pack(molecules, np.split(order, np.subtract(starts[1:-1], starts[0])), budget)
+
+    return SplitReader(num_examples=len(molecules), num_batches=None, batch=batch)
+
+
+def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: int, placement: Placement) -> SplitReader:
+    """One pass over the chosen molecules in order, each exactly once; the last batch may hold empty shards.
+
+    There are as many batches as the split has multiples of `batch_size`, with shards as large as that takes: somewhat
+    more than a training batch has where molecules are larger than those the budget is made for, much less in a split
+    that is small or does not fill its last batch.
+
+    Raises:
+      ConfigError: the batch size does not fit the shards or is too small for a molecule.
+    """
+    num_shards = shard_count(placement.device_count)
+    _budget(molecules, batch_size, num_shards, key="eval_batch_size")
+    num_batches = -(-len(chosen) // batch_size)
+    budget, starts = _smallest_cover(molecules, chosen, num_batches * num_shards)
+    rows = placement.rows(num_shards)
+
+    def batch(k: int) -> Batch:
+        shards = np.arange(k * num_shards + rows.start, k * num_shards + rows.stop + 1)
+        bounds = starts[np.minimum(shards, len(starts) - 1)]
+        return graph_batching.pack(
+            molecules,
+            [chosen[start:stop] for start, stop in itertools.pairwise(bounds)],
+            budget,
+        )
+
+    return SplitReader(num_examples=len(chosen), num_batches=num_batches, batch=batch)
+
+
+class _ShardStream:
+    """Where the shards of the endless stream begin: a table that is extended by an epoch when a batch needs it."""
+
+    def __init__(self, molecules: Molecules, seed: int, budget: ShardBudget) -> None:
+        self.molecules = shuffle.endless_indices(len(molecules), seed)
+        self._molecules = molecules
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._starts = [0]
+
+    def starts(self, start: int, stop: int) -> list[int]:
+        """Positions in the stream of the first molecule of shards `start` to `stop`, the latter included."""
+        with self._lock:
+            while len(self._starts) <= stop:
+                self._extend()
+            return self._starts[start : stop + 1]
+
+    def _extend(self) -> None:
+        position = self._starts[-1]
+        count = len(self._molecules)
+        end_of_epoch = (position // count + 1) * count
+        # The last shard of an epoch may reach into the next, by no more than the molecules of one shard.
+        order = self.molecules(position, end_of_epoch + self._budget.graphs)
+        starts = graph_batching.fill_shards(
+            self._molecules.num_nodes[order],
+            self._molecules.num_bonds[order],
+            self._budget,
+            starts_before=end_of_epoch - position,
+        )
+        self._starts.extend((position + starts[1:]).tolist())
+
+
+def _smallest_cover(molecules: Molecules, chosen: np.ndarray, num_shards: int) -> tuple[ShardBudget, np.ndarray]:
+    """About the smallest budget with which so many shards hold the chosen molecules, and where the shards start."""
+    num_nodes, num_bonds = molecules.num_nodes[chosen], molecules.num_bonds[chosen]
+    mean = ShardBudget.for_molecule(-(-int(num_nodes.sum()) // num_shards), -(-int(num_bonds.sum()) // num_shards))
+    graphs = max(molecules.smallest_budget.graphs, mean.graphs, -(-len(chosen) // num_shards))
+    while True:
+        budget = ShardBudget(graphs)
+        starts = graph_batching.fill_shards(num_nodes, num_bonds, budget)
+        if len(starts) - 1 <= num_shards:
+            return budget, starts
+        graphs += max(1, graphs // 64)
+
+
+def _budget(molecules: Molecules, batch_size: int, num_shards: int, *, key: str) -> ShardBudget:
+    smallest = molecules.smallest_budget
+    fitting = max(smallest.graphs, -(-batch_size // num_shards)) * num_shards
+    if batch_size % num_shards:
+        raise ConfigError(
+            f"--config.{key}",
+            value=batch_size,
+            expected=f"a multiple of {num_shards}, the number of shards of a batch of molecules",
+            remedy=f"Set --config.{key}={fitting}.",
+        )
+    budget = ShardBudget(batch_size // num_shards)
+    if budget.graphs < smallest.graphs:
+        raise ConfigError(
+            f"--config.{key}={batch_size} makes shards of {budget.nodes} nodes and {budget.edges} edges, too small "
+            f"for the largest molecule of {molecules.num_nodes.max()} nodes and "
+            f"{2 * molecules.num_bonds.max()} directed edges",
+            expected=f"at least {fitting}",
+            remedy=f"Set --config.{key}={fitting} or more.",
+        )
+    return budget

@@ -1,0 +1,122 @@
+"""ogbg-molpcba: from the CSV files of the Open Graph Benchmark to the columns of `graph_batching.Molecules`.
+
+Source: Hu et al. 2020, "Open Graph Benchmark", https://ogb.stanford.edu/docs/graphprop/ (scaffold split). The files
+have no header; all molecules' atoms, bonds and labels follow each other, and each bond is there once.
+"""
+
+import logging
+import pathlib
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from algoperf_jax.data.download import Download, find
+from algoperf_jax.data.prepared import Block, DatasetSpec
+from algoperf_jax.errors import DataError
+from workloads.ogbg import csv_tables
+from workloads.ogbg.csv_tables import Folder
+from workloads.ogbg.graph_batching import Molecules
+
+DATASET = DatasetSpec("ogbg", "1.0.0")
+DOWNLOADS = (
+    Download(
+        "http://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download/pcba.zip",
+        "pcba.zip",
+        39_533_472,
+        "sha256:0bb12da2f3ec8b0bb80564114a6174fad2df6a3a0d3c19470b3a27813a7d4e53",
+    ),
+)
+
+NUM_MOLECULES = 437_929
+NUM_TASKS = 128
+_SPLIT_FILES = {"train": "train", "validation": "valid", "test": "test"}
+_MOLECULES_PER_BLOCK = 8192
+
+_log = logging.getLogger(__name__)
+
+
+def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
+    """The scaffold split, molecules in the order of their official numbers.
+
+    Args:
+      folder: holds `pcba.zip` or what is in it, in a subfolder or not, gzipped or not.
+
+    Raises:
+      DataError: a file is missing or damaged; names file and line.
+    """
+    root = _root(folder)
+    raw = root / "raw"
+    num_nodes, _ = csv_tables.integers(raw, "num-node-list", 1, np.int32)
+    count = len(num_nodes)
+    num_bonds, _ = csv_tables.integers(raw, "num-edge-list", 1, np.int32, rows=count)
+    num_nodes, num_bonds = num_nodes[:, 0], num_bonds[:, 0]
+    nodes, bonds = int(num_nodes.sum(dtype=np.int64)), int(num_bonds.sum(dtype=np.int64))
+    node_feat, _ = csv_tables.integers(raw, "node-feat", 9, np.uint8, rows=nodes)
+    bond_feat, _ = csv_tables.integers(raw, "edge-feat", 3, np.uint8, rows=bonds)
+    bond_index, bond_file = csv_tables.integers(raw, "edge", 2, np.uint16, rows=bonds)
+    beyond = np.flatnonzero((bond_index >= np.repeat(num_nodes, num_bonds)[:, None]).any(1))
+    if beyond.size:
+        molecule = int(np.searchsorted(np.cumsum(num_bonds), beyond[0], side="right"))
+        raise DataError(
+            f"line {beyond[0] + 1} of {bond_file}, a bond of molecule {molecule}",
+            value=tuple(bond_index[beyond[0]].tolist()),
+            expected=f"atoms 0 to {num_nodes[molecule] - 1}",
+        )
+    labels = csv_tables.labels(raw, "graph-label", NUM_TASKS, rows=count)
+    splits = _splits(root / "split" / "scaffold", count)
+    if count != NUM_MOLECULES:
+        _log.warning(
+            "these are %s molecules, not the %s of ogbg-molpcba: results are not comparable with published ones",
+            f"{count:,}",
+            f"{NUM_MOLECULES:,}",
+        )
+    molecules = Molecules(num_nodes, num_bonds, node_feat, bond_feat, bond_index, labels)
+    return {name: _blocks(molecules, chosen) for name, chosen in splits.items()}
+
+
+def _root(folder: pathlib.Path) -> Folder:
+    """Where the folders `raw` and `split` are."""
+    marker = find(folder, "raw/num-node-list.csv.gz", "raw/num-node-list.csv")
+    if marker is not None:
+        return marker.parent.parent
+    archive = find(folder, DOWNLOADS[0].filename)
+    if archive is None:
+        raise DataError(
+            f"neither {DOWNLOADS[0].filename} nor raw/num-node-list.csv.gz is in {folder}",
+            remedy="The files of the archive are needed, packed or unpacked.",
+        )
+    try:
+        opened = zipfile.Path(archive)
+        inside = [path for path in (opened, *opened.iterdir()) if (path / "raw").is_dir()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{archive} cannot be read ({error})", remedy="Download it again.") from error
+    if not inside:
+        raise DataError(f"{archive} holds no folder raw", remedy="Download it again.")
+    return inside[0]
+
+
+def _splits(folder: Folder, count: int) -> dict[str, np.ndarray]:
+    splits = {}
+    taken = np.zeros(count, bool)
+    for name, stem in _SPLIT_FILES.items():
+        indices, file = csv_tables.integers(folder, stem, 1, np.int64)
+        indices = indices[:, 0]
+        for bad, expected in (
+            (indices >= count, f"a molecule from 0 to {count - 1}"),
+            (taken[np.minimum(indices, count - 1)], "a molecule that is in no other split"),
+        ):
+            if bad.any():
+                line = int(bad.argmax())
+                raise DataError(f"line {line + 1} of {file}", value=int(indices[line]), expected=expected)
+        if len(np.unique(indices)) != len(indices):
+            raise DataError(f"{file} names a molecule twice")
+        taken[indices] = True
+        splits[name] = indices
+    return splits
+
+
+def _blocks(molecules: Molecules, chosen: np.ndarray) -> Iterator[Block]:
+    for start in range(0, len(chosen), _MOLECULES_PER_BLOCK):
+        columns = molecules.take(chosen[start : start + _MOLECULES_PER_BLOCK])
+        yield Block(len(columns["num_nodes"]), columns)

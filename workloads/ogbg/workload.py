@@ -1,0 +1,88 @@
+"""The ogbg workload: published facts for real data, and facts of its own for the built-in data."""
+
+import functools
+from typing import Any
+
+from algoperf_jax.errors import ConfigError, did_you_mean
+from algoperf_jax.workload import Budget, Goal, LossType, Workload
+from workloads.ogbg import builtin
+from workloads.ogbg.data import generated_data, prepared_data
+from workloads.ogbg.loss import loss
+from workloads.ogbg.metrics import molecule_metrics
+from workloads.ogbg.model import ACTIVATIONS, DROPOUT_RATE, MoleculeNetwork, network_apply, network_init
+from workloads.ogbg.prepare import DATASET
+
+_SPLIT_SIZES = {"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793}
+_BASE_SHAPE = (256, (256,), 5)
+# Validation and test targets by activation and (latent_dim, hidden_dims, num_message_passing_steps).
+_TARGETS = {
+    ("relu", _BASE_SHAPE): (0.28098, 0.268729),
+    ("gelu", _BASE_SHAPE): (0.27771, 0.262926),
+    ("silu", _BASE_SHAPE): (0.282178, 0.272144),
+    ("relu", (128, (256, 256), 3)): (0.269446, 0.253051),
+}
+
+
+def build(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    activation: str = "relu",
+    latent_dim: int = 256,
+    hidden_dims: tuple[int, ...] = (256,),
+    num_message_passing_steps: int = 5,
+) -> Workload:
+    """The graph network, on the data prepared in `data_dir` or on the built-in molecules.
+
+    Args:
+      name: registry name.
+      data_dir: folder of prepared data, or None.
+      activation: `relu`, `gelu` (tanh approximation) or `silu`.
+      latent_dim: width of the embeddings.
+      hidden_dims: widths of the layers of each update function.
+      num_message_passing_steps: number of graph networks. A shape without a published target has that of `ogbg`.
+
+    Raises:
+      ConfigError: unknown activation.
+    """
+    if activation not in ACTIVATIONS:
+        raise ConfigError("activation of ogbg", value=activation, remedy=did_you_mean(activation, ACTIVATIONS))
+    shape = (latent_dim, tuple(hidden_dims), num_message_passing_steps)
+    network = functools.partial(MoleculeNetwork, activation, *shape)
+    apply = network_apply(network)
+    return Workload(
+        name=name,
+        base_name="ogbg",
+        init=network_init(network),
+        apply=apply,
+        loss=loss,
+        # The loss is a sigmoid cross entropy per task, but submissions are told this one by the benchmark.
+        loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
+        metrics=molecule_metrics(apply, loss),
+        output_parameters=(f"Dense_{3 * num_message_passing_steps * len(hidden_dims)}",),
+        dropout_rate=DROPOUT_RATE,
+        **(_builtin_facts() if data_dir is None else _published_facts(data_dir, activation, shape)),
+    )
+
+
+def _published_facts(data_dir: str, activation: str, shape: tuple[int, tuple[int, ...], int]) -> dict[str, Any]:
+    validation, test = _TARGETS.get((activation, shape), _TARGETS["relu", _BASE_SHAPE])
+    return {
+        "data": prepared_data(data_dir, DATASET, num_eval_train=_SPLIT_SIZES["eval_train"]),
+        "goal": Goal("mean_average_precision", "maximize", validation=validation, test=test),
+        "budget": Budget(max_runtime_sec=12_011, eval_period_sec=240, step_hint=52_000),
+        "batch_size": 512,
+        "eval_batch_size": 32_768,
+        "split_sizes": _SPLIT_SIZES,
+    }
+
+
+def _builtin_facts() -> dict[str, Any]:
+    return {
+        "data": generated_data(builtin.columns, builtin.SPLIT_SIZES),
+        "goal": builtin.GOAL,
+        "budget": builtin.BUDGET,
+        "batch_size": builtin.BATCH_SIZE,
+        "eval_batch_size": builtin.EVAL_BATCH_SIZE,
+        "split_sizes": builtin.SPLIT_SIZES,
+    }
