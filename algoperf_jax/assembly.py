@@ -161,8 +161,8 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
                 f"config.hyperparameters: a self-tuning submission takes none, but {', '.join(given)} is given"
             )
         return None
-    for name in given if declared is not None else ():
-        if name not in declared:
+    for name in given:
+        if declared is not None and name not in declared:
             raise ConfigError(
                 f"unknown hyperparameter config.hyperparameters.{name} for {submission.name}",
                 remedy=did_you_mean(name, declared),

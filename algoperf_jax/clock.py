@@ -48,7 +48,7 @@ class Clock:
         wait_for: Callable[[Any], None] = lambda outputs: None,
     ) -> "Clock":
         """Starts in `bucket`, all buckets empty."""
-        readings: Mapping[str, int] = MappingProxyType({bucket: 0 for bucket in BUCKETS})
+        readings: Mapping[str, int] = MappingProxyType(dict.fromkeys(BUCKETS, 0))
         return cls(now=now, wait_for=wait_for, bucket=bucket, since=now(), nanoseconds=readings)
 
     def waiting(self, wait_for: Callable[[Any], None]) -> "Clock":

@@ -176,4 +176,6 @@ def run_scripted(
     wait_for = backend.wait_for if TIMING_RULES[rules].wait_for_devices else lambda outputs: None
     clock = Clock.start(clocks.SETUP, now=time.now, wait_for=wait_for)
     time.sleep(5.0 + 11.0 + 2.0)
-    return Recorded(run(trial, state, clock), calls, seen, events, saved, time)
+    handed_over = [state]
+    del state
+    return Recorded(run(trial, handed_over.pop(), clock), calls, seen, events, saved, time)
