@@ -88,9 +88,7 @@ def read(path: pathlib.Path, count: int, *, remedy: str) -> Iterator[Block]:
         try:
             block = _decode(reader.read([index])[0])
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(
-                f"record {index} of {path} is damaged ({_reason(error)})", remedy=remedy
-            ) from error
+            raise DataError(f"record {index} of {path} is damaged ({_reason(error)})", remedy=remedy) from error
         yield block
     reader.close()
 
@@ -108,9 +106,7 @@ def _encode(block: Block) -> bytes:
     for name, array in block.columns.items():
         if array.ndim < 1 or array.dtype.kind not in "biufc":
             raise ValueError(f"column {name!r}: {array.dtype} with {array.ndim} axes cannot be stored")
-        header["columns"].append(
-            {"name": name, "dtype": little_endian(array).str, "shape": list(array.shape)}
-        )
+        header["columns"].append({"name": name, "dtype": little_endian(array).str, "shape": list(array.shape)})
         payload.append(np.ascontiguousarray(array, little_endian(array)).tobytes())
     encoded_header = json.dumps(header).encode()
     body = b"".join([_HEADER_SIZE.pack(len(encoded_header)), encoded_header, *payload])

@@ -195,9 +195,7 @@ def _request(part: _Part, download: Download, report: Report) -> None:
         ) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise DataError(
-                f"downloading {download.url} failed: {error.reason}", remedy=_by_hand(download)
-            ) from error
+            raise DataError(f"downloading {download.url} failed: {error.reason}", remedy=_by_hand(download)) from error
         raise _NetworkError(f"no connection: {error.reason}") from error
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise _NetworkError(f"connection broken: {error!r}") from error

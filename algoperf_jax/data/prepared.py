@@ -71,9 +71,7 @@ class _Split:
 
 def command(name: str, data_dir: PathLike, *arguments: str) -> str:
     """The command line that prepares a data set, as it can be pasted into a shell."""
-    return shlex.join(
-        ["python", "-m", "algoperf_jax.prepare", name, f"--data_dir={os.fspath(data_dir)}", *arguments]
-    )
+    return shlex.join(["python", "-m", "algoperf_jax.prepare", name, f"--data_dir={os.fspath(data_dir)}", *arguments])
 
 
 def write(
@@ -105,9 +103,7 @@ def write(
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
-        written = {
-            name: _write_split(partial, name, blocks, max_file_bytes) for name, blocks in splits.items()
-        }
+        written = {name: _write_split(partial, name, blocks, max_file_bytes) for name, blocks in splits.items()}
         manifest = {
             "format": _MANIFEST_FORMAT,
             "dataset": spec.name,
@@ -254,19 +250,14 @@ def _write_split(folder: pathlib.Path, name: str, blocks: Iterable[Block], max_f
 
 def _grow(total: Mapping[str, _Column], block: Block) -> dict[str, _Column]:
     """The columns of a split after one more block."""
-    grown = {
-        name: _Column(block_files.little_endian(array).str, array.shape)
-        for name, array in block.columns.items()
-    }
+    grown = {name: _Column(block_files.little_endian(array).str, array.shape) for name, array in block.columns.items()}
     if not total:
         return grown
     if {name: (c.dtype, c.shape[1:]) for name, c in grown.items()} != {
         name: (c.dtype, c.shape[1:]) for name, c in total.items()
     }:
         raise ValueError(f"blocks of one split differ in their columns: {grown} after {dict(total)}")
-    return {
-        name: _Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()
-    }
+    return {name: _Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()}
 
 
 def _read_split(folder: pathlib.Path, split: _Split, remedy: str) -> dict[str, np.ndarray]:

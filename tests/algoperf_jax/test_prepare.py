@@ -33,10 +33,7 @@ def conversion(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> types
         if not numbers.size:
             raise DataError("numbers.bin is damaged")
         logging.getLogger("workloads").info("a note of the conversion")
-        return {
-            name: prepared.in_blocks({"x": part})
-            for name, part in (("train", numbers[:50]), ("test", numbers))
-        }
+        return {name: prepared.in_blocks({"x": part}) for name, part in (("train", numbers[:50]), ("test", numbers))}
 
     conversion = types.SimpleNamespace(
         DATASET=DatasetSpec("mnist", "1.0.0"),
@@ -86,10 +83,7 @@ def test_complete_data_are_left_alone(
     capsys.readouterr()
     assert prepare.main(command) == 0
     assert conversion.converted == 1
-    assert (
-        capsys.readouterr().out
-        == f"mnist 1.0.0 in {tmp_path / 'data'} is already prepared (train: 50, test: 60)\n"
-    )
+    assert capsys.readouterr().out == f"mnist 1.0.0 in {tmp_path / 'data'} is already prepared (train: 50, test: 60)\n"
     assert prepare.main([*command, "--force"]) == 0
     assert conversion.converted == 2
 
@@ -155,9 +149,7 @@ def test_interruption(
         raise KeyboardInterrupt
 
     conversion.convert = lambda folder: {"train": interrupted()}
-    assert (
-        prepare.main(["mnist", f"--data_dir={tmp_path / 'data'}", f"--from={conversion.raw.parent}"]) == 130
-    )
+    assert prepare.main(["mnist", f"--data_dir={tmp_path / 'data'}", f"--from={conversion.raw.parent}"]) == 130
     assert error_line(capsys).startswith("error: interrupted")
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".mnist.lock"]
 
@@ -199,9 +191,7 @@ def test_as_a_command(tmp_path: pathlib.Path) -> None:
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
     assert finished.returncode == 2
-    assert finished.stderr.startswith(
-        "error: train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing"
-    )
+    assert finished.stderr.startswith("error: train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing")
     assert "Traceback" not in finished.stderr
 
 

@@ -124,9 +124,7 @@ def test_subset_is_announced(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFi
     np.testing.assert_array_equal(train["image"], IMAGES[kept])
 
 
-def test_complete_set_is_not_called_a_subset(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_complete_set_is_not_called_a_subset(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     store(tmp_path, binary_files())
     with caplog.at_level(logging.INFO):
         convert(tmp_path)
@@ -142,9 +140,7 @@ def assert_refused(folder: pathlib.Path, *parts: str) -> None:
 
 @pytest.mark.parametrize("absent", [NAMES[:5], NAMES[5:], NAMES])
 def test_needed_batches(tmp_path: pathlib.Path, absent: list[str]) -> None:
-    files = {
-        name: content for name, content in binary_files().items() if name.removesuffix(".bin") not in absent
-    }
+    files = {name: content for name, content in binary_files().items() if name.removesuffix(".bin") not in absent}
     assert_refused(store(tmp_path, files), str(tmp_path), "Needed are")
 
 

@@ -34,9 +34,7 @@ _TEST_BATCH = "test_batch"
 _BATCHES = (*_TRAIN_BATCHES, _TEST_BATCH)
 _PIXELS = 3 * 32 * 32
 _NUM_CLASSES = 10
-_NEEDED = (
-    "Needed are data_batch_1 to data_batch_5 and test_batch of the binary or the Python version of CIFAR-10."
-)
+_NEEDED = "Needed are data_batch_1 to data_batch_5 and test_batch of the binary or the Python version of CIFAR-10."
 
 _logger = logging.getLogger(__name__)
 
@@ -105,9 +103,7 @@ def _archived(folder: pathlib.Path) -> _RawBatches:
 
 def _parse(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, 32, 32, 3] and labels uint8 [n] of a batch; both versions store planes of color."""
-    planes, labels = (
-        _parse_binary(where, content) if where.endswith(".bin") else _parse_python(where, content)
-    )
+    planes, labels = _parse_binary(where, content) if where.endswith(".bin") else _parse_python(where, content)
     if len(labels) != len(planes):
         raise DataError(f"number of labels in {where}", value=len(labels), expected=str(len(planes)))
     if labels.size and (labels.min() < 0 or labels.max() >= _NUM_CLASSES):
@@ -134,9 +130,7 @@ def _parse_python(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
         if labels.dtype.kind not in "iu" or labels.ndim != 1:
             raise ValueError(f"labels are {labels.dtype} {labels.shape}, not integers [n]")
     except Exception as error:
-        raise DataError(
-            f"{where} is not a CIFAR-10 batch ({error!r})", remedy="Download it again."
-        ) from error
+        raise DataError(f"{where} is not a CIFAR-10 batch ({error!r})", remedy="Download it again.") from error
     return planes, labels
 
 

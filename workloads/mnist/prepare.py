@@ -87,9 +87,7 @@ def _read(folder: pathlib.Path, name: str, *, num_axes: int) -> tuple[pathlib.Pa
     """An IDX file of bytes: magic number and length of each axis, big-endian uint32, then the values."""
     path = find(folder, name, f"{name}.gz")
     if path is None:
-        raise DataError(
-            f"{name} (or {name}.gz) is missing in {folder}", remedy="All four IDX files are needed."
-        )
+        raise DataError(f"{name} (or {name}.gz) is missing in {folder}", remedy="All four IDX files are needed.")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

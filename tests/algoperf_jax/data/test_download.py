@@ -191,9 +191,7 @@ def nothing_special(site: Site) -> None:
 
 
 @pytest.mark.parametrize("before", [nothing_special, without_validator, weak_validator])
-def test_file_that_changed_on_the_server(
-    site: Site, tmp_path: pathlib.Path, before: Callable[[Site], None]
-) -> None:
+def test_file_that_changed_on_the_server(site: Site, tmp_path: pathlib.Path, before: Callable[[Site], None]) -> None:
     before(site)
     site.break_after = [100_000, 0, 0, 0]
     with pytest.raises(DataError):
@@ -234,9 +232,7 @@ def test_short_body_without_a_length_is_noticed_by_size(site: Site, tmp_path: pa
 
 
 def test_wrong_checksum_removes_the_file(site: Site, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(
-        DataError, match=r"checksum of http.*found 'sha256:.*expected sha256:00.* --from=FOLDER"
-    ):
+    with pytest.raises(DataError, match=r"checksum of http.*found 'sha256:.*expected sha256:00.* --from=FOLDER"):
         fetch(site.download(checksum="sha256:00"), tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(site.requests) == 1
@@ -283,9 +279,7 @@ def test_folder_that_cannot_be_written(site: Site, tmp_path: pathlib.Path) -> No
         fetch(site.download(), tmp_path / "file")
 
 
-def test_delays_grow_and_are_waited(
-    site: Site, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_delays_grow_and_are_waited(site: Site, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(download.time, "sleep", waited.append)
     site.statuses = [500] * 10
@@ -297,7 +291,7 @@ def test_delays_grow_and_are_waited(
 
 def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with download.console_report("raw.bin") as report:
-        for done in range(0, 1001):
+        for done in range(1001):
             report(done, 1000)
         report(1000, 1000, "a note")
     lines = capsys.readouterr().err.splitlines()

@@ -117,9 +117,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
         assert path.read_bytes() == (tmp_path / "second" / "mnist" / path.name).read_bytes()
 
 
-def test_columns_are_read_once_and_shared_by_threads(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_columns_are_read_once_and_shared_by_threads(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path)
     data = prepared.load(tmp_path, SPEC)
     reads: list[pathlib.Path] = []
@@ -131,9 +129,7 @@ def test_columns_are_read_once_and_shared_by_threads(
 
     monkeypatch.setattr(blocks, "read", counting)
     images: list[np.ndarray] = []
-    threads = [
-        threading.Thread(target=lambda: images.append(data.columns("train")["image"])) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: images.append(data.columns("train")["image"])) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -154,9 +150,7 @@ def test_missing_data_name_the_command(tmp_path: pathlib.Path) -> None:
 
 def test_other_version_names_both(tmp_path: pathlib.Path) -> None:
     write_images(tmp_path, DatasetSpec("mnist", "0.9.0"))
-    with pytest.raises(
-        DataError, match=r"'0\.9\.0'; expected 1\.0\.0\. Run: python -m algoperf_jax\.prepare mnist"
-    ):
+    with pytest.raises(DataError, match=r"'0\.9\.0'; expected 1\.0\.0\. Run: python -m algoperf_jax\.prepare mnist"):
         prepared.load(tmp_path, SPEC)
 
 
@@ -375,8 +369,6 @@ def test_blocks_are_cut_by_size() -> None:
 
 
 def test_reading_does_not_import_tensorflow_or_torch() -> None:
-    program = (
-        "import sys, algoperf_jax.data.prepared; print({'tensorflow', 'torch', 'jax'} & set(sys.modules))"
-    )
+    program = "import sys, algoperf_jax.data.prepared; print({'tensorflow', 'torch', 'jax'} & set(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert finished.stdout.strip() == "set()"
