@@ -77,7 +77,8 @@ class Checkpoints:
             dehydrated = self._backend.dehydrate(getattr(state, section))
             values[section] = dict(dehydrated.values)
             for name, array in dehydrated.arrays.items():
-                arrays[f"{section}.{name}"] = array
+                if np.size(array):  # orbax refuses arrays without elements, and they hold nothing
+                    arrays[f"{section}.{name}"] = array
                 checksums[f"{section}.{name}"] = _checksum(array)
         record = {
             **{field: getattr(state, field) for field in _RECORD_FIELDS},
@@ -102,9 +103,9 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
             raise RunError(
-                f"checkpoint {self._folder} at step {state.step} could not be written: {_first_line(error)}",
-                expected="a disk with enough free space",
-                remedy="Free some space and run the same command again: the trial goes on from the checkpoint before.",
+                f"the checkpoint of step {state.step} could not be written to {self._folder}: {_first_line(error)}",
+                expected="a writable disk with enough free space",
+                remedy="Mend that and run the same command again: the trial goes on from the checkpoint before.",
             ) from error
 
     def restore(self, template: RunState, report: Callable[[str], None]) -> Restored:
@@ -154,8 +155,11 @@ class Checkpoints:
                 expected="a submission whose state keeps the structure that init_optimizer_state gives it",
                 remedy="If the submission was changed, start afresh with --config.overwrite=True.",
             )
-        arguments = ocp.args.StandardRestore(_on_host(targets))  # pyright: ignore[reportCallIssue]
-        arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
+        arrays = {name: np.empty(target.shape, target.dtype) for name, target in targets.items()}
+        # NumPy targets make orbax hand out NumPy arrays; the backend puts them where they belong.
+        filled = {name: array for name, array in arrays.items() if array.size}
+        arguments = ocp.args.StandardRestore(filled)  # pyright: ignore[reportCallIssue]
+        arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
         for name, array in arrays.items():
             if _checksum(array) != record["checksums"][name]:
                 raise ValueError(f"array {name} does not match its checksum")
@@ -173,11 +177,6 @@ class Checkpoints:
             history=tuple(Evaluation(step, results) for step, results in record["history"]),
         )
         return Restored(state, record["extra"])
-
-
-def _on_host(targets: dict[str, jax.ShapeDtypeStruct]) -> dict[str, np.ndarray]:
-    """Targets that make orbax hand out NumPy arrays; the backend puts them where they belong."""
-    return {name: np.empty(target.shape, target.dtype) for name, target in targets.items()}
 
 
 def _checksum(array: Any) -> int:

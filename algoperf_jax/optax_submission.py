@@ -75,7 +75,7 @@ def _make_train_step(
             return loss["summed"] / loss["n_valid_examples"], new_model_state
 
         (loss, new_model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         if grad_clip is not None:
             scale = jax.numpy.minimum(1.0, grad_clip / (grad_norm + 1e-6))
             grads = jax.tree.map(lambda grad: grad * scale, grads)

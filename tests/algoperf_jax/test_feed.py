@@ -1,0 +1,61 @@
+"""The feed hands out `batch(0)`, `batch(1)`, ... and goes on exactly after the last batch that was handed out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from algoperf_jax.data.feed import DeviceFeed, FeedOptions
+from algoperf_jax.workload import SplitReader
+
+
+def reader(num_batches: int | None = None) -> SplitReader:
+    return SplitReader(100, num_batches, lambda k: {"inputs": np.full(4, k)})
+
+
+def numbers(feed: DeviceFeed, count: int) -> list[int]:
+    return [int(next(feed)["inputs"][0]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_order_does_not_depend_on_how_far_ahead_batches_are_made(threads: int, ahead: int) -> None:
+    feed = DeviceFeed(reader(), dict, FeedOptions(threads, 2, ahead))
+    assert numbers(feed, 20) == list(range(20))
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_position_is_that_of_the_last_batch_handed_out(ahead: int) -> None:
+    feed = DeviceFeed(reader(), dict, FeedOptions(1, 2, ahead))
+    assert numbers(feed, 7) == list(range(7))
+    position = json.loads(json.dumps(feed.position()))
+    again = DeviceFeed(reader(), dict, FeedOptions(1, 2, ahead))
+    again.seek(position)
+    assert again.position() == position
+    assert numbers(again, 5) == [7, 8, 9, 10, 11]
+
+
+def test_seek_drops_what_was_in_flight() -> None:
+    feed = DeviceFeed(reader(), dict)
+    start = feed.position()
+    assert numbers(feed, 3) == [0, 1, 2]
+    feed.seek(start)
+    assert numbers(feed, 3) == [0, 1, 2]
+
+
+def test_a_pass_ends() -> None:
+    feed = DeviceFeed(reader(3), dict, FeedOptions(device_batches=2))
+    assert [int(batch["inputs"][0]) for batch in feed] == [0, 1, 2]
+
+
+def test_an_error_while_making_a_batch_reaches_the_consumer() -> None:
+    def batch(k: int) -> dict[str, np.ndarray]:
+        if k == 2:
+            raise ValueError("damaged")
+        return {"inputs": np.zeros(1)}
+
+    feed = DeviceFeed(SplitReader(9, None, batch), dict, FeedOptions(device_batches=0))
+    next(feed)
+    next(feed)
+    with pytest.raises(ValueError, match="damaged"):
+        next(feed)

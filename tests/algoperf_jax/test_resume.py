@@ -1,0 +1,137 @@
+"""A trial killed at any moment goes on as if it had never been interrupted."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+TRIAL = "default/nadamw/study_1/mnist_builtin_jax/trial_1"
+TIME_LIMIT_SEC = 300
+
+
+def start(experiment_dir: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.algoperf_jax.killable_run", str(experiment_dir), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": ""},  # one device: the tests' eight would only share two cores
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=TIME_LIMIT_SEC)
+    return output
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"the process ended without printing {text!r}")
+
+
+def final_record(experiment_dir: pathlib.Path) -> dict[str, Any]:
+    """The last checkpoint's record: array checksums, history, clock, data position, random key."""
+    folders = sorted((experiment_dir / TRIAL / "checkpoints").glob("checkpoint_*"), key=lambda p: int(p.name[11:]))
+    record = json.loads((folders[-1] / "record" / "metadata").read_text())
+    record["nanoseconds"].pop("setup")  # each process sets up for itself
+    del record["checksum"], record["extra"]  # the log has a line more for each resume
+    return record
+
+
+def rows(experiment_dir: pathlib.Path, name: str) -> list[str]:
+    """A CSV's rows without the number of the process that wrote them."""
+    lines = (experiment_dir / TRIAL / name).read_text().splitlines()
+    column = lines[0].split(",").index("preemption_count")
+    return [",".join(v for i, v in enumerate(line.split(",")) if i != column) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    assert "ended: training_complete" in finish(start(folder))
+    return folder
+
+
+def assert_same(experiment_dir: pathlib.Path, uninterrupted: pathlib.Path) -> None:
+    ours, theirs = final_record(experiment_dir), final_record(uninterrupted)
+    assert len(theirs["history"]) >= 5
+    assert ours == theirs
+    for name in ("measurements.csv", "eval_measurements.csv"):
+        assert rows(experiment_dir, name) == rows(uninterrupted, name)
+
+
+def test_killed_at_random_moments(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(2):
+        process = start(tmp_path)
+        for _ in range(moments.randint(1, 3)):
+            wait_for_line(process, ": evaluation:")
+        time.sleep(moments.uniform(0.0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+        kills += process.returncode == -signal.SIGKILL
+    output = finish(start(tmp_path))
+    assert kills >= 1
+    assert "going on from step" in output
+    assert "ended: training_complete" in output
+    assert_same(tmp_path, uninterrupted)
+
+
+def test_killed_in_the_middle_of_a_checkpoint_write(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / TRIAL / "checkpoints"
+    for _ in range(5):
+        if kill_while_saving(start(tmp_path), folder):
+            break
+    assert any("tmp" in path.name for path in folder.iterdir()), "no process died in the middle of a write"
+    assert any("tmp" not in path.name for path in folder.iterdir()), "no checkpoint was complete before that"
+    output = finish(start(tmp_path))
+    assert "going on from step" in output
+    assert "ended: training_complete" in output
+    assert not [path for path in folder.iterdir() if "tmp" in path.name]
+    assert_same(tmp_path, uninterrupted)
+
+
+def kill_while_saving(process: subprocess.Popen[str], folder: pathlib.Path) -> bool:
+    """Kills the process when a folder of a checkpoint under way appears beside a complete one.
+
+    orbax writes into `checkpoint_<step>.orbax-checkpoint-tmp` and renames that when it is complete.
+    """
+    wait_for_line(process, "logs in")
+    while process.poll() is None:
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        if len(names) >= 2 and any("tmp" in name for name in names):
+            process.send_signal(signal.SIGKILL)
+    finish(process)
+    return any("tmp" in path.name for path in folder.iterdir())
+
+
+def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    process = start(tmp_path)
+    wait_for_line(process, "evaluation")
+    process.send_signal(signal.SIGTERM)
+    output = finish(process)
+    assert process.returncode == 0
+    assert "ended: interrupted" in output
+    assert "the same command goes on" in output
+    assert not (tmp_path / TRIAL / "result.json").exists()
+    assert "ended: training_complete" in finish(start(tmp_path))
+    record = final_record(tmp_path)
+    # The interruption itself reads the clock once more; all else is as if it had not happened.
+    expected = final_record(uninterrupted)
+    assert record["checksums"] == expected["checksums"]
+    assert record["data_position"] == expected["data_position"]
+    assert [step for step, _ in record["history"]] == [step for step, _ in expected["history"]]
+    assert "finished already" in finish(start(tmp_path))
