@@ -28,7 +28,7 @@ TIME_LIMIT_SEC = 300
 
 def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, float]]:
     """Losses of each step and the evaluation at the end."""
-    config = base.named(name, "")
+    config: Any = base.named(name, "")
     config.mesh.data = devices
     config.hyperparameters = {"learning_rate": 1e-3, "dropout_rate": 0.0}
     if name == "ogbg":
