@@ -18,8 +18,8 @@ import optax
 
 from algoperf_jax.submission import ForwardPassMode
 
-LOG_PERIOD_STEPS = 100
-"""Loss and gradient norm are logged at every so many steps."""
+_LOG_PERIOD_STEPS = 100
+_FIRST_LOG_PERIOD_STEPS = 10
 
 MakeOptimizer = Callable[[Any, Any], optax.GradientTransformation]
 
@@ -105,6 +105,8 @@ def _update_params(
     del rest
     state, train_step = optimizer_state
     params, model_state, state, scalars = train_step(current_param_container, model_state, state, batch, rng)
-    if global_step % LOG_PERIOD_STEPS == 0 and workload.metrics_logger is not None:
+    # More often at first, when a loss tells most.
+    period = _LOG_PERIOD_STEPS if global_step >= _LOG_PERIOD_STEPS else _FIRST_LOG_PERIOD_STEPS
+    if global_step % period == 0 and workload.metrics_logger is not None:
         workload.metrics_logger.append_scalar_metrics(scalars, global_step)
     return (state, train_step), params, model_state

@@ -15,7 +15,7 @@ _LIVE_PERIOD_SEC = 0.5
 
 
 class Progress:
-    """Shows step, loss, metric, time used of the budget and steps per second. A sink, and ticked after each step."""
+    """Shows step, loss, metric, time used of the budget and steps per second. A sink."""
 
     def __init__(
         self,
@@ -66,17 +66,24 @@ class Progress:
         """Adds a line that stays."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def tick(self, step: int, clock: Clock) -> None:
-        """Called after each step, on the submission's time: returns at once unless a line is due."""
-        now = self._now()
-        if now - self._shown_at < self._period_sec:
-            return
+    def is_due(self) -> bool:
+        """Whether it is time for another line."""
+        return self._now() - self._shown_at >= self._period_sec
+
+    def show(self, step: int, clock: Clock) -> None:
+        """Shows a line."""
         submission_sec = clock.seconds(clocks.SUBMISSION)
         if self._shown_step is not None and submission_sec > self._shown_submission_sec:
             rate = (step - self._shown_step) / (submission_sec - self._shown_submission_sec)
             self._rate = f"{rate:.3g} steps/s"
-        self._shown_at, self._shown_step, self._shown_submission_sec = now, step, submission_sec
-        self._show(step, submission_sec)
+        self._shown_at, self._shown_step, self._shown_submission_sec = self._now(), step, submission_sec
+        steps = f"step {step}" + (f" of {self._max_steps}" if self._max_steps else "")
+        used = f"{submission_sec:.0f} s of {self._budget_sec:.0f} s"
+        line = ", ".join(part for part in (steps, self._loss, self._metric, used, self._rate) if part)
+        if self._status is not None:
+            self._status.update(f"{self.title}: {line}")
+        else:
+            self.say(f"{self.title}: {line}")
 
     def __call__(self, event: Event) -> None:
         """Takes losses and evaluations to show."""
@@ -85,15 +92,6 @@ class Progress:
         elif event.kind == "evaluation":
             self._metric = self._describe(event)
             self.say(f"{self.title}: step {event.step}: evaluation: {self._metric} (target {self._target()})")
-
-    def _show(self, step: int, submission_sec: float) -> None:
-        steps = f"step {step}" + (f" of {self._max_steps}" if self._max_steps else "")
-        used = f"{submission_sec:.0f} s of {self._budget_sec:.0f} s"
-        line = ", ".join(part for part in (steps, self._loss, self._metric, used, self._rate) if part)
-        if self._status is not None:
-            self._status.update(f"{self.title}: {line}")
-        else:
-            self.say(f"{self.title}: {line}")
 
     def _describe(self, event: Event) -> str:
         metric = self._goal.metric

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algoperf_jax.checkpoint import Checkpoints
+from algoperf_jax.clock import Clock
 from algoperf_jax.events import Event
 from algoperf_jax.progress import Progress
 from algoperf_jax.run_directory import RunDirectory, disk_error, write_json, write_text
@@ -77,6 +78,12 @@ class Records:
         """Logs and shows an event, after the scalars that the submission logged before it."""
         self.scalars.flush()
         self._emit(event)
+
+    def tick(self, step: int, clock: Clock) -> None:
+        """Called after each step, on the submission's time: returns at once unless a progress line is due."""
+        if self._progress.is_due():
+            self.scalars.flush(only_ready=True)
+            self._progress.show(step, clock)
 
     def save(self, state: RunState) -> None:
         """Writes a checkpoint."""

@@ -93,7 +93,7 @@ def execute(
         rules=rules,
         emit=records.emit,
         save=records.save,
-        tick=progress.tick,
+        tick=records.tick,
         stop_requested=stop_requested,
         agree=distributed.agreement(),
     )

@@ -44,6 +44,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def events(self) -> pathlib.Path:
+        """The trial's log, one event per line; its existence says that the trial has begun."""
+        return self.path / "events.jsonl"
+
+    @property
     def source(self) -> pathlib.Path:
         """Folder with a copy of the submission's files."""
         return self.path / "submission"
@@ -81,33 +86,38 @@ def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool
     try:
         if overwrite and directory.path.exists():
             shutil.rmtree(directory.path)
-        if directory.config.exists():
+        # A run that ended before its trial began, for instance because its batch size did not fit, has no claim.
+        if directory.config.exists() and directory.events.exists():
             _refuse_other_config(directory, config)
         else:
             directory.path.mkdir(parents=True, exist_ok=True)
             write_json(directory.config, config)
         if directory.result.exists():
-            return json.loads(directory.result.read_text())
+            return _read_json(directory.result)
     except OSError as error:
         raise disk_error(directory.path, error) from error
-    except json.JSONDecodeError as error:
-        raise RunError(
-            f"{directory.path}: {error.doc[:40]!r} is not JSON; the directory is damaged",
-            remedy="Start afresh with --config.overwrite=True.",
-        ) from error
     return None
 
 
 def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any]) -> None:
-    found = json.loads(directory.config.read_text())
+    found = _read_json(directory.config)
     ours = {key: value for key, value in config.items() if key not in _MAY_DIFFER}
     theirs = {key: value for key, value in found.items() if key not in _MAY_DIFFER}
-    lines = configs.differences(json.loads(json.dumps(ours)), theirs)
+    lines = configs.differences(json.loads(json.dumps(ours, default=str)), theirs)
     if lines:
         raise RunError(
             f"{directory.path} belongs to a run of another configuration ({'; '.join(lines)})",
             remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
         )
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged: it is not JSON ({error})", remedy="Start afresh with --config.overwrite=True."
+        ) from error
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

@@ -9,15 +9,22 @@ import dataclasses
 import io
 import json
 import math
+import numbers
+import operator
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[reportAttributeAccessIssue] -- generated
+from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 from algoperf_jax import clock as clocks
+from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.events import Event
-from algoperf_jax.run_directory import disk_error, write_text
+from algoperf_jax.run_directory import RunDirectory, disk_error, write_text
 
 
 class CsvTable:
@@ -51,8 +58,44 @@ class CsvTable:
         return buffer.getvalue()
 
 
+class TensorBoardFile:
+    """Scalars for TensorBoard, written by the caller's thread: an error of the disk shows where it happens."""
+
+    def __init__(self, folder: pathlib.Path, *, number: int, purge_step: int | None) -> None:
+        """Opens a new event file in `folder`.
+
+        Args:
+          folder: created if need be.
+          number: tells apart the files of processes that worked on one trial.
+          purge_step: what earlier files have for this step and later ones is hidden.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"), f".{number}")
+        if purge_step is not None:
+            start = SessionLog(status=SessionLog.START)
+            self._writer.write_event(Record(wall_time=time.time(), step=purge_step, session_log=start))
+
+    def append(self, values: Mapping[str, Any], step: int) -> None:
+        """Adds the finite numbers among `values`; they are on disk after the next `flush`."""
+        scalars = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in values.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        ]
+        summary = Summary(value=scalars)
+        self._writer.write_event(Record(wall_time=time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Writes what is buffered and closes the file."""
+        self._writer.close()
+
+
 class TrialLog:
-    """Writes a trial's events; a sink. Each event is on disk when `__call__` returns."""
+    """Writes a trial's events; a sink. Each event is in `events.jsonl` and the tables when `__call__` returns."""
 
     def __init__(self, folder: pathlib.Path, *, preemption_count: int, tensorboard: bool) -> None:
         """Opens the log in `folder`, going on after what is there.
@@ -64,11 +107,11 @@ class TrialLog:
         """
         self._folder = folder
         self._preemption_count = preemption_count
-        self._events_file = folder / "events.jsonl"
+        self._events_file = RunDirectory(folder).events
         self._measurements = CsvTable(folder / "measurements.csv")
         self._eval_measurements = CsvTable(folder / "eval_measurements.csv")
         self._tensorboard_wanted = tensorboard
-        self._tensorboard: SummaryWriter | None = None
+        self._tensorboard: TensorBoardFile | None = None
         self._count = 0
 
     @property
@@ -81,13 +124,16 @@ class TrialLog:
 
         Returns:
           The events that remain.
+
+        Raises:
+          RunError: the log is damaged, or the disk refuses.
         """
         try:
-            lines = self._events_file.read_text().splitlines()[:count] if count else []
+            lines = self._events_file.read_text().splitlines()[:count] if count and self._events_file.exists() else []
+            events = [self._parsed(number, line) for number, line in enumerate(lines, 1)]
             write_text(self._events_file, "".join(f"{line}\n" for line in lines))
             self._measurements.clear()
             self._eval_measurements.clear()
-            events = [Event(**json.loads(line)) for line in lines]
             for event in events:
                 self._append_rows(event)
         except OSError as error:
@@ -120,9 +166,25 @@ class TrialLog:
         self._count += 1
 
     def close(self) -> None:
-        """Flushes TensorBoard's file."""
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        """Closes TensorBoard's file.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        try:
+            if self._tensorboard is not None:
+                self._tensorboard.close()
+        except OSError as error:
+            raise disk_error(self._folder, error) from error
+
+    def _parsed(self, number: int, line: str) -> Event:
+        try:
+            return Event(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"{self._events_file} is damaged in line {number} ({error})",
+                remedy="Start afresh with --config.overwrite=True, or under another --config.experiment_name.",
+            ) from error
 
     def _append_rows(self, event: Event) -> None:
         if event.kind == "train":
@@ -145,12 +207,12 @@ class TrialLog:
             return
         if self._tensorboard is None:
             # Events of steps from here on that an interrupted process wrote are hidden.
-            purge = event.step if self._preemption_count else None
-            self._tensorboard = SummaryWriter(str(self._folder / "tensorboard"), purge_step=purge)
-        for name, value in event.values.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                self._tensorboard.add_scalar(name, value, event.step)
-        self._tensorboard.flush()
+            number = self._preemption_count
+            purge = event.step if number else None
+            self._tensorboard = TensorBoardFile(self._folder / "tensorboard", number=number, purge_step=purge)
+        self._tensorboard.append(event.values, event.step)
+        if event.kind == "evaluation":  # `train` events come on the submission's time
+            self._tensorboard.flush()
 
 
 class ScalarLog:
@@ -166,15 +228,20 @@ class ScalarLog:
         self._waiting: list[tuple[int, dict[str, Any]]] = []
 
     def append_scalar_metrics(self, metrics: Mapping[str, Any], global_step: int) -> None:
-        """Logs name -> number or 0-d array."""
-        self._waiting.append((global_step, dict(metrics)))
-        self._emit(only_ready=True)
+        """Logs name -> number or 0-d array.
 
-    def flush(self) -> None:
-        """Emits everything, waiting where it must."""
-        self._emit(only_ready=False)
+        Raises:
+          SubmissionError: something else is given.
+        """
+        for name, value in metrics.items():
+            if not isinstance(value, numbers.Number) and getattr(value, "shape", None) != ():
+                raise SubmissionError(
+                    f"metrics_logger.append_scalar_metrics: {name}", value=value, expected="a number or 0-d array"
+                )
+        self._waiting.append((operator.index(global_step), dict(metrics)))
 
-    def _emit(self, *, only_ready: bool) -> None:
+    def flush(self, *, only_ready: bool = False) -> None:
+        """Emits what was logged: everything, waiting where it must, or only what the devices have ready."""
         while self._waiting:
             step, metrics = self._waiting[0]
             if only_ready and not all(_is_ready(value) for value in metrics.values()):
