@@ -37,14 +37,16 @@ class JaxBackend:
         self._view = view
         self._layout = layout
         self._evaluator = evaluator
+        # The smallest array is cheap to sum, and once a loss is not finite no array of the parameters stays so.
+        self._probed = 0
         self._queued: collections.deque[tuple[int, jax.Array]] = collections.deque()
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
         params, model_state = self._view.init_model_fn(rng)
         # Compiled here, off the clock: the loop's own helpers are not the submission's business.
-        smallest = _smallest_leaf(params)
-        if smallest is not None:
-            _fingerprint(smallest).block_until_ready()
+        leaves = jax.tree.leaves(params)
+        self._probed = min(range(len(leaves)), key=lambda index: leaves[index].size)
+        _fingerprint(leaves[self._probed]).block_until_ready()
         _step_keys(rng, 0)
         return params, model_state
 
@@ -59,10 +61,7 @@ class JaxBackend:
 
     def pace(self, params: Parameters, step: int) -> None:
         # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
-        smallest = _smallest_leaf(params)
-        if smallest is None:
-            return
-        self._queued.append((step, _fingerprint(smallest)))
+        self._queued.append((step, _fingerprint(jax.tree.leaves(params)[self._probed])))
         while len(self._queued) > QUEUED_STEPS:
             self._check(*self._queued.popleft())
 
@@ -131,9 +130,3 @@ def _is_array(leaf: Any) -> bool:
 
 def _is_typed_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _smallest_leaf(params: Parameters) -> jax.Array | None:
-    """The smallest array: cheap to sum, and once a loss is not finite no array of the parameters stays so."""
-    leaves = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array) and leaf.size]
-    return min(leaves, key=lambda leaf: leaf.size, default=None)
