@@ -6,9 +6,12 @@ the one before is taken. Writing is synchronous: when `save` returns, the arrays
 """
 
 import dataclasses
+import functools
 import json
 import logging
 import pathlib
+import shutil
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +25,8 @@ from algoperf_jax.errors import RunError
 from algoperf_jax.run_state import Evaluation, RunState
 
 _SECTIONS = ("params", "model_state", "optimizer_state")
+_BYTES_BESIDE_ARRAYS = 2**20
+_GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
 _RECORD_FIELDS = (
     "step",
     "data_position",
@@ -52,7 +57,8 @@ class Checkpoints:
         self._folder = folder
         self._backend = backend
         self._damaged: set[int] = set()
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every save
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates every save, and logs what it raises
+        _ignore_late_results()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             step_prefix="checkpoint",
@@ -98,6 +104,7 @@ class Checkpoints:
                 return  # nothing but clock readings can have changed since
             self._manager.delete(state.step)
             self._damaged.remove(state.step)
+        self._check_space(state.step, sum(array.nbytes for array in arrays.values()))
         try:
             self._manager.save(state.step, args=arguments, force=True)
             self._manager.wait_until_finished()
@@ -105,7 +112,7 @@ class Checkpoints:
             raise RunError(
                 f"the checkpoint of step {state.step} could not be written to {self._folder}: {_first_line(error)}",
                 expected="a writable disk with enough free space",
-                remedy="Mend that and run the same command again: the trial goes on from the checkpoint before.",
+                remedy=_GO_ON,
             ) from error
 
     def restore(self, template: RunState, report: Callable[[str], None]) -> Restored:
@@ -135,6 +142,16 @@ class Checkpoints:
     def close(self) -> None:
         """Releases the manager's threads."""
         self._manager.close()
+
+    def _check_space(self, step: int, array_bytes: int) -> None:
+        """Refuses before anything is written, rather than in the middle of orbax's threads."""
+        needed, free = array_bytes + _BYTES_BESIDE_ARRAYS, shutil.disk_usage(self._folder).free
+        if jax.process_index() == 0 and free < needed:
+            raise RunError(
+                f"no space left for the checkpoint of step {step}: it may take {needed / 2**20:.1f} MiB, and "
+                f"{free / 2**20:.1f} MiB are free in {self._folder}",
+                remedy=_GO_ON,
+            )
 
     def _restore(self, step: int, template: RunState) -> Restored:
         found = self._manager.restore(
@@ -177,6 +194,18 @@ class Checkpoints:
             history=tuple(Evaluation(step, results) for step, results in record["history"]),
         )
         return Restored(state, record["extra"])
+
+
+@functools.cache
+def _ignore_late_results() -> None:
+    """Keeps quiet about arrays whose reading or writing ends when an error has closed orbax's event loop already."""
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
 
 
 def _checksum(array: Any) -> int:

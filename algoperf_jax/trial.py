@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from algoperf_jax import clock as clocks
 from algoperf_jax.backend import Backend, NonFiniteError
 from algoperf_jax.clock import Clock
-from algoperf_jax.errors import SubmissionError
+from algoperf_jax.errors import SubmissionError, UserError
 from algoperf_jax.events import Event, EventSink
 from algoperf_jax.rules import TimingRules
 from algoperf_jax.run_state import Evaluation, RunState
@@ -294,12 +294,14 @@ def _train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
 def _failure(trial: Trial, function: str, error: Exception, state: RunState, clock: Clock) -> _TrialFailedError:
     if isinstance(error, SubmissionError):
         return _TrialFailedError(str(error), state, clock)
-    lines = str(error).strip().splitlines() or [""]
-    return _TrialFailedError(
-        f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}: {lines[0]}",
-        state,
-        clock,
-    )
+    if isinstance(error, UserError):
+        raise error  # a full disk or damaged data is not the submission's failure; the trial goes on once it is mended
+    what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}"
+    return _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock)
+
+
+def _first_line(error: Exception) -> list[str]:
+    return str(error).strip().splitlines()[:1]
 
 
 # --- evaluation ------------------------------------------------------------------------------------------------------
@@ -310,12 +312,13 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
     _, _, _, key = trial.backend.step_keys(state.rng, state.step - 1)
     try:
         metrics = trial.backend.evaluate(state.params, state.model_state, key)
-    except RuntimeError as error:
-        if trial.rules.retry_failed_evaluation:
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and trial.rules.retry_failed_evaluation:
             return state, clock.book(clocks.OTHER).into(clocks.SUBMISSION)
-        raise _TrialFailedError(
-            f"evaluation after step {state.step} failed: {type(error).__name__}: {error}", state, clock
-        ) from error
+        what = f"evaluation after step {state.step} failed: {type(error).__name__}"
+        raise _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock) from error
     clock = clock.book(clocks.EVALUATION).into(clocks.LOGGING)
     results = {**metrics, **_time_columns(clock)}
     state = dataclasses.replace(
