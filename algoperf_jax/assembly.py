@@ -2,6 +2,8 @@
 
 import collections
 import dataclasses
+import keyword
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,8 +96,12 @@ def assemble(config: Any, workload: Workload, submission: Submission, metrics_lo
     layout = make_layout(config.mesh.data)
     placement = layout.placement
     keys = make_keys(config.seed, config.ruleset)
-    batch_size = config.batch_size or _batch_size(submission, workload)
-    eval_batch_size = config.eval_batch_size or _eval_batch_size(submission, workload)
+    batch_size = config.batch_size or _chosen_size(submission, "batch_size", workload)
+    eval_batch_size = config.eval_batch_size or (
+        workload.eval_batch_size
+        if submission.get_eval_batch_size is None
+        else _chosen_size(submission, "eval_batch_size", workload)
+    )
     check_batch_size("config.batch_size", batch_size, placement)
     check_batch_size("config.eval_batch_size", eval_batch_size, placement)
     data_seed = int(keys.data[0])
@@ -152,7 +158,8 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
     """The point as a named tuple; None for a self-tuning submission that declares no hyperparameters.
 
     Raises:
-      ConfigError: a name that the submission does not declare, or any for a self-tuning one.
+      ConfigError: a name that the submission does not declare, or any for a self-tuning one; a value that is no number
+        where the submission's own is one.
     """
     declared = submission.hyperparameters
     if declared is None and ruleset == "self":
@@ -161,49 +168,39 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
                 f"config.hyperparameters: a self-tuning submission takes none, but {', '.join(given)} is given"
             )
         return None
-    for name in given:
-        if declared is not None and name not in declared:
+    for name, value in given.items():
+        key = f"config.hyperparameters.{name}"
+        if declared is None:
+            if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+                raise ConfigError(key, expected="a name that can be an attribute")
+        elif name not in declared:
             raise ConfigError(
-                f"unknown hyperparameter config.hyperparameters.{name} for {submission.name}",
-                remedy=did_you_mean(name, declared),
+                f"unknown hyperparameter {key} for {submission.name}", remedy=did_you_mean(name, declared)
             )
+        elif isinstance(declared[name], numbers.Number) and not isinstance(value, numbers.Number):
+            raise ConfigError(key, value=value, expected=f"a number, for instance --{key}={declared[name]}")
     values = {**(declared or {}), **given}
     return collections.namedtuple("Hyperparameters", values)(**values)
 
 
-def _batch_size(submission: Submission, workload: Workload) -> int:
+def _chosen_size(submission: Submission, key: str, workload: Workload) -> int:
+    """What the submission's `get_<key>` returns."""
     try:
-        batch_size = submission.get_batch_size(workload.name)
-    except ValueError:
-        # As the benchmark's runner does: a variant that a submission does not know gets its base workload's size.
-        batch_size = _called(submission, "get_batch_size", workload.base_name)
+        try:
+            size = getattr(submission, f"get_{key}")(workload.name)
+        except ValueError:
+            # As the benchmark's runner does: a variant that a submission does not know gets its base workload's size.
+            size = getattr(submission, f"get_{key}")(workload.base_name)
     except Exception as error:
-        raise _size_failure(submission, "get_batch_size", workload.name, error) from error
-    return _checked_int(submission, "get_batch_size", batch_size)
-
-
-def _eval_batch_size(submission: Submission, workload: Workload) -> int:
-    if submission.get_eval_batch_size is None:
-        return workload.eval_batch_size
-    size = _called(submission, "get_eval_batch_size", workload.name)
-    return _checked_int(submission, "get_eval_batch_size", size)
-
-
-def _called(submission: Submission, function: str, workload_name: str) -> Any:
-    try:
-        return getattr(submission, function)(workload_name)
-    except Exception as error:
-        raise _size_failure(submission, function, workload_name, error) from error
-
-
-def _size_failure(submission: Submission, function: str, workload_name: str, error: Exception) -> SubmissionError:
-    return SubmissionError(
-        f"{submission.name}: {function}({workload_name!r}) raised {type(error).__name__}: {error}",
-        remedy=f"Mend it in {submission.source.path}, or set --config.batch_size.",
-    )
-
-
-def _checked_int(submission: Submission, function: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise SubmissionError(f"{submission.name}: {function} returned", value=value, expected="an int")
-    return value
+        raise SubmissionError(
+            f"{submission.name}: get_{key}({workload.name!r}) raised {type(error).__name__}: {error}",
+            remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
+        ) from error
+    if not isinstance(size, numbers.Integral) or isinstance(size, bool):
+        raise SubmissionError(
+            f"{submission.name}: get_{key}({workload.name!r}) returned",
+            value=size,
+            expected="an int",
+            remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
+        )
+    return int(size)

@@ -1,5 +1,6 @@
 """Reading a configuration from the command line, and refusing what cannot be meant."""
 
+import math
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,10 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from algoperf_jax.errors import ConfigError, did_you_mean
+from algoperf_jax.errors import ConfigError, did_you_mean, nearest
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 
-_HYPERPARAMETER = re.compile(r"^--config\.hyperparameters\.(\w+)(?:=.*)?$")
+_HYPERPARAMETER = re.compile(r"^--config\.hyperparameters\.(\w+)(?:=.*)?$", re.DOTALL)
 _CHOICES: Mapping[str, Sequence[str]] = {
     "ruleset": tuple(RULESET_BUDGET_FACTORS),
     "timing_rules": tuple(TIMING_RULES),
@@ -39,6 +40,7 @@ _NOT_NEGATIVE = (
     "input.device_batches",
     "evaluation.stage_bytes",
 )
+_NOT_EMPTY = ("workload", "submission", "data_dir", "experiment_dir", "experiment_name")
 
 
 def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
@@ -54,28 +56,31 @@ def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
     Raises:
       ConfigError: naming the argument, key or value at fault.
     """
-    _check_file(arguments)
+    arguments = _joined(arguments)
+    path = _check_file(arguments)
     values = flags.FlagValues()
     # Names of hyperparameters are the submission's business, so an override may introduce one.
-    introduced = [match[1] for argument in arguments if (match := _HYPERPARAMETER.match(argument))]
-    plain = [argument for argument in arguments if not _HYPERPARAMETER.match(argument)]
     given = [argument for argument in arguments if _HYPERPARAMETER.match(argument)]
+    unset = [argument for argument in arguments if _unsets(argument, base)]
+    plain = [argument for argument in arguments if argument not in given and argument not in unset]
     command_line = ["main", *plain]
     try:
         config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command_line)
         rest = values(command_line)
         config: Any = values["config"].value
-    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, ImportError, SyntaxError) as error:
-        raise _explained(error, arguments, base) from error
+    except (Exception, SystemExit) as error:  # the file is a program: anything may come out of it
+        raise _explained(error, path, plain, base) from error
     if len(rest) > 1:
         raise ConfigError("unexpected argument", value=rest[1], expected="--config=FILE and --config.KEY=VALUE")
-    _check_keys(config, base)
+    _check_keys(config, base, path)
     with config.unlocked():
-        if any(argument.startswith("--config.submission=") for argument in arguments):
-            # The file's hyperparameters were chosen for the file's submission.
-            config.hyperparameters = ConfigDict()
-        for name, argument in zip(introduced, given, strict=True):
-            config.hyperparameters[name] = _literal(argument)
+        for argument in unset:
+            config.update_from_flattened_dict({argument.removeprefix("--config.").removesuffix("=None"): None})
+        # The file's hyperparameters were chosen for the file's submission.
+        other_submission = any(argument.startswith("--config.submission=") for argument in arguments)
+        from_file = {} if other_submission else config.hyperparameters.to_dict()
+        # Replaced as a whole: the types of the file's values do not bind the overrides, the submission judges them.
+        config.hyperparameters = ConfigDict(from_file | dict(_hyperparameter(argument) for argument in given))
     check(config)
     config.lock()
     return config
@@ -93,15 +98,16 @@ def check(config: ConfigDict) -> None:
                 f"config.{key}",
                 value=config[key],
                 expected=f"one of {', '.join(choices)}",
-                remedy=did_you_mean(str(config[key]), choices),
+                remedy=None if (guess := nearest(str(config[key]), choices)) is None else f"Did you mean {guess!r}?",
             )
     for keys, least, words in ((_POSITIVE, None, "a positive number"), (_NOT_NEGATIVE, 0, "0 or more")):
         for key in keys:
             value = _lookup(config, key)
-            if value is not None and (value < 0 or (least is None and value == 0)):
+            if value is not None and not (math.isfinite(value) and (value > 0 or value == least)):
                 raise ConfigError(f"config.{key}", value=value, expected=words)
-    if not config.workload:
-        raise ConfigError("config.workload is empty", expected="the name of a workload")
+    for key in _NOT_EMPTY:
+        if config[key] == "":
+            raise ConfigError(f"config.{key} is empty", remedy=f"Set --config.{key}=..., or leave the argument away.")
 
 
 def as_dict(config: ConfigDict) -> dict[str, Any]:
@@ -122,7 +128,27 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
     return lines
 
 
-def _check_file(arguments: Sequence[str]) -> None:
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The same arguments with two dashes, and `--config.KEY VALUE` in one piece."""
+    joined: list[str] = []
+    for argument in arguments:
+        argument = f"-{argument}" if argument.startswith("-config") else argument
+        if joined and re.fullmatch(r"--config(\.[\w.]+)?", joined[-1]) and not argument.startswith("-"):
+            joined[-1] = f"{joined[-1]}={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _unsets(argument: str, base: ConfigDict) -> bool:
+    """Whether it is `--config.KEY=None` for a key that is unset by default."""
+    leaves = dict(_flat(base))
+    name = argument.removeprefix("--config.").removesuffix("=None")
+    return argument == f"--config.{name}=None" and name in leaves and leaves[name] is None
+
+
+def _check_file(arguments: Sequence[str]) -> str:
+    """The path of the configuration file."""
     files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
     if len(files) != 1:
         raise ConfigError(
@@ -138,35 +164,66 @@ def _check_file(arguments: Sequence[str]) -> None:
             expected="the path of a Python file with get_config()",
             remedy=did_you_mean(path, known) if known else "Run the command in the project's folder.",
         )
+    return path
 
 
-def _check_keys(config: Any, base: Any, prefix: str = "") -> None:
+def _check_keys(config: Any, base: Any, path: str, prefix: str = "") -> None:
+    """Whether the file gave each key, and no other, a value of its type."""
+    if not isinstance(config, ConfigDict):
+        found = type(config).__name__
+        raise ConfigError(f"get_config() in {path}", value=found, expected="a ConfigDict made by configs.base")
     for key in config:
         if key not in base:
-            known = [f"{prefix}{name}" for name in base]
-            raise ConfigError(f"unknown config key config.{prefix}{key}", remedy=did_you_mean(f"{prefix}{key}", known))
-        if isinstance(base[key], ConfigDict) and key != "hyperparameters":
-            _check_keys(config[key], base[key], f"{prefix}{key}.")
+            raise _unknown_key(f"{prefix}{key}", base, prefix)
+    for key in base:
+        name = f"config.{prefix}{key}"
+        if key not in config:
+            raise ConfigError(f"{path} does not set {name}", expected="a ConfigDict made by configs.base")
+        if key == "hyperparameters":
+            continue
+        if isinstance(base[key], ConfigDict):
+            _check_keys(config[key], base[key], path, f"{prefix}{key}.")
+            continue
+        value, wanted = config[key], base.get_type(key)
+        fits = isinstance(value, int | float if wanted is float else wanted) and (wanted is bool) == isinstance(
+            value, bool
+        )
+        if not fits and not (value is None and base[key] is None):
+            raise ConfigError(f"{name} in {path}", value=value, expected=f"a value of type {wanted.__name__}")
 
 
-def _explained(error: Exception, arguments: Sequence[str], base: ConfigDict) -> ConfigError:
+def _unknown_key(name: str, base: ConfigDict, prefix: str = "") -> ConfigError:
+    guess = nearest(name, [f"{prefix}{known}" for known, _ in _flat(base)])
+    return ConfigError(
+        f"unknown config key config.{name}",
+        remedy=f"Did you mean config.{guess}?"
+        if guess
+        else f"The keys are listed in configs/base.py; a hyperparameter is --config.hyperparameters.{name}.",
+    )
+
+
+def _explained(error: BaseException, path: str, arguments: Sequence[str], base: ConfigDict) -> ConfigError:
     """Turns what absl and ml_collections raise into one line about the argument at fault."""
-    known = {name for name, _ in _flat(base)}
+    known = dict(_flat(base))
     for argument in arguments:
         key, has_value, value = argument.partition("=")
-        if not key.startswith("--config.") or _HYPERPARAMETER.match(argument):
+        if not key.startswith("--config"):
+            return ConfigError("unknown argument", value=argument, expected="--config=FILE and --config.KEY=VALUE")
+        name = key.removeprefix("--config").removeprefix(".")
+        if not name:
             continue
-        name = key.removeprefix("--config.")
         if name not in known:
-            return ConfigError(f"unknown config key config.{name}", remedy=did_you_mean(name, known))
-        wanted = base.get_type(name) if "." not in name else _type_of(base, name)
+            return _unknown_key(name, base)
+        if isinstance(known[name], ConfigDict):
+            return ConfigError(f"config.{name} is a group of keys", expected=f"--config.{name}.KEY=VALUE")
+        wanted = _type_of(base, name)
         if not has_value or not _parses(value, wanted):
             return ConfigError(f"config.{name}", value=value, expected=f"a value of type {wanted.__name__}")
-    for argument in arguments:
-        if not argument.startswith("--config"):
-            return ConfigError("unknown argument", value=argument, expected="--config=FILE and --config.KEY=VALUE")
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return ConfigError(f"the configuration cannot be read: {lines[-1]}")
+    lines = str(error).strip().splitlines() or [""]
+    return ConfigError(
+        f"the configuration file {path} cannot be used: {type(error).__name__}: {lines[-1]}",
+        expected="a Python file whose get_config() returns a ConfigDict made by configs.base",
+    )
 
 
 def _flat(config: ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
@@ -185,8 +242,6 @@ def _type_of(config: ConfigDict, name: str) -> type:
 
 
 def _parses(text: str, wanted: type) -> bool:
-    if text == "None":
-        return True
     if wanted is bool:
         return text.lower() in ("true", "false", "1", "0")
     try:
@@ -203,9 +258,16 @@ def _lookup(config: ConfigDict, name: str) -> Any:
     return value
 
 
-def _literal(argument: str) -> Any:
-    """The number, None, bool or text after `=`."""
-    text = argument.partition("=")[2]
+def _hyperparameter(argument: str) -> tuple[str, Any]:
+    """The name in `--config.hyperparameters.NAME=VALUE`, and the value as number, None, bool or text."""
+    key, has_value, text = argument.partition("=")
+    name = key.rpartition(".")[2]
+    if not has_value:
+        raise ConfigError(f"config.hyperparameters.{name} has no value", expected=f"{key}=VALUE")
+    return name, _literal(text)
+
+
+def _literal(text: str) -> Any:
     if text in ("None", "True", "False"):
         return {"None": None, "True": True, "False": False}[text]
     for kind in (int, float):

@@ -51,7 +51,9 @@ def load_submission(reference: str, workload: Workload) -> Submission:
     Raises:
       SubmissionError: it cannot be found, read or imported, or it lacks a function.
     """
-    name, module, path = _import(reference)
+    module = _import(reference)
+    path = _file_of(module, reference)
+    name = path.parent.name if path.stem in ("submission", "__init__") else path.stem
     source = Source(path, {path.name: path.read_bytes()})
     if hasattr(module, _FACTORY):
         return _from_factory(name, module, source, workload)
@@ -95,36 +97,29 @@ def _from_factory(name: str, module: ModuleType, source: Source, workload: Workl
     )
 
 
-def _import(reference: str) -> tuple[str, ModuleType, pathlib.Path]:
+def _import(reference: str) -> ModuleType:
     if reference in algorithm_names():
-        module = importlib.import_module(f"{algorithms.__name__}.{reference}")
-        return reference, module, _file_of(module, reference)
+        return importlib.import_module(f"{algorithms.__name__}.{reference}")
     if reference.endswith(".py") or "/" in reference:
         path = pathlib.Path(reference).expanduser()
         if not path.is_file():
             raise SubmissionError("config.submission: no such file", value=reference, expected="a readable Python file")
-        name = path.parent.resolve().name if path.stem == "submission" else path.stem
-        return name, _import_file(path), path.resolve()
+        return _import_file(path.resolve())
     try:
-        found = importlib.util.find_spec(reference)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise SubmissionError(
-            "config.submission: unknown algorithm",
-            value=reference,
-            expected="a ready-made algorithm, the path of a .py file or a dotted module",
-            remedy=did_you_mean(reference, algorithm_names()),
-        )
-    try:
-        module = importlib.import_module(reference)
-    except Exception as error:
+        return importlib.import_module(reference)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}."):
+            raise SubmissionError(
+                "config.submission: unknown algorithm",
+                value=reference,
+                expected="a ready-made algorithm, the path of a .py file or a dotted module",
+                remedy=did_you_mean(reference, algorithm_names()),
+            ) from error
         raise _import_failure(reference, error) from error
-    return reference.rpartition(".")[2], module, _file_of(module, reference)
 
 
 def _import_file(path: pathlib.Path) -> ModuleType:
-    name = f"submission_{path.resolve().parent.name}_{path.stem}".replace("-", "_").replace(".", "_")
+    name = f"submission_{path.parent.name}_{path.stem}".replace("-", "_").replace(".", "_")
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None, path
     assert specification.loader is not None, path
@@ -132,24 +127,23 @@ def _import_file(path: pathlib.Path) -> ModuleType:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _import_failure(str(path), error) from error
     return module
 
 
-def _import_failure(reference: str, error: Exception) -> SubmissionError:
-    place = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+def _import_failure(reference: str, error: BaseException) -> SubmissionError:
     return SubmissionError(
-        f"submission {reference} cannot be imported: {type(error).__name__}: {error}{place}",
+        f"submission {reference} cannot be imported: {type(error).__name__}: {error}",
         remedy="Mend the file, or install what it needs.",
     )
 
 
 def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
-    if module.__file__ is None:
+    if getattr(module, "__file__", None) is None:
         raise SubmissionError("config.submission: a package without a file", value=reference)
-    return pathlib.Path(module.__file__).resolve()
+    return pathlib.Path(str(module.__file__)).resolve()
 
 
 def _check_signatures(submission: Submission) -> None:
@@ -164,7 +158,10 @@ def _check_signatures(submission: Submission) -> None:
 
 def _check_accepts(path: pathlib.Path, name: str, function: Any, *, positional: int, keywords: tuple[str, ...]) -> None:
     """Whether `function` can be called as the engine will call it; `train_state` is given only where it is taken."""
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions written in C do not tell
+        return
     takes_train_state = name == "update_params" and "train_state" in signature.parameters
     extra = {"train_state": None} if takes_train_state else {}
     try:

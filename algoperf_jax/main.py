@@ -62,7 +62,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     if result["status"] == "failed":
-        print(f"error: {result['reason']}", file=sys.stderr)
+        print(
+            f"error: {result['reason']} (Logs: {result['directory']}; --config.overwrite=True runs the trial again.)",
+            file=sys.stderr,
+        )
         return EXIT_USER_ERROR
     return EXIT_OK
 

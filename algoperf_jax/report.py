@@ -6,7 +6,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from algoperf_jax.run_directory import disk_error
 from algoperf_jax.run_state import Evaluation
 from algoperf_jax.workload import Goal
 
@@ -33,7 +35,7 @@ def print_summary(console: Console, result: Mapping[str, Any]) -> None:
     table.add_column("")
     table.add_column("", overflow="fold")
     for name, value in _rows(result):
-        table.add_row(name, value)
+        table.add_row(name, Text(value))  # as it is: brackets in a message are not markup
     console.print(table)
     # Outside the table, where nothing breaks them into pieces.
     for name in ("learning_curve", "directory"):
@@ -68,7 +70,11 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal: Goal, *, title: str) -> None:
-    """Draws the target metric over submission time, one line per split, and the validation target."""
+    """Draws the target metric over submission time, one line per split, and the validation target.
+
+    Raises:
+      RunError: the disk refuses.
+    """
     # Imported here: it takes half a second that the start of a run need not pay.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,4 +94,7 @@ def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal:
     axes.set_title(title, fontsize=10)
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise disk_error(path, error) from error

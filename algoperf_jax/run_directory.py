@@ -141,6 +141,6 @@ def disk_error(path: pathlib.Path, error: OSError) -> RunError:
     return RunError(
         f"{path} cannot be written: {error.strerror or error}",
         expected="a writable place with free space",
-        remedy="Mend that, or choose another --config.experiment_dir, and run the same command again: "
-        "the trial goes on from its last checkpoint.",
+        remedy="Mend that and run the same command again: the trial goes on from its last checkpoint. "
+        "Or choose another --config.experiment_dir.",
     )

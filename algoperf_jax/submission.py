@@ -14,6 +14,7 @@ The functions, their arguments and the calling conventions are those of the benc
 
 import dataclasses
 import enum
+import functools
 import inspect
 import pathlib
 from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ class Submission:
     hyperparameters: Mapping[str, Any] | None
     source: Source
 
-    @property
+    @functools.cached_property
     def takes_train_state(self) -> bool:
         """Whether `update_params` has a parameter `train_state`."""
         return "train_state" in inspect.signature(self.update_params).parameters
