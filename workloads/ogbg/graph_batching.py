@@ -174,10 +174,14 @@ def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget
         np.maximum(labels, 0, out=targets[shard, : len(chosen)], casting="unsafe")
         weights[shard, : len(chosen)] = labels >= 0
 
-    arrays: dict[str, Any] = {"nodes": nodes, "edges": edges, "senders": senders, "receivers": receivers}
-    graph = jraph.GraphsTuple(**arrays, n_node=n_node, n_edge=n_edge, globals=None)
+    graph: dict[str, Any] = {"nodes": nodes, "edges": edges, "senders": senders, "receivers": receivers}
+    graph |= {"n_node": n_node, "n_edge": n_edge, "globals": None}
     rows = num_shards * num_graphs
-    return {"inputs": graph, "targets": targets.reshape(rows, -1), "weights": weights.reshape(rows, -1)}
+    return {
+        "inputs": jraph.GraphsTuple(**graph),
+        "targets": targets.reshape(rows, -1),
+        "weights": weights.reshape(rows, -1),
+    }
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

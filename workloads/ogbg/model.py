@@ -6,6 +6,7 @@ results gives the same numbers for half of the arithmetic. All indices are local
 over the leading shard axis and splits over devices without communication.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,13 +36,43 @@ def _sum_at(rows: jax.Array, index: jax.Array, count: int, *, is_sorted: bool = 
     )(rows, index)
 
 
-class Products(nn.Module):
-    """The products of a dense layer's kernel with each part of its concatenated input, not yet summed."""
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """The rows `codes @ kernel + bias`, kept as they are: their product with a matrix is cheaper in the other order."""
+
+    codes: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.codes.shape[:-1], self.kernel.shape[-1])
+
+    def __matmul__(self, matrix: jax.Array) -> jax.Array:
+        return self.codes @ (self.kernel @ matrix) + self.bias @ matrix
+
+
+class Embedding(nn.Module):
+    """A dense layer without activation, for the few codes of an atom or a bond."""
 
     features: int
 
     @nn.compact
-    def __call__(self, parts: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    def __call__(self, codes: jax.Array) -> Embedded:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (codes.shape[-1], self.features))
+        return Embedded(codes, kernel, self.param("bias", nn.initializers.zeros, (self.features,)))
+
+
+class Dense(nn.Module):
+    """The products of a dense layer's kernel with each part of its concatenated input, not yet summed, and its bias.
+
+    The class's name makes that of its parameters, `Dense_<i>`; i counts these and flax's own dense layers together.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, parts: Sequence[jax.Array | Embedded]) -> tuple[list[jax.Array], jax.Array]:
         widths = [part.shape[-1] for part in parts]
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (sum(widths), self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -77,26 +108,21 @@ class MoleculeNetwork(nn.Module):
         graph_of_node = jax.vmap(
             lambda counts: jnp.repeat(jnp.arange(num_graphs), counts, total_repeat_length=num_nodes)
         )(n_node)
-        layers = 0
 
-        def finish(hidden: jax.Array) -> jax.Array:
-            nonlocal layers
-            for width in self.hidden_dims[1:]:
-                hidden = normalize(hidden)
-                hidden = nn.Dense(width, name=f"Dense_{layers}")(hidden)
-            return normalize(hidden)
+        def products(*parts: jax.Array | Embedded) -> tuple[list[jax.Array], jax.Array]:
+            return Dense(self.hidden_dims[0])(parts)
 
-        def normalize(hidden: jax.Array) -> jax.Array:
-            nonlocal layers
-            hidden = ACTIVATIONS[self.activation](nn.LayerNorm(name=f"LayerNorm_{layers}")(hidden))
-            layers += 1
+        def activate(hidden: jax.Array) -> jax.Array:
+            hidden = ACTIVATIONS[self.activation](nn.LayerNorm()(hidden))
             return Dropout(self.deterministic)(hidden, dropout_rate)
 
-        def products(*parts: jax.Array) -> tuple[list[jax.Array], jax.Array]:
-            return Products(self.hidden_dims[0], name=f"Dense_{layers}")(parts)
+        def finish(hidden: jax.Array) -> jax.Array:
+            for width in self.hidden_dims[1:]:
+                hidden = nn.Dense(width)(activate(hidden))
+            return activate(hidden)
 
-        nodes = nn.Dense(self.latent_dim, name="node_embedding")(nodes)
-        edges = nn.Dense(self.latent_dim, name="edge_embedding")(edges)
+        nodes = Embedding(self.latent_dim, name="node_embedding")(nodes)
+        edges = Embedding(self.latent_dim, name="edge_embedding")(edges)
         globals_ = jnp.zeros((num_shards, num_graphs, NUM_TASKS))
         for _ in range(self.num_message_passing_steps):
             # An edge's graph is its sender's graph, so the globals reach the edges by way of the senders.
@@ -116,7 +142,7 @@ class MoleculeNetwork(nn.Module):
                 globals_,
             )
             globals_ = finish(of_nodes + of_edges + own + bias)
-        logits = nn.Dense(NUM_TASKS, name=f"Dense_{layers}")(globals_)
+        logits = nn.Dense(NUM_TASKS)(globals_)
         return logits.reshape(num_shards * num_graphs, NUM_TASKS)
 
 
