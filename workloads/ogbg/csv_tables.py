@@ -14,7 +14,7 @@ from algoperf_jax.errors import DataError
 Folder = pathlib.Path | zipfile.Path
 """A folder on disk or inside an archive."""
 
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 21
 _NEWLINE, _COMMA, _POINT, _ZERO, _ONE = b"\n,.01"
 _MAX_DIGITS = 9
 
