@@ -1,0 +1,41 @@
+# make train                                    trains the ogbg workload on its built-in data
+# make train ARGS="--config=configs/mnist.py"   trains something else
+# make test                                     everything that continuous integration runs
+# make test PYTEST_ARGS="-k clock"              the same with some of the tests
+#
+# Both keep what they install in .venv. PYTHON chooses the interpreter that .venv is made with.
+
+PYTHON ?= python3
+ARGS ?= --config=configs/ogbg.py
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DELETE_ON_ERROR:
+.PHONY: train test
+
+train: .venv/installed
+	$(BIN)/python -m algoperf_jax.main $(ARGS)
+
+test: .venv/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+.venv/installed: pyproject.toml | $(BIN)/pip
+	@echo "Installing pinned dependencies into .venv; this takes a minute."
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+.venv/installed-test: pyproject.toml | $(BIN)/pip
+	@echo "Installing pinned dependencies and test tools into .venv; this takes a minute."
+	@$(BIN)/python -m pip install -q -e ".[test]"
+	@touch .venv/installed $@
+
+# pip comes last when a virtual environment is made, so an interrupted one is made again.
+$(BIN)/pip:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "error: $(PYTHON) is not Python 3.11 or newer; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
