@@ -1,0 +1,199 @@
+"""What the documents name exists: files, commands, configuration keys, targets, numbers."""
+
+import ast
+import functools
+import importlib
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import pytest
+from ml_collections import ConfigDict
+from rich.console import Console
+
+import workloads
+from algoperf_jax import parameters
+from algoperf_jax.load_submission import algorithm_names
+from algoperf_jax.run import execute
+from configs import base
+
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDERS = ("algoperf_jax", "configs", "docker", "scoring", "tests", "third_party", "torch_compat", "workloads", ".ci")
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
+    for path in ROOT.glob(pattern)
+    if path.is_file()
+)
+SOURCES = sorted(path for folder in ("algoperf_jax", "configs", "workloads") for path in (ROOT / folder).rglob("*.py"))
+# Error messages and module texts name commands and keys as documents do.
+TEXTS = [*DOCUMENTS, *SOURCES, ROOT / "Makefile", ROOT / "docker/Dockerfile"]
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+FILE = re.compile(rf"(?<![\w./<>~$-])((?:{'|'.join(map(re.escape, FOLDERS))})/[\w./-]*)")
+MODULE = re.compile(r"python -m ((?:algoperf_jax|scoring|torch_compat|third_party|workloads)[\w.]*\w)")
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CONFIG_KEY = re.compile(r"--config\.(\w+(?:\.\w+)*)")
+CONFIG_FILE = re.compile(r"--config=configs/(\w+)\.py(?::(\w+))?")
+MAKE_TARGET = re.compile(r"\bmake ([a-z]+)")
+
+
+def identify(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def code(document: pathlib.Path) -> str:
+    return "\n".join(CODE.findall(document.read_text()))
+
+
+def anchors(document: pathlib.Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, ConfigDict):
+            yield from flat(value, f"{prefix}{key}.")
+
+
+@functools.cache
+def hyperparameters() -> frozenset[str]:
+    """The names that the ready-made algorithms declare."""
+    modules = [importlib.import_module(f"algoperf_jax.algorithms.{name}") for name in algorithm_names()]
+    return frozenset(name for module in modules for name in module.Hyperparameters._fields)
+
+
+def unknown_keys(text: str) -> set[str]:
+    known = {*flat(base.get_config()), *(f"hyperparameters.{name}" for name in hyperparameters())}
+    placeholder = re.compile(r"key|.*\b[A-Z]+")
+    return {key for key in CONFIG_KEY.findall(text) if key not in known and not placeholder.fullmatch(key)}
+
+
+def test_there_are_documents() -> None:
+    assert {"README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md"} <= {path.name for path in DOCUMENTS}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=identify)
+def test_links_lead_somewhere(document: pathlib.Path) -> None:
+    broken = []
+    for link in LINK.findall(document.read_text()):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        place, _, anchor = link.partition("#")
+        target = (document.parent / place) if place else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=identify)
+def test_files_that_are_named_exist(document: pathlib.Path) -> None:
+    named = FILE.findall(code(document))
+    missing = [name for name in named if not (ROOT / name.rstrip("./")).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=identify)
+def test_commands_and_keys_that_are_named_exist(text: pathlib.Path) -> None:
+    content = text.read_text()
+    files = [ROOT / f"{module.replace('.', '/')}.py" for module in MODULE.findall(content)]
+    missing = [str(path) for path in files if not (path.exists() or (path.with_suffix("") / "__main__.py").exists())]
+    assert not missing
+    assert not unknown_keys(content)
+    for stem, variant in CONFIG_FILE.findall(content):
+        assert (ROOT / f"configs/{stem}.py").exists()
+        assert not variant or f"{stem}_{variant}" in workloads.names()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=identify)
+def test_make_targets_that_are_named_exist(document: pathlib.Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"train", "test"} <= targets
+    assert set(MAKE_TARGET.findall(code(document))) <= targets
+
+
+def test_a_wrong_name_is_found() -> None:
+    assert FILE.findall("see algoperf_jax/no_such_file.py") == ["algoperf_jax/no_such_file.py"]
+    assert unknown_keys("--config.sede=1 --config.mesh.data=2 --config.hyperparameters.rate=1") == {
+        "sede",
+        "hyperparameters.rate",
+    }
+
+
+@functools.cache
+def attribute_chains() -> Mapping[str, frozenset[str]]:
+    """What the engine reads: `chains` as dotted text (`config.mesh.data`), `names` of all attributes and fields."""
+    chains, names = set(), set()
+    for path in (ROOT / "algoperf_jax").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                chains.add(ast.unparse(node))
+                names.add(node.attr)
+            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                chains.add(f"{ast.unparse(node.value)}.{node.slice.value}")
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names.add(node.target.id)
+    return {"chains": frozenset(chains), "names": frozenset(names)}
+
+
+@pytest.mark.parametrize("key", tuple(flat(base.get_config())))
+def test_every_configuration_key_has_a_reader(key: str) -> None:
+    read = attribute_chains()
+    group, _, leaf = key.rpartition(".")
+    # The leaves of a group may be read where the group was handed to.
+    by_group = bool(group) and f"config.{group}" in read["chains"] and leaf in read["names"]
+    assert f"config.{key}" in read["chains"] or by_group
+
+
+def test_every_key_that_is_read_exists() -> None:
+    known = {*flat(base.get_config())}
+    read = {chain.split(".")[1] for chain in attribute_chains()["chains"] if re.match(r"config\.\w+", chain)}
+    assert "workload" in read
+    assert {name for name in read if name not in known and not hasattr(ConfigDict, name)} == set()
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_the_table_of_workloads_tells_the_facts(name: str) -> None:
+    rows = re.findall(rf"^\| `{name}` \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) == 1
+    cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
+    builtin, prepared = workloads.load(name), workloads.load(name, data_dir="unread")
+    params, _ = jax.eval_shape(builtin.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    assert cells[-4:] == [
+        f"{parameters.count(params):,}",
+        prepared.goal.metric.replace("_", " "),
+        f"{prepared.goal.validation:g} / {prepared.goal.test:g}, {prepared.budget.max_runtime_sec:,.0f} s",
+        f"{builtin.goal.validation:g} / {builtin.goal.test:g}, {builtin.budget.max_runtime_sec:,.0f} s",
+    ]
+
+
+@pytest.mark.parametrize("name", algorithm_names())
+def test_the_ready_made_algorithms_are_listed(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+
+SUBMISSIONS = PYTHON.findall((ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("number", range(len(SUBMISSIONS)))
+def test_the_submissions_that_are_shown_train(number: int, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "shown.py"
+    file.write_text(SUBMISSIONS[number])
+    config: Any = base.named("mnist", "")
+    config.submission = str(file)
+    config.experiment_dir = str(tmp_path)
+    config.tensorboard = False
+    config.mesh.data = 1
+    config.batch_size = 16
+    config.max_steps = 2
+    result = execute(config, Console(quiet=True))
+    assert (result["status"], result["steps"]) == ("training_complete", 2), result["reason"]
+
+
+def test_both_kinds_of_submission_are_shown() -> None:
+    assert ["make_optimizer" in text for text in SUBMISSIONS] == [True, False]
