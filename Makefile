@@ -26,12 +26,12 @@ test: .venv/installed-test
 
 .venv/installed: pyproject.toml | $(BIN)/pip
 	@echo "Installing pinned dependencies into .venv; this takes a minute."
-	@$(BIN)/python -m pip install -q -e .
+	@$(BIN)/python -m pip install -qq -e .
 	@touch $@
 
 .venv/installed-test: pyproject.toml | $(BIN)/pip
 	@echo "Installing pinned dependencies and test tools into .venv; this takes a minute."
-	@$(BIN)/python -m pip install -q -e ".[test]"
+	@$(BIN)/python -m pip install -qq -e ".[test]"
 	@touch .venv/installed $@
 
 # pip comes last when a virtual environment is made, so an interrupted one is made again.

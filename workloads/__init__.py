@@ -43,9 +43,7 @@ _ENTRIES: Mapping[str, Entry] = {
 
 def names() -> tuple[str, ...]:
     """All names that `load` takes, variants included, in alphabetical order."""
-    return tuple(
-        sorted([*_ENTRIES, *(f"{base}_{v}" for base, entry in _ENTRIES.items() for v in entry.variants)])
-    )
+    return tuple(sorted([*_ENTRIES, *(f"{base}_{v}" for base, entry in _ENTRIES.items() for v in entry.variants)]))
 
 
 def base_names() -> tuple[str, ...]:

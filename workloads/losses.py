@@ -23,9 +23,7 @@ def weighted(per_example: jax.Array, weights: Any) -> Loss:
     return Loss(per_example.sum(), weights.sum(), per_example)
 
 
-def softmax_cross_entropy(
-    targets: Any, logits: jax.Array, weights: Any = None, label_smoothing: Any = 0.0
-) -> Loss:
+def softmax_cross_entropy(targets: Any, logits: jax.Array, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
     """Softmax cross entropy with uniform label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
