@@ -123,7 +123,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
         name = f"{prefix}{key}"
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             lines += differences(a, b, f"{name}.")
-        elif a != b:
+        elif a != b and repr(a) != repr(b):  # nan is nan
             lines.append(f"config.{name}: {b!r} there, {a!r} now")
     return lines
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf_jax.backend import Dehydrated, NonFiniteError
-from algoperf_jax.errors import RunError
+from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.evaluation import Evaluator
 from algoperf_jax.mesh import Layout
 from algoperf_jax.workload import Batch, ModelState, Parameters
@@ -39,12 +39,14 @@ class JaxBackend:
         self._evaluator = evaluator
         # The smallest array is cheap to sum, and once a loss is not finite no array of the parameters stays so.
         self._probed = 0
+        self._num_arrays = 0
         self._queued: collections.deque[tuple[int, jax.Array]] = collections.deque()
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
         params, model_state = self._view.init_model_fn(rng)
         # Compiled here, off the clock: the loop's own helpers are not the submission's business.
         leaves = jax.tree.leaves(params)
+        self._num_arrays = len(leaves)
         self._probed = min(range(len(leaves)), key=lambda index: leaves[index].size)
         _fingerprint(leaves[self._probed]).block_until_ready()
         _step_keys(rng, 0)
@@ -60,8 +62,14 @@ class JaxBackend:
         return self._layout.put_batch(batch)
 
     def pace(self, params: Parameters, step: int) -> None:
+        leaves = jax.tree.leaves(params)
+        if len(leaves) != self._num_arrays:
+            raise SubmissionError(
+                f"update_params returned parameters of {len(leaves)} arrays",
+                expected=f"the {self._num_arrays} arrays of the model, in (optimizer_state, params, model_state)",
+            )
         # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
-        self._queued.append((step, _fingerprint(jax.tree.leaves(params)[self._probed])))
+        self._queued.append((step, _fingerprint(leaves[self._probed])))
         while len(self._queued) > QUEUED_STEPS:
             self._check(*self._queued.popleft())
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[reportAttributeAccessIssue] -- generated
 from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
@@ -228,7 +229,7 @@ class ScalarLog:
         self._waiting: list[tuple[int, dict[str, Any]]] = []
 
     def append_scalar_metrics(self, metrics: Mapping[str, Any], global_step: int) -> None:
-        """Logs name -> number or 0-d array.
+        """Logs name -> number or 0-d array; an array that is donated before it is read is left out.
 
         Raises:
           SubmissionError: something else is given.
@@ -247,8 +248,13 @@ class ScalarLog:
             if only_ready and not all(_is_ready(value) for value in metrics.values()):
                 return
             self._waiting.pop(0)
-            self._sink(Event("train", step, {}, {name: float(value) for name, value in metrics.items()}))
+            values = {name: float(value) for name, value in metrics.items() if not _is_donated(value)}
+            self._sink(Event("train", step, {}, values))
 
 
 def _is_ready(value: Any) -> bool:
-    return value.is_ready() if hasattr(value, "is_ready") else True
+    return _is_donated(value) or not isinstance(value, jax.Array) or value.is_ready()
+
+
+def _is_donated(value: Any) -> bool:
+    return isinstance(value, jax.Array) and value.is_deleted()
