@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from clu import parameter_overview
+
 from algoperf_jax.checkpoint import Checkpoints
 from algoperf_jax.clock import Clock
 from algoperf_jax.events import Event
@@ -13,6 +15,7 @@ from algoperf_jax.run_state import RunState
 from algoperf_jax.submission import Source
 from algoperf_jax.trial import Outcome
 from algoperf_jax.trial_log import ScalarLog, TrialLog
+from algoperf_jax.workload import Parameters
 
 Result = dict[str, Any]
 """What `result.json` holds."""
@@ -57,8 +60,10 @@ class Records:
                 self._progress(event)
         return state
 
-    def describe(self, config: Mapping[str, Any], meta_data: Mapping[str, Any], source: Source) -> None:
-        """Writes what makes the log describe itself: configuration, machine, and the submission's code."""
+    def describe(
+        self, config: Mapping[str, Any], meta_data: Mapping[str, Any], params: Parameters, source: Source
+    ) -> None:
+        """Writes what makes the log describe itself: configuration, machine, model, and the submission's code."""
         if not self._leader:
             return
         folder, count = self._directory.path, self._preemption_count
@@ -67,6 +72,8 @@ class Records:
             write_json(folder / f"flags_{count}.json", config)
             if config["ruleset"] == "external":
                 write_json(folder / "hparams.json", config["hyperparameters"])
+            overview = parameter_overview.get_parameter_overview(params, include_stats=False)
+            write_text(folder / "parameters.txt", overview + "\n")
             for name, content in source.files.items():
                 path = self._directory.source / name
                 path.parent.mkdir(parents=True, exist_ok=True)

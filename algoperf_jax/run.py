@@ -136,7 +136,7 @@ def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Re
     state = records.resume(checkpoints, initial_state(parts))
     facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
     meta_data = environment.meta_data(facts, config.seed)
-    records.describe(configs.as_dict(config), meta_data, parts.submission.source)
+    records.describe(configs.as_dict(config), meta_data, state.params, parts.submission.source)
     records.emit(Event("resume" if state.step else "start", state.step, {}, _start_values(parts)))
     device = environment.devices()
     begin = f"going on from step {state.step}" if state.step else "starting"
