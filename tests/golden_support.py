@@ -76,11 +76,11 @@ def assert_close(actual: Any, expected: Any, *, rtol: float = 1e-4, atol: float 
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol)
 
 
-def assert_gradients_match(grads: Any, golden: Mapping[str, np.ndarray]) -> None:
-    """L2 norm within 1e-4 relative, and the sum within what cancellation allows, per array."""
+def assert_gradients_match(grads: Any, golden: Mapping[str, np.ndarray], *, rtol: float = 1e-4) -> None:
+    """L2 norm within `rtol` relative, and the sum within what cancellation allows, per array."""
     ours = parameters.paths(grads)
     assert sorted(ours) == sorted(str(path) for path in golden["grad/path"])
     for path, norm, total in zip(golden["grad/path"], golden["grad/l2"], golden["grad/sum"], strict=True):
         grad = np.asarray(ours[str(path)], np.float64)
-        np.testing.assert_allclose(np.linalg.norm(grad), norm, rtol=1e-4, atol=1e-9, err_msg=str(path))
-        assert abs(grad.sum() - total) <= 1e-4 * norm * np.sqrt(grad.size) + 1e-9, path
+        np.testing.assert_allclose(np.linalg.norm(grad), norm, rtol=rtol, atol=1e-9, err_msg=str(path))
+        assert abs(grad.sum() - total) <= rtol * norm * np.sqrt(grad.size) + 1e-9, path

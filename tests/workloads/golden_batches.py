@@ -1,0 +1,40 @@
+"""The batches that the reference numbers belong to, in the schema of each workload."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jraph
+import numpy as np
+
+Golden = Mapping[str, np.ndarray]
+
+
+def image_batch(golden: Golden) -> dict[str, Any]:
+    """Images, class indices and weights, as they stand."""
+    return {
+        "inputs": golden["inputs/inputs"],
+        "targets": golden["inputs/targets"].astype(np.int32),
+        "weights": golden["inputs/weights"],
+    }
+
+
+def graph_batch(golden: Golden) -> dict[str, Any]:
+    """A flat graph becomes the only shard of a batch."""
+    integers = ("senders", "receivers", "n_node", "n_edge")
+    fields: dict[str, Any] = {name: golden[f"inputs/{name}"][None] for name in ("nodes", "edges")}
+    fields |= {name: golden[f"inputs/{name}"][None].astype(np.int32) for name in integers}
+    return {
+        "inputs": jraph.GraphsTuple(**fields, globals=None),
+        "targets": golden["inputs/targets"],
+        "weights": golden["inputs/weights"],
+    }
+
+
+BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
+    "cifar": image_batch,
+    "mnist": image_batch,
+    "ogbg": graph_batch,
+    "ogbg_gelu": graph_batch,
+    "ogbg_model_size": graph_batch,
+    "ogbg_silu": graph_batch,
+}

@@ -1,0 +1,278 @@
+"""What every workload and variant promises, on its built-in data. A new workload joins by its name in the registry."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import workloads
+from algoperf_jax import parameters
+from algoperf_jax.workload import EVALUATION_SPLITS, Batch, Partial, Placement, SplitName, SplitReader, Workload
+from tests import golden_support
+from tests.workloads.golden_batches import BATCHES
+
+SPLITS: tuple[SplitName, ...] = ("train", *EVALUATION_SPLITS)
+SMALLEST_BATCH = {"ogbg": 24}
+"""By base name; 8 where nothing is said, one example for each device."""
+FLOAT_TARGETS = {"ogbg"}
+"""Base names of the workloads whose targets are not class indices."""
+DEVICES_RTOL = {"mnist": 1e-4}
+"""How far 1 and 8 devices may differ, by base name; 1e-5 where nothing is said. In mnist, inputs of several hundred
+amplify the rounding of sums."""
+
+
+@functools.cache
+def workload_of(name: str) -> Workload:
+    return workloads.load(name)
+
+
+def batch_size(name: str) -> int:
+    return SMALLEST_BATCH.get(workloads.base_name(name), 8)
+
+
+def opened(
+    workload: Workload, split: SplitName = "train", *, seed: int = 1, placement: Placement = Placement(), size: int = 0
+) -> SplitReader:
+    size = size or batch_size(workload.name)
+    return workload.data.open(split, batch_size=size, seed=seed, placement=placement)
+
+
+@functools.cache
+def recipe_state(name: str) -> tuple[Any, Any]:
+    return golden_support.recipe_state(workload_of(name))
+
+
+def assert_trees_equal(one: Any, other: Any) -> None:
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def trees_differ(one: Any, other: Any) -> bool:
+    return any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def schema(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.dtype.name, leaf.ndim), tree)
+
+
+# --- batches as rows ------------------------------------------------------------------------------------------------
+# The leading axis of the inputs counts rows: examples, or shards of graphs. Each row has its own equal part of targets
+# and weights.
+
+
+def num_rows(batch: Batch) -> int:
+    return len(jax.tree.leaves(batch["inputs"])[0])
+
+
+def take_rows(batch: Batch, rows: np.ndarray) -> dict[str, Any]:
+    count = num_rows(batch)
+
+    def take(leaf: np.ndarray) -> np.ndarray:
+        split = leaf.reshape(count, len(leaf) // count, *leaf.shape[1:])[rows]
+        return split.reshape(-1, *leaf.shape[1:])
+
+    return jax.tree.map(take, dict(batch))
+
+
+def joined(batches: list[Batch]) -> dict[str, Any]:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(dict(batch) for batch in batches))
+
+
+# --- model ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_shapes_and_dtypes(name: str) -> None:
+    workload, batch = workload_of(name), opened(workload_of(name)).batch(0)
+    key = jax.random.PRNGKey(0)
+    params, state = jax.eval_shape(workload.init, key)
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, state))} == {np.dtype(np.float32)}
+    assert len(jax.tree.leaves(parameters.types(params))) == len(jax.tree.leaves(params))
+    assert set(workload.output_parameters) <= set(params)
+
+    for train in (True, False):
+        forward = functools.partial(workload.apply, train=train, update_batch_norm=train)
+        logits, new_state = jax.eval_shape(forward, params, state, batch, key)
+        assert logits.dtype == np.float32
+        assert len(logits) == len(batch["targets"])
+        assert parameter_shapes(new_state) == parameter_shapes(state)
+        loss = jax.eval_shape(workload.loss, batch["targets"], logits, batch["weights"])
+        assert loss.summed.shape == loss.n_valid_examples.shape == ()
+        assert loss.per_example.shape == batch["weights"].shape
+        assert {leaf.dtype for leaf in loss} == {np.dtype(np.float32)}
+
+
+def parameter_shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+class Step(NamedTuple):
+    params: Any
+    state: Any
+    loss: Any
+    grads: Any
+
+
+def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
+    """A gradient step jitted over a mesh of so many devices, and what replicates arrays and splits batches there."""
+    mesh = Mesh(np.asarray(jax.devices()[:num_devices]), ("batch",))
+    replicated, along_batch = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
+
+    def step(params: Any, state: Any, batch: Batch, rng: Any) -> Step:
+        def objective(params: Any) -> tuple[Any, Any]:
+            logits, new_state = workload.apply(params, state, batch, rng, train=True, update_batch_norm=True)
+            loss = workload.loss(batch["targets"], logits, batch["weights"])
+            return loss.summed / loss.n_valid_examples, new_state
+
+        (loss, new_state), grads = jax.value_and_grad(objective, has_aux=True)(params)
+        return Step(jax.tree.map(lambda p, g: p - 1e-3 * g, params, grads), new_state, loss, grads)
+
+    jitted = jax.jit(step, in_shardings=(replicated, replicated, along_batch, replicated), out_shardings=replicated)
+    return jitted, lambda tree: jax.device_put(tree, replicated), lambda batch: jax.device_put(batch, along_batch)
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
+    """Finite gradients, the same numbers on any number of devices, and one compilation for all steps."""
+    workload, (params, state) = workload_of(name), recipe_state(name)
+    reader = opened(workload, placement=Placement(device_count=8))
+    first: list[Step] = []
+    for num_devices in (1, 8):
+        step, replicate, split = sharded_step(workload, num_devices)
+        keys = [replicate(jax.random.PRNGKey(k)) for k in range(2)]
+        result = step(replicate(params), replicate(state), split(reader.batch(0)), keys[0])
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result))
+        assert any(np.any(leaf) for leaf in jax.tree.leaves(result.grads))
+        step(result.params, result.state, split(reader.batch(1)), keys[1])
+        assert step._cache_size() == 1
+        first.append(jax.device_get(result))
+    one, eight = (result._replace(params=None) for result in first)
+    rtol = DEVICES_RTOL.get(workload.base_name, 1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, rtol=0, atol=rtol * np.abs(a).max()), one, eight)
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_padding_and_order_do_not_matter(name: str) -> None:
+    workload, (params, state) = workload_of(name), recipe_state(name)
+    batch = opened(workload, "validation", placement=Placement(device_count=8)).batch(0)
+    rows = np.arange(num_rows(batch))
+    padding = take_rows(batch, rows[:1].repeat(len(rows)))
+    padding["weights"] = np.zeros_like(padding["weights"])
+
+    @jax.jit
+    def judge(batch: Batch) -> tuple[Any, Any, Partial]:
+        key = jax.random.PRNGKey(0)
+        logits, _ = workload.apply(params, state, batch, key, train=False, update_batch_norm=False)
+        loss = workload.loss(batch["targets"], logits, batch["weights"])
+        return loss.summed, loss.n_valid_examples, workload.metrics.batch_step(params, state, batch, key)
+
+    summed, num_valid, partial = judge(batch)
+    expected = summary(workload, partial)
+    assert num_valid > 0
+    for other in (joined([batch, padding]), take_rows(batch, rows[::-1])):
+        other_summed, other_num_valid, other_partial = judge(other)
+        np.testing.assert_allclose(other_summed, summed, rtol=1e-5)
+        assert other_num_valid == num_valid
+        found = summary(workload, other_partial)
+        assert found.keys() == expected.keys()
+        for metric, value in expected.items():
+            np.testing.assert_allclose(found[metric], value, rtol=1e-5, err_msg=metric)
+
+
+def summary(workload: Workload, partial: Partial) -> dict[str, float]:
+    sums = {name: float(value) for name, value in partial.sums.items()}
+    return workload.metrics.summarize(sums, {name: np.asarray(rows) for name, rows in partial.rows.items()})
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+@pytest.mark.parametrize("split", SPLITS)
+def test_builtin_data_have_the_schema_of_the_real_data(name: str, split: SplitName) -> None:
+    batch = opened(workload_of(name), split).batch(0)
+    real = BATCHES[name](golden_support.numbers(name))
+    assert schema(dict(batch)) == schema(real)
+    assert batch["targets"].dtype == (np.float32 if name in FLOAT_TARGETS else np.int32)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(dict(batch)))
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+def test_sizes_of_the_splits(name: str) -> None:
+    workload = workload_of(name)
+    assert sorted(workload.split_sizes) == sorted(SPLITS)
+    for split in SPLITS:
+        reader = opened(workload, split)
+        assert reader.num_examples == workload.split_sizes[split]
+        assert (reader.num_batches is None) == (split == "train")
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+@pytest.mark.parametrize("split", SPLITS)
+def test_batches_are_a_pure_function_of_their_number(name: str, split: SplitName) -> None:
+    reader, again = opened(workload_of(name), split), opened(workloads.load(name), split)
+    in_order = [reader.batch(k) for k in range(4)]
+    for k in (3, 0, 2, 1):
+        assert_trees_equal(again.batch(k), in_order[k])
+    assert trees_differ(in_order[0], in_order[1])
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+def test_the_seed_decides_the_order_of_training_only(name: str) -> None:
+    for split in SPLITS:
+        batches = [opened(workload_of(name), split, seed=seed).batch(0) for seed in (1, 2)]
+        assert trees_differ(*batches) == (split == "train"), split
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("process_count", "device_count"), [(1, 8), (2, 2), (4, 8)])
+def test_global_batches_do_not_depend_on_placement(
+    name: str, split: SplitName, process_count: int, device_count: int
+) -> None:
+    whole = opened(workload_of(name), split)
+    parts = [
+        opened(workload_of(name), split, placement=Placement(process_index, process_count, device_count))
+        for process_index in range(process_count)
+    ]
+    for k in (0, 5):
+        assert_trees_equal(joined([part.batch(k) for part in parts]), dict(whole.batch(k)))
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+@pytest.mark.parametrize("split", EVALUATION_SPLITS)
+def test_every_evaluation_example_counts_once(name: str, split: SplitName) -> None:
+    """Whatever the number of devices, also when it divides neither the split nor the batch."""
+    workload = workload_of(name)
+    totals = []
+    for device_count in (1, 3, 8):
+        size = workload.eval_batch_size // 24 * 24
+        reader = opened(workload, split, placement=Placement(device_count=device_count), size=size)
+        weights = [reader.batch(k)["weights"] for k in range(reader.num_batches or 0)]
+        totals.append(np.sum([array.sum(dtype=np.float64) for array in weights]))
+        if weights[0].ndim == 1:
+            assert totals[-1] == workload.split_sizes[split]
+    assert totals[0] == totals[1] == totals[2]
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+def test_origin_is_told(name: str) -> None:
+    workload = workload_of(name)
+    assert workload.data.origin == "builtin"
+    assert workload.data.describe()
+    assert workloads.load(name, data_dir="/nonexistent").data.origin == "prepared"
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_builtin_targets_and_budgets_are_not_the_published_ones(name: str) -> None:
+    builtin, published = workload_of(name), workloads.load(name, data_dir="/nonexistent")
+    assert builtin.goal.metric == published.goal.metric
+    assert builtin.goal.direction == published.goal.direction
+    assert builtin.budget != published.budget
+    assert builtin.split_sizes != published.split_sizes
+    assert jnp.isfinite(builtin.goal.validation)

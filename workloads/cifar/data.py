@@ -1,0 +1,61 @@
+"""CIFAR-10 images: where they come from, what makes a batch of them, and the augmentation of training batches."""
+
+import numpy as np
+
+from algoperf_jax.data.arrays import Columns
+from algoperf_jax.workload import Batch, Data
+from workloads.cifar import builtin
+from workloads.cifar.prepare import DATASET
+from workloads.image_classification import GeneratedImages, PreparedImages, image_data
+
+TRAIN_MEAN = (0.49139968, 0.48215827, 0.44653124)
+"""Per channel, of pixels in 0 .. 1."""
+TRAIN_STDDEV = (0.24703233, 0.24348505, 0.26158768)
+"""Per channel, of pixels in 0 .. 1."""
+PADDING = 2
+"""Black pixels added on each side before the random crop."""
+
+
+def prepared_data(data_dir: str, *, num_eval_train: int) -> Data:
+    """The images prepared in `data_dir`; reads nothing yet."""
+    return _data(PreparedImages(data_dir, DATASET), num_eval_train)
+
+
+def generated_data() -> Data:
+    """The built-in shapes; draws nothing yet."""
+    source = GeneratedImages(builtin.generate, builtin.SPLIT_SIZES, builtin.VERSION)
+    return _data(source, builtin.SPLIT_SIZES["eval_train"])
+
+
+def _data(source: GeneratedImages | PreparedImages, num_eval_train: int) -> Data:
+    return image_data(
+        source, num_eval_train=num_eval_train, transform=normalize, train_transform=augment, draw=draw_augmentation
+    )
+
+
+def normalize(examples: Columns) -> Batch:
+    """Raw `image` uint8 and `label` -> `inputs` float32 [B, 32, 32, 3] and `targets` int32 [B]."""
+    pixels = examples["image"].astype(np.float32) / np.float32(255)
+    inputs = (pixels - np.asarray(TRAIN_MEAN, np.float32)) / np.asarray(TRAIN_STDDEV, np.float32)
+    return {"inputs": inputs, "targets": examples["label"].astype(np.int32)}
+
+
+def draw_augmentation(rng: np.random.Generator, count: int) -> Columns:
+    """Where each image is cropped (`top` and `left` in the padded image) and whether it is mirrored (`flip`)."""
+    return {
+        "top": rng.integers(2 * PADDING + 1, size=count),
+        "left": rng.integers(2 * PADDING + 1, size=count),
+        "flip": rng.random(count) < 0.5,
+    }
+
+
+def augment(examples: Columns) -> Batch:
+    """Pads with black, crops to the size before, mirrors, then normalizes; `examples` hold the drawn columns too."""
+    images = examples["image"]
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
+    across = np.where(examples["flip"][:, None], np.arange(width)[::-1], np.arange(width))
+    rows = examples["top"][:, None, None] + np.arange(height)[:, None]
+    columns = (examples["left"][:, None] + across)[:, None, :]
+    cropped = padded[np.arange(len(images))[:, None, None], rows, columns]
+    return normalize({"image": cropped, "label": examples["label"]})

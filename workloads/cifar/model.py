@@ -1,0 +1,84 @@
+"""ResNet-18 for 32x32 images (He et al. 2016, https://arxiv.org/abs/1512.03385), with a 3x3 stem and no max pooling.
+
+The second normalization of each block starts with scale 0, so that every block begins as its shortcut (Goyal et al.
+2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as flax keeps it.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey
+
+NUM_CLASSES = 10
+IMAGE_SHAPE = (32, 32, 3)
+BLOCKS_PER_STAGE = 2
+STAGE_CHANNELS = (64, 128, 256, 512)
+
+
+class ResNetBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: [B, H, W, C] -> [B, H / stride, W / stride, channels]."""
+
+    channels: int
+    stride: int
+    use_running_average: bool
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        conv = functools.partial(nn.Conv, use_bias=False)
+        norm = functools.partial(nn.BatchNorm, self.use_running_average, momentum=0.9, epsilon=1e-5)
+        strides = (self.stride, self.stride)
+        branch = nn.relu(norm()(conv(self.channels, (3, 3), strides)(features)))
+        branch = norm(scale_init=nn.initializers.zeros)(conv(self.channels, (3, 3))(branch))
+        if features.shape != branch.shape:
+            features = conv(self.channels, (1, 1), strides, name="Conv_proj")(features)
+            features = norm(name="BatchNorm_proj")(features)
+        return nn.relu(features + branch)
+
+
+class ResNet18(nn.Module):
+    """[B, 32, 32, 3] -> logits [B, 10]."""
+
+    use_running_average: bool
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        features = nn.Conv(STAGE_CHANNELS[0], (3, 3), use_bias=False, name="Conv_init")(images)
+        features = nn.BatchNorm(self.use_running_average, momentum=0.9, epsilon=1e-5, name="BatchNorm_init")(features)
+        features = nn.relu(features)
+        for stage, channels in enumerate(STAGE_CHANNELS):
+            for block in range(BLOCKS_PER_STAGE):
+                stride = 2 if stage > 0 and block == 0 else 1
+                features = ResNetBlock(channels, stride, self.use_running_average)(features)
+        pooled = features.mean(axis=(1, 2))
+        return nn.Dense(NUM_CLASSES, kernel_init=nn.initializers.normal(0.01))(pooled)
+
+
+def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
+    """Draws the parameters; the state is `{'batch_stats': ...}` with mean 0 and variance 1."""
+    variables = ResNet18(use_running_average=True).init(rng, jnp.zeros((1, *IMAGE_SHAPE)))
+    return variables["params"], {"batch_stats": variables["batch_stats"]}
+
+
+def apply(
+    params: Parameters,
+    model_state: ModelState,
+    batch: Batch,
+    rng: RandomKey,
+    *,
+    train: bool,
+    update_batch_norm: bool,
+    dropout_rate: Any = None,
+    use_running_average: bool | None = None,
+) -> tuple[Any, ModelState]:
+    """Logits [B, 10]. Batch statistics are those of the whole batch, over all devices. The model has no dropout."""
+    del rng, train, dropout_rate
+    if use_running_average is None:
+        use_running_average = not update_batch_norm
+    model = ResNet18(use_running_average=use_running_average)
+    variables = {"params": params, "batch_stats": model_state["batch_stats"]}
+    logits, updated = model.apply(variables, batch["inputs"], mutable=["batch_stats"])
+    return logits, {"batch_stats": updated["batch_stats"]} if update_batch_norm else model_state

@@ -1,0 +1,38 @@
+"""Digit images: where they come from, and what makes a batch of them."""
+
+import numpy as np
+
+from algoperf_jax.data.arrays import Columns
+from algoperf_jax.workload import Batch, Data
+from workloads.image_classification import GeneratedImages, PreparedImages, image_data
+from workloads.mnist import builtin
+from workloads.mnist.prepare import DATASET
+
+TRAIN_MEAN = 0.1307
+TRAIN_STDDEV = 0.3081
+
+
+def prepared_data(data_dir: str, *, num_eval_train: int) -> Data:
+    """The digits prepared in `data_dir`; reads nothing yet."""
+    return _data(PreparedImages(data_dir, DATASET), num_eval_train)
+
+
+def generated_data() -> Data:
+    """The built-in digits; draws nothing yet."""
+    source = GeneratedImages(builtin.generate, builtin.SPLIT_SIZES, builtin.VERSION)
+    return _data(source, builtin.SPLIT_SIZES["eval_train"])
+
+
+def _data(source: GeneratedImages | PreparedImages, num_eval_train: int) -> Data:
+    return image_data(source, num_eval_train=num_eval_train, transform=normalize)
+
+
+def normalize(examples: Columns) -> Batch:
+    """Raw `image` uint8 and `label` -> `inputs` float32 [B, 28, 28, 1] and `targets` int32 [B].
+
+    Mean and standard deviation, which belong to pixels in 0 .. 1, are applied to pixels in 0 .. 255: the published
+    target was obtained with inputs of this scale.
+    """
+    pixels = examples["image"].astype(np.float32)
+    inputs = (pixels - np.float32(TRAIN_MEAN)) / np.float32(TRAIN_STDDEV)
+    return {"inputs": inputs, "targets": examples["label"].astype(np.int32)}
