@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from algoperf_jax import clock as clocks
 from algoperf_jax.clock import Clock
@@ -81,7 +82,7 @@ class Progress:
         used = f"{submission_sec:.0f} s of {self._budget_sec:.0f} s"
         line = ", ".join(part for part in (steps, self._loss, self._metric, used, self._rate) if part)
         if self._status is not None:
-            self._status.update(f"{self.title}: {line}")
+            self._status.update(Text(f"{self.title}: {line}"))
         else:
             self.say(f"{self.title}: {line}")
 

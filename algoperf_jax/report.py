@@ -31,7 +31,8 @@ def time_to_target(history: Sequence[Evaluation], goal: Goal) -> float | None:
 
 def print_summary(console: Console, result: Mapping[str, Any]) -> None:
     """The table at the end of a run; `result` is what `result.json` holds."""
-    table = Table(title=f"{result['workload']} ({result['data']} data) with {result['submission']}", show_header=False)
+    title = f"{result['workload']} ({result['data']} data) with {result['submission']}"
+    table = Table(title=Text(title, style="table.title"), show_header=False)
     table.add_column("")
     table.add_column("", overflow="fold")
     for name, value in _rows(result):

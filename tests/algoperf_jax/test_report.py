@@ -1,0 +1,113 @@
+"""The summary and the picture at the end of a run."""
+
+import io
+import pathlib
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from algoperf_jax import report
+from algoperf_jax.errors import RunError
+from algoperf_jax.run_state import Evaluation
+from algoperf_jax.workload import Goal
+
+GOAL = Goal("accuracy", "maximize", validation=0.9, test=0.8)
+RESULT: dict[str, Any] = {
+    "workload": "tiny",
+    "data": "builtin",
+    "submission": "nadamw",
+    "status": "target_reached",
+    "reason": "",
+    "time_to_target_sec": 12.34,
+    "metric": "accuracy",
+    "steps": 100,
+    "best": {"validation": 0.95, "test": 0.85},
+    "targets": {"validation": 0.9, "test": 0.8},
+    "budget_sec": 60.0,
+    "seconds": {"setup": 1.0, "submission": 20.0, "evaluation": 2.0, "logging": 3.0, "other": 4.0},
+    "steps_per_sec": 5.0,
+    "compile_count": 7,
+    "compile_sec": 8.0,
+    "memory_peak_bytes": {"host": 2**30, "device": 2**29},
+    "not_comparable": [],
+    "learning_curve": "/some/where/learning_curve.png",
+    "directory": "/some/where",
+}
+
+
+def evaluation(step: int, accuracy: float) -> Evaluation:
+    return Evaluation(step, {"validation/accuracy": accuracy, "train/accuracy": accuracy, "score": step / 10})
+
+
+def summary(**changes: Any) -> str:
+    file = io.StringIO()
+    report.print_summary(Console(file=file, width=200), {**RESULT, **changes})
+    return file.getvalue()
+
+
+def row(name: str, **changes: Any) -> str:
+    lines = [[cell.strip() for cell in line.split("│")] for line in summary(**changes).splitlines()]
+    (found,) = [cells[2] for cells in lines if len(cells) == 4 and cells[1] == name]
+    return found
+
+
+def test_time_to_target_is_that_of_the_first_evaluation_that_met_it() -> None:
+    history = [evaluation(10, 0.5), evaluation(20, 0.9), evaluation(30, 0.91), evaluation(40, 0.99)]
+    assert report.time_to_target(history, GOAL) == 3.0
+    assert report.time_to_target(history[:2], GOAL) is None
+    assert report.time_to_target([], GOAL) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("outcome", "target reached"),
+        ("time to validation target", "12.3 s"),
+        ("steps", "100"),
+        ("best validation accuracy", "0.9500 (target 0.9)"),
+        ("best test accuracy", "0.8500 (target 0.8)"),
+        ("submission time", "20.0 s of 60 s"),
+        ("beside it", "setup 1.0 s, evaluation 2.0 s, logging 3.0 s, other 4.0 s"),
+        ("steps per second", "5"),
+        ("compilation", "7 programs, 8.0 s"),
+        ("memory peak", "host 1.00 GiB, device 0.50 GiB"),
+    ],
+)
+def test_rows(name: str, expected: str) -> None:
+    assert row(name) == expected
+
+
+def test_title_and_places() -> None:
+    lines = summary().splitlines()
+    assert "tiny (builtin data) with nadamw" in lines[0]
+    assert lines[-2:] == ["learning curve: /some/where/learning_curve.png", "directory: /some/where"]
+
+
+@pytest.mark.parametrize("status", ["target_reached", "budget_spent", "training_complete", "interrupted", "failed"])
+def test_every_status_has_words(status: str) -> None:
+    assert row("outcome", status=status)
+
+
+def test_failed_before_anything_was_measured() -> None:
+    changes = {"status": "failed", "time_to_target_sec": None, "best": {}, "steps": 0, "steps_per_sec": None}
+    assert row("reason", reason="odd [/b] text", **changes) == "odd [/b] text"
+    assert row("time to validation target", **changes) == "not reached"
+    assert "best" not in summary(**changes)
+    assert "steps per second" not in summary(**changes)
+
+
+def test_what_makes_a_run_incomparable_is_said() -> None:
+    assert row("not comparable", not_comparable=["config.max_steps"]) == "this run set config.max_steps"
+
+
+@pytest.mark.parametrize("history", [[], [evaluation(10, 0.5), evaluation(20, float("nan"))]])
+def test_learning_curve(history: list[Evaluation], tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "curve.png"
+    report.draw_learning_curve(path, history, GOAL, title="tiny")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_learning_curve_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match="cannot be written: No such file or directory"):
+        report.draw_learning_curve(tmp_path / "missing" / "curve.png", [], GOAL, title="tiny")
