@@ -146,7 +146,7 @@ def initial_state(parts: Parts) -> RunState:
         optimizer_state = submission.init_optimizer_state(
             parts.view, params, model_state, parts.hyperparameters, parts.keys.optimizer
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SubmissionError(
             f"{submission.name}: init_optimizer_state raised {type(error).__name__}: {error}",
             remedy=f"Mend it in {submission.source.path}.",

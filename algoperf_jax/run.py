@@ -1,5 +1,6 @@
 """From a configuration to a finished trial: makes the parts, runs the loop, and keeps what it leaves."""
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -60,61 +61,62 @@ def execute(
     workload = load_workload(config)
     submission = load_submission(config.submission, workload)
     directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
-    finished = _claim(directory, config, leader=leader)
-    if finished is not None:
-        console.print("This trial is finished already; nothing is run.", markup=False)
-        report.print_summary(console, finished)
-        return finished
+    with run_directory.only_process(directory) if leader else contextlib.nullcontext():
+        finished = _claim(directory, config, leader=leader)
+        if finished is not None:
+            console.print("This trial is finished already; nothing is run.", markup=False)
+            report.print_summary(console, finished)
+            return finished
 
-    budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
-    progress = Progress(
-        console,
-        title=f"{workload.name}/{submission.name}",
-        goal=workload.goal,
-        budget_sec=budget_sec,
-        max_steps=config.max_steps,
-        period_sec=config.progress_period_sec,
-    )
-    records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
-    parts = assemble(config, workload, submission, records.scalars)
-    rules = TIMING_RULES[config.timing_rules]
-    if rules.wait_for_devices:
-        clock = clock.waiting(parts.backend.wait_for)
-    trial = Trial(
-        submission=submission,
-        workload=parts.view,
-        hyperparameters=parts.hyperparameters,
-        backend=parts.backend,
-        input_queue=parts.make_feed(),
-        goal=workload.goal,
-        budget_sec=budget_sec,
-        eval_period_sec=workload.budget.eval_period_sec,
-        max_steps=config.max_steps,
-        rules=rules,
-        emit=records.emit,
-        save=records.save,
-        tick=records.tick,
-        stop_requested=stop_requested,
-        agree=distributed.agreement(),
-    )
-    progress.start()
-    try:
-        # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
-        outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
-        result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
-        if leader:
-            report.draw_learning_curve(
-                directory.learning_curve,
-                outcome.state.history,
-                workload.goal,
-                title=f"{progress.title} ({workload.data.origin} data)",
-            )
-        records.finish(outcome, result)
-    finally:
-        progress.stop()
-        records.close()
-    report.print_summary(console, result)
-    return result
+        budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
+        progress = Progress(
+            console,
+            title=f"{workload.name}/{submission.name}",
+            goal=workload.goal,
+            budget_sec=budget_sec,
+            max_steps=config.max_steps,
+            period_sec=config.progress_period_sec,
+        )
+        records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
+        parts = assemble(config, workload, submission, records.scalars)
+        rules = TIMING_RULES[config.timing_rules]
+        if rules.wait_for_devices:
+            clock = clock.waiting(parts.backend.wait_for)
+        trial = Trial(
+            submission=submission,
+            workload=parts.view,
+            hyperparameters=parts.hyperparameters,
+            backend=parts.backend,
+            input_queue=parts.make_feed(),
+            goal=workload.goal,
+            budget_sec=budget_sec,
+            eval_period_sec=workload.budget.eval_period_sec,
+            max_steps=config.max_steps,
+            rules=rules,
+            emit=records.emit,
+            save=records.save,
+            tick=records.tick,
+            stop_requested=stop_requested,
+            agree=distributed.agreement(),
+        )
+        progress.start()
+        try:
+            # The state is handed over without a name, so that nothing keeps the arrays that the first step replaces.
+            outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
+            result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
+            if leader:
+                report.draw_learning_curve(
+                    directory.learning_curve,
+                    outcome.state.history,
+                    workload.goal,
+                    title=f"{progress.title} ({workload.data.origin} data)",
+                )
+            records.finish(outcome, result)
+        finally:
+            progress.stop()
+            records.close()
+        report.print_summary(console, result)
+        return result
 
 
 def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | None:
@@ -141,7 +143,7 @@ def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Re
     device = environment.devices()
     begin = f"going on from step {state.step}" if state.step else "starting"
     progress.say(
-        f"{progress.title}: {begin} on {device['count']} x {device['kind']}, "
+        f"{progress.title}: {begin} on {parts.layout.mesh.devices.size} x {device['kind']}, "
         f"{parts.workload.data.origin} data ({parts.reader.num_examples} training examples), "
         f"batch size {parts.batch_size}, {parameters.count(state.params):,} parameters"
     )

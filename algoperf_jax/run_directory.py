@@ -3,12 +3,14 @@
 <experiment_dir>/<experiment_name>/<submission>/study_<k>/<workload>[_builtin]_<framework>/trial_<j>/
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from algoperf_jax import config as configs
@@ -72,6 +74,33 @@ def locate(config: Any, submission_name: str, framework: str, origin: str) -> Ru
     root = pathlib.Path(config.experiment_dir).expanduser() / config.experiment_name
     place = f"{submission_name}/study_{config.study}/{workload}_{framework}/trial_{config.trial}"
     return RunDirectory((root / place).absolute())
+
+
+@contextlib.contextmanager
+def only_process(directory: RunDirectory) -> Iterator[None]:
+    """Keeps other processes from working on the same trial, until this one leaves or ends, in whatever way.
+
+    Raises:
+      RunError: another process is working on it.
+    """
+    # Beside the directory rather than in it, so that a trial in progress cannot be overwritten either.
+    path = directory.path.with_name(f".{directory.path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise disk_error(directory.path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"another process is working on {directory.path}",
+                remedy="Wait until it has ended, or choose another --config.trial.",
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any] | None:

@@ -220,7 +220,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
     except TrainingCompleteError:
         # The step counts, but what it would have changed does not.
         update, complete = Update(state.optimizer_state, state.params, state.model_state), True
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(trial, function, error, state, clock) from error
     step = state.step + 1
     state = dataclasses.replace(
@@ -236,7 +236,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
     except NonFiniteError as error:
         if trial.rules.fail_on_nonfinite:
             raise _TrialFailedError(f"{error}. The trial ends as failed.", state, clock) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(trial, function, error, state, clock) from error
     return state
 
@@ -249,7 +249,7 @@ def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
     try:
         returned = function(**_common_arguments(trial, state, key))
         update = checked_update(trial.submission, "prepare_for_eval", returned)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(trial, "prepare_for_eval", error, state, clock) from error
     return dataclasses.replace(
         state,
@@ -291,7 +291,7 @@ def _train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
     )
 
 
-def _failure(trial: Trial, function: str, error: Exception, state: RunState, clock: Clock) -> _TrialFailedError:
+def _failure(trial: Trial, function: str, error: BaseException, state: RunState, clock: Clock) -> _TrialFailedError:
     if isinstance(error, SubmissionError):
         return _TrialFailedError(str(error), state, clock)
     if isinstance(error, UserError):
@@ -300,7 +300,7 @@ def _failure(trial: Trial, function: str, error: Exception, state: RunState, clo
     return _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock)
 
 
-def _first_line(error: Exception) -> list[str]:
+def _first_line(error: BaseException) -> list[str]:
     return str(error).strip().splitlines()[:1]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from algoperf_jax import run_directory
+from algoperf_jax.run_directory import RunDirectory
 from tests.algoperf_jax.conftest import Command
 from workloads.mnist.prepare import DATASET
 
@@ -188,6 +190,7 @@ def test_submission_fails_before_the_trial(
             "def prepare_for_eval(model_state, **rest): return 1, {}, model_state",
             "evaluation after step 3 failed: KeyError: 'Dense_0'",
         ),
+        ("def update_params(**arguments): raise SystemExit(0)", "update_params raised SystemExit at step 0: 0"),
         ("def update_params(**arguments): next(iter(()))", "update_params raised StopIteration at step 0"),
         ("def data_selection(*arguments): raise StopIteration", "data_selection raised StopIteration at step 0"),
         ("def data_selection(*arguments): raise KeyError('x')", "data_selection raised KeyError at step 0: 'x'"),
@@ -404,6 +407,15 @@ def test_no_checkpoint_is_whole(command: Command, submission: Write, trial: Tria
     assert "none of the 2 checkpoints" in line
     assert "--config.overwrite=True" in line
     assert command(*arguments, "--config.overwrite=True", "--config.max_steps=2").code == 0
+
+
+def test_trial_that_another_process_works_on(command: Command, submission: Write, trial: TrialDirectory) -> None:
+    arguments = [f"--config.submission={submission()}", "--config.overwrite=True"]
+    assert command(*arguments).code == 0
+    with run_directory.only_process(RunDirectory(trial("algorithm"))):
+        assert f"another process is working on {trial('algorithm')}" in command(*arguments).error()
+    assert status(trial("algorithm")) == "training_complete"
+    assert command(*arguments).code == 0
 
 
 def test_directory_of_another_configuration(command: Command, submission: Write) -> None:
