@@ -15,7 +15,7 @@ VERSION = "1"
 SPLIT_SIZES = {"train": 4_096, "eval_train": 512, "validation": 512, "test": 512}
 BATCH_SIZE = 32
 EVAL_BATCH_SIZE = 256
-GOAL = Goal(metric="accuracy", direction="maximize", validation=0.85, test=0.85)
+GOAL = Goal(metric="accuracy", direction="maximize", validation=0.95, test=0.95)
 BUDGET = Budget(max_runtime_sec=900, eval_period_sec=60, step_hint=200)
 
 IMAGE_SIZE = 32
