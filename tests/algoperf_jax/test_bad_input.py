@@ -1,5 +1,6 @@
 """What a user can get wrong, at the command line: one line on stderr, exit code 2, and nothing lost."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from algoperf_jax import run_directory
+from algoperf_jax.errors import DataError
 from algoperf_jax.run_directory import RunDirectory
+from tests.algoperf_jax import tiny_workload
 from tests.algoperf_jax.conftest import Command
 from workloads.mnist.prepare import DATASET
 
@@ -124,6 +127,29 @@ def test_damage_that_shows_at_the_first_evaluation_does_not_end_the_trial(
     validation.write_bytes(intact)
     assert command(*arguments, config=MNIST).code == 0
     assert status(tmp_path / "default/adamw/study_1/mnist_jax/trial_1") == "training_complete"
+
+
+def test_damage_that_shows_in_the_input_pipeline_does_not_end_the_trial(
+    command: Command, submission: Write, trial: TrialDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intact = tiny_workload.open_split
+
+    def damaged(split: str, **options: Any) -> Any:
+        reader = intact(split, **options)
+
+        def batch(k: int) -> Any:
+            if split == "train" and k == 2:
+                raise DataError("record 7 is damaged", remedy="Prepare it anew.")
+            return reader.batch(k)
+
+        return dataclasses.replace(reader, batch=batch)
+
+    arguments = [f"--config.submission={submission()}", "--config.input.device_batches=0"]
+    with monkeypatch.context() as patched:
+        patched.setattr(tiny_workload, "open_split", damaged)
+        assert command(*arguments).error() == "error: record 7 is damaged. Prepare it anew.\n"
+    assert command(*arguments).code == 0
+    assert status(trial("algorithm")) == "training_complete"
 
 
 # --- sizes and devices -----------------------------------------------------------------------------------------------
