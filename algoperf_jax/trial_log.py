@@ -253,7 +253,7 @@ class ScalarLog:
 
 
 def _is_ready(value: Any) -> bool:
-    return _is_donated(value) or not isinstance(value, jax.Array) or value.is_ready()
+    return _is_donated(value) or not hasattr(value, "is_ready") or value.is_ready()
 
 
 def _is_donated(value: Any) -> bool:
