@@ -40,9 +40,7 @@ def training_split(
     return SplitReader(num_examples=num_examples, num_batches=None, batch=batch)
 
 
-def evaluation_split(
-    examples: Columns, *, batch_size: int, placement: Placement, transform: Transform
-) -> SplitReader:
+def evaluation_split(examples: Columns, *, batch_size: int, placement: Placement, transform: Transform) -> SplitReader:
     """One pass in order; the last batch is filled up with copies of example 0 of weight 0.
 
     A split smaller than `batch_size` makes one batch of just the size that the devices can share.
