@@ -62,7 +62,9 @@ def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
     # Names of hyperparameters are the submission's business, so an override may introduce one.
     given = [argument for argument in arguments if _HYPERPARAMETER.match(argument)]
     unset = [argument for argument in arguments if _unsets(argument, base)]
-    plain = [argument for argument in arguments if argument not in given and argument not in unset]
+    # Set afterwards, so that the file's own choice is known.
+    submission = [argument for argument in arguments if argument.startswith("--config.submission=")]
+    plain = [argument for argument in arguments if argument not in (*given, *unset, *submission)]
     command_line = ["main", *plain]
     try:
         config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command_line)
@@ -77,8 +79,11 @@ def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
         for argument in unset:
             config.update_from_flattened_dict({argument.removeprefix("--config.").removesuffix("=None"): None})
         # The file's hyperparameters were chosen for the file's submission.
-        other_submission = any(argument.startswith("--config.submission=") for argument in arguments)
-        from_file = {} if other_submission else config.hyperparameters.to_dict()
+        from_file = config.hyperparameters.to_dict()
+        for argument in submission:
+            chosen = argument.partition("=")[2]
+            from_file = from_file if chosen == config.submission else {}
+            config.submission = chosen
         # Replaced as a whole: the types of the file's values do not bind the overrides, the submission judges them.
         config.hyperparameters = ConfigDict(from_file | dict(_hyperparameter(argument) for argument in given))
     check(config)

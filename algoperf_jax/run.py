@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -24,9 +25,12 @@ from algoperf_jax.progress import Progress
 from algoperf_jax.records import Records, Result
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 from algoperf_jax.run_directory import RunDirectory
-from algoperf_jax.run_state import RunState
+from algoperf_jax.run_state import Evaluation, RunState
+from algoperf_jax.submission import Submission
 from algoperf_jax.trial import Outcome, Trial, run
+from algoperf_jax.workload import Goal, Workload
 
+_OVERWRITES = "go on with the same command without --config.overwrite=True, which would start afresh"
 _CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps")
 
 
@@ -62,61 +66,77 @@ def execute(
     submission = load_submission(config.submission, workload)
     directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
     with run_directory.only_process(directory) if leader else contextlib.nullcontext():
-        finished = _claim(directory, config, leader=leader)
-        if finished is not None:
+        result = _claim(directory, config, leader=leader)
+        if result is not None:
             console.print("This trial is finished already; nothing is run.", markup=False)
-            report.print_summary(console, finished)
-            return finished
+        else:
+            result = _run_claimed(
+                config, workload, submission, directory, console, clock, compile_watch, stop_requested
+            )
+    report.print_summary(console, result)
+    return result
 
-        budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
-        progress = Progress(
-            console,
-            title=f"{workload.name}/{submission.name}",
-            goal=workload.goal,
-            budget_sec=budget_sec,
-            max_steps=config.max_steps,
-            period_sec=config.progress_period_sec,
-        )
-        records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
-        parts = assemble(config, workload, submission, records.scalars)
-        rules = TIMING_RULES[config.timing_rules]
-        if rules.wait_for_devices:
-            clock = clock.waiting(parts.backend.wait_for)
-        trial = Trial(
-            submission=submission,
-            workload=parts.view,
-            hyperparameters=parts.hyperparameters,
-            backend=parts.backend,
-            input_queue=parts.make_feed(),
-            goal=workload.goal,
-            budget_sec=budget_sec,
-            eval_period_sec=workload.budget.eval_period_sec,
-            max_steps=config.max_steps,
-            rules=rules,
-            emit=records.emit,
-            save=records.save,
-            tick=records.tick,
-            stop_requested=stop_requested,
-            agree=distributed.agreement(),
-        )
-        progress.start()
-        try:
-            # The state is handed over without a name, so that nothing keeps the arrays that the first step replaces.
-            outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
-            result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
-            if leader:
-                report.draw_learning_curve(
-                    directory.learning_curve,
-                    outcome.state.history,
-                    workload.goal,
-                    title=f"{progress.title} ({workload.data.origin} data)",
-                )
-            records.finish(outcome, result)
-        finally:
-            progress.stop()
-            records.close()
-        report.print_summary(console, result)
-        return result
+
+def _run_claimed(
+    config: Any,
+    workload: Workload,
+    submission: Submission,
+    directory: RunDirectory,
+    console: Console,
+    clock: Clock,
+    compile_watch: CompileWatch,
+    stop_requested: Callable[[], bool],
+) -> Result:
+    """Runs the trial in a directory that is this run's alone."""
+    budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
+    progress = Progress(
+        console,
+        title=f"{workload.name}/{submission.name}",
+        goal=workload.goal,
+        budget_sec=budget_sec,
+        max_steps=config.max_steps,
+        period_sec=config.progress_period_sec,
+    )
+    leader = distributed.is_leader()
+    records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
+    parts = assemble(config, workload, submission, records.scalars)
+    rules = TIMING_RULES[config.timing_rules]
+    trial = Trial(
+        submission=submission,
+        workload=parts.view,
+        hyperparameters=parts.hyperparameters,
+        backend=parts.backend,
+        input_queue=parts.make_feed(),
+        goal=workload.goal,
+        budget_sec=budget_sec,
+        eval_period_sec=workload.budget.eval_period_sec,
+        max_steps=config.max_steps,
+        rules=rules,
+        emit=records.emit,
+        save=records.save,
+        tick=records.tick,
+        stop_requested=stop_requested,
+        agree=distributed.agreement(),
+    )
+    if rules.wait_for_devices:
+        clock = clock.waiting(parts.backend.wait_for)
+    progress.start()
+    try:
+        # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
+        outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
+        result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
+        if leader:
+            report.draw_learning_curve(
+                directory.learning_curve,
+                outcome.state.history,
+                workload.goal,
+                title=f"{progress.title} ({workload.data.origin} data)",
+            )
+        records.finish(outcome, result)
+    finally:
+        progress.stop()
+        records.close()
+    return result
 
 
 def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | None:
@@ -190,23 +210,18 @@ def _result(
 ) -> Result:
     goal, history = parts.workload.goal, outcome.state.history
     seconds = outcome.clock.readings()
-    best = max if goal.direction == "maximize" else min
     return {
         "workload": parts.workload.name,
         "framework": parts.submission.framework,
         "submission": parts.submission.name,
         "data": parts.workload.data.origin,
         "status": outcome.status,
-        "reason": outcome.reason,
+        "reason": _OVERWRITES if outcome.status == "interrupted" and config.overwrite else outcome.reason,
         "steps": outcome.state.step,
         "time_to_target_sec": None if outcome.status == "failed" else report.time_to_target(history, goal),
         "metric": goal.metric,
         "targets": {"validation": goal.validation, "test": goal.test},
-        "best": {
-            split: best(evaluation.results[f"{split}/{goal.metric}"] for evaluation in history)
-            for split in ("validation", "test")
-            if history and f"{split}/{goal.metric}" in history[0].results
-        },
+        "best": _best(history, goal),
         "budget_sec": budget_sec,
         "seconds": seconds,
         "steps_per_sec": outcome.state.step / seconds[clocks.SUBMISSION] if seconds[clocks.SUBMISSION] else None,
@@ -217,3 +232,14 @@ def _result(
         "learning_curve": str(directory.learning_curve),
         "directory": str(directory.path),
     }
+
+
+def _best(history: Sequence[Evaluation], goal: Goal) -> dict[str, float]:
+    """The best finite value of the target metric on each split that has one."""
+    best = {}
+    for split in ("validation", "test"):
+        values = [evaluation.results.get(f"{split}/{goal.metric}", math.nan) for evaluation in history]
+        finite = [value for value in values if math.isfinite(value)]
+        if finite:
+            best[split] = max(finite) if goal.direction == "maximize" else min(finite)
+    return best

@@ -8,24 +8,19 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import numbers
 import operator
 import pathlib
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[reportAttributeAccessIssue] -- generated
-from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 from algoperf_jax import clock as clocks
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.events import Event
 from algoperf_jax.run_directory import RunDirectory, disk_error, write_text
+from algoperf_jax.tensorboard import TensorBoardFile
 
 
 class CsvTable:
@@ -57,42 +52,6 @@ class CsvTable:
         writer = csv.DictWriter(buffer, self._columns, restval="", lineterminator="\n")
         writer.writerows(rows)
         return buffer.getvalue()
-
-
-class TensorBoardFile:
-    """Scalars for TensorBoard, written by the caller's thread: an error of the disk shows where it happens."""
-
-    def __init__(self, folder: pathlib.Path, *, number: int, purge_step: int | None) -> None:
-        """Opens a new event file in `folder`.
-
-        Args:
-          folder: created if need be.
-          number: tells apart the files of processes that worked on one trial.
-          purge_step: what earlier files have for this step and later ones is hidden.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"), f".{number}")
-        if purge_step is not None:
-            start = SessionLog(status=SessionLog.START)
-            self._writer.write_event(Record(wall_time=time.time(), step=purge_step, session_log=start))
-
-    def append(self, values: Mapping[str, Any], step: int) -> None:
-        """Adds the finite numbers among `values`; they are on disk after the next `flush`."""
-        scalars = [
-            Summary.Value(tag=name, simple_value=value)
-            for name, value in values.items()
-            if isinstance(value, int | float) and math.isfinite(value)
-        ]
-        summary = Summary(value=scalars)
-        self._writer.write_event(Record(wall_time=time.time(), step=step, summary=summary))
-
-    def flush(self) -> None:
-        """Writes what is buffered."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Writes what is buffered and closes the file."""
-        self._writer.close()
 
 
 class TrialLog:

@@ -85,6 +85,10 @@ def test_hyperparameters_of_the_file_are_overridden_whatever_their_type() -> Non
     assert read(MNIST, "--config.hyperparameters.learning_rate=None").hyperparameters.learning_rate is None
 
 
+def test_naming_the_submission_of_the_file_keeps_its_hyperparameters() -> None:
+    assert read(MNIST, "--config.submission=nadamw") == read(MNIST)
+
+
 def test_another_submission_drops_the_hyperparameters_of_the_file() -> None:
     config = read(MNIST, "--config.submission=adamw", "--config.hyperparameters.beta2=0.9")
     assert config.hyperparameters.to_dict() == {"beta2": 0.9}

@@ -1,0 +1,65 @@
+"""TensorBoard event files."""
+
+import importlib
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+
+def _import_without_torch(name: str) -> Any:
+    """Imports a module of tensorboardX, which would import torch where that is installed.
+
+    torch costs seconds and memory that a JAX run need not pay, and nothing that is used here needs it.
+    """
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # pyright: ignore[reportArgumentType] -- makes `import torch` fail
+    try:
+        return importlib.import_module(name)
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+
+
+event_file_writer = _import_without_torch("tensorboardX.event_file_writer")
+event_pb2 = _import_without_torch("tensorboardX.proto.event_pb2")
+summary_pb2 = _import_without_torch("tensorboardX.proto.summary_pb2")
+
+
+class TensorBoardFile:
+    """Scalars for TensorBoard, written by the caller's thread: an error of the disk shows where it happens."""
+
+    def __init__(self, folder: pathlib.Path, *, number: int, purge_step: int | None) -> None:
+        """Opens a new event file in `folder`.
+
+        Args:
+          folder: created if need be.
+          number: tells apart the files of processes that worked on one trial.
+          purge_step: what earlier files have for this step and later ones is hidden.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{number}")
+        if purge_step is not None:
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._writer.write_event(event_pb2.Event(wall_time=time.time(), step=purge_step, session_log=start))
+
+    def append(self, values: Mapping[str, Any], step: int) -> None:
+        """Adds the finite numbers among `values`; they are on disk after the next `flush`."""
+        scalars = [
+            summary_pb2.Summary.Value(tag=name, simple_value=value)
+            for name, value in values.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        ]
+        summary = summary_pb2.Summary(value=scalars)
+        self._writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Writes what is buffered and closes the file."""
+        self._writer.close()
