@@ -15,7 +15,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base.named("cifar", variant)
     config.hyperparameters = {
         "learning_rate": 2e-3,
-        "weight_decay": 2e-2,
+        "weight_decay": 1e-4,
         "warmup_factor": 0.1,
     }
     return config

@@ -14,7 +14,7 @@ def get_config(variant: str = "") -> ConfigDict:
     """The configuration; there are no variants."""
     config = base.named("mnist", variant)
     config.hyperparameters = {
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "weight_decay": 1e-3,
         "warmup_factor": 0.05,
     }

@@ -16,8 +16,9 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base.named("ogbg", variant)
     config.hyperparameters = {
         "learning_rate": 1e-3,
-        "weight_decay": 1e-2,
+        "beta2": 0.99,
+        "weight_decay": 0.02,
         "warmup_factor": 0.05,
-        "dropout_rate": 0.1,
+        "dropout_rate": 0.0,
     }
     return config
