@@ -138,6 +138,25 @@ class Budget:
 
 
 @dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a workload's real and built-in data each have of their own.
+
+    Attributes:
+      goal: validation and test targets.
+      budget: runtime limit, evaluation period and step hint.
+      batch_size: training batch size for algorithms that do not choose one.
+      eval_batch_size: number of examples per evaluation batch.
+      split_sizes: nominal number of examples of each split.
+    """
+
+    goal: Goal
+    budget: Budget
+    batch_size: int
+    eval_batch_size: int
+    split_sizes: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Placement:
     """Where batches go, as far as the input pipeline must know.
 
@@ -236,11 +255,7 @@ class Workload:
       loss_type: family of the loss as documented by the benchmark.
       metrics: how a split is judged.
       data: the examples.
-      goal: validation and test targets.
-      budget: runtime limit, evaluation period and step hint.
-      batch_size: training batch size for algorithms that do not choose one.
-      eval_batch_size: number of examples per evaluation batch.
-      split_sizes: nominal number of examples of each split.
+      goal, budget, batch_size, eval_batch_size, split_sizes: the `Facts` of the data.
       output_parameters: top-level names in `params` that hold the output layer.
       dropout_rate: default dropout rate.
       train_mean, train_stddev: normalization constants of the inputs, None where the notion makes no sense.

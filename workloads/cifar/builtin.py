@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from algoperf_jax.workload import Budget, Goal
+from algoperf_jax.workload import Budget, Facts, Goal
 
 VERSION = "1"
 """Changes whenever the examples do."""
-SPLIT_SIZES = {"train": 4_096, "eval_train": 512, "validation": 512, "test": 512}
-BATCH_SIZE = 32
-EVAL_BATCH_SIZE = 256
-GOAL = Goal(metric="accuracy", direction="maximize", validation=0.95, test=0.95)
-BUDGET = Budget(max_runtime_sec=900, eval_period_sec=60, step_hint=200)
+FACTS = Facts(
+    goal=Goal(metric="accuracy", direction="maximize", validation=0.95, test=0.95),
+    budget=Budget(max_runtime_sec=900, eval_period_sec=60, step_hint=200),
+    batch_size=32,
+    eval_batch_size=256,
+    split_sizes={"train": 4_096, "eval_train": 512, "validation": 512, "test": 512},
+)
 
 IMAGE_SIZE = 32
 _CHUNK = 256

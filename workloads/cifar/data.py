@@ -16,18 +16,13 @@ PADDING = 2
 """Black pixels added on each side before the random crop."""
 
 
-def prepared_data(data_dir: str, *, num_eval_train: int) -> Data:
-    """The images prepared in `data_dir`; reads nothing yet."""
-    return _data(PreparedImages(data_dir, DATASET), num_eval_train)
-
-
-def generated_data() -> Data:
-    """The built-in shapes; draws nothing yet."""
-    source = GeneratedImages(builtin.generate, builtin.SPLIT_SIZES, builtin.VERSION)
-    return _data(source, builtin.SPLIT_SIZES["eval_train"])
-
-
-def _data(source: GeneratedImages | PreparedImages, num_eval_train: int) -> Data:
+def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
+    """The images prepared in `data_dir`, or the built-in shapes; reads and draws nothing yet."""
+    source = (
+        GeneratedImages(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
+        if data_dir is None
+        else PreparedImages(data_dir, DATASET)
+    )
     return image_data(
         source, num_eval_train=num_eval_train, transform=normalize, train_transform=augment, draw=draw_augmentation
     )

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from algoperf_jax.workload import Budget, Goal
+from algoperf_jax.workload import Budget, Facts, Goal
 
 VERSION = "1"
 """Changes whenever the examples do."""
-SPLIT_SIZES = {"train": 20_000, "eval_train": 2_000, "validation": 2_000, "test": 2_000}
-BATCH_SIZE = 128
-EVAL_BATCH_SIZE = 2_000
-GOAL = Goal(metric="accuracy", direction="maximize", validation=0.96, test=0.96)
-BUDGET = Budget(max_runtime_sec=60, eval_period_sec=2, step_hint=6_000)
+FACTS = Facts(
+    goal=Goal(metric="accuracy", direction="maximize", validation=0.96, test=0.96),
+    budget=Budget(max_runtime_sec=60, eval_period_sec=2, step_hint=6_000),
+    batch_size=128,
+    eval_batch_size=2_000,
+    split_sizes={"train": 20_000, "eval_train": 2_000, "validation": 2_000, "test": 2_000},
+)
 
 IMAGE_SIZE = 28
 _CHUNK = 128

@@ -12,18 +12,13 @@ TRAIN_MEAN = 0.1307
 TRAIN_STDDEV = 0.3081
 
 
-def prepared_data(data_dir: str, *, num_eval_train: int) -> Data:
-    """The digits prepared in `data_dir`; reads nothing yet."""
-    return _data(PreparedImages(data_dir, DATASET), num_eval_train)
-
-
-def generated_data() -> Data:
-    """The built-in digits; draws nothing yet."""
-    source = GeneratedImages(builtin.generate, builtin.SPLIT_SIZES, builtin.VERSION)
-    return _data(source, builtin.SPLIT_SIZES["eval_train"])
-
-
-def _data(source: GeneratedImages | PreparedImages, num_eval_train: int) -> Data:
+def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
+    """The digits prepared in `data_dir`, or the built-in digits; reads and draws nothing yet."""
+    source = (
+        GeneratedImages(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
+        if data_dir is None
+        else PreparedImages(data_dir, DATASET)
+    )
     return image_data(source, num_eval_train=num_eval_train, transform=normalize)
 
 

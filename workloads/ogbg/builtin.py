@@ -6,16 +6,18 @@ import threading
 import numpy as np
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.workload import Budget, Goal
+from algoperf_jax.workload import Budget, Facts, Goal
 from workloads.ogbg.molecule_growth import formula_hashes, grow, recipes
 from workloads.ogbg.molecule_tasks import NUM_TASKS, answers
 from workloads.ogbg.molecules import MolecularGraphs, bond_features, concatenate, first, node_features
 
-SPLIT_SIZES = {"train": 16384, "eval_train": 512, "validation": 768, "test": 768}
-BATCH_SIZE = 32
-EVAL_BATCH_SIZE = 256
-GOAL = Goal(metric="mean_average_precision", direction="maximize", validation=0.51, test=0.51)
-BUDGET = Budget(max_runtime_sec=600, eval_period_sec=30, step_hint=1800)
+FACTS = Facts(
+    goal=Goal(metric="mean_average_precision", direction="maximize", validation=0.51, test=0.51),
+    budget=Budget(max_runtime_sec=600, eval_period_sec=30, step_hint=1800),
+    batch_size=32,
+    eval_batch_size=256,
+    split_sizes={"train": 16384, "eval_train": 512, "validation": 768, "test": 768},
+)
 
 SEED = 20
 _BLOCK = 1024
@@ -50,7 +52,7 @@ def columns(split: str) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _columns(split: str) -> dict[str, np.ndarray]:
-    molecules, labelled = generate(split, SPLIT_SIZES[split])
+    molecules, labelled = generate(split, FACTS.split_sizes[split])
     result = {
         "num_nodes": molecules.num_atoms.astype(np.int32),
         "num_bonds": molecules.num_bonds.astype(np.int32),

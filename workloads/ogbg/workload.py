@@ -1,10 +1,9 @@
 """The ogbg workload: published facts for real data, and facts of its own for the built-in data."""
 
 import functools
-from typing import Any
 
 from algoperf_jax.errors import ConfigError, did_you_mean
-from algoperf_jax.workload import Budget, Goal, LossType, Workload
+from algoperf_jax.workload import Budget, Data, Facts, Goal, LossType, Workload
 from workloads.ogbg import builtin
 from workloads.ogbg.data import generated_data, prepared_data
 from workloads.ogbg.loss import loss
@@ -12,6 +11,7 @@ from workloads.ogbg.metrics import molecule_metrics
 from workloads.ogbg.model import ACTIVATIONS, DROPOUT_RATE, MoleculeNetwork, network_apply, network_init
 from workloads.ogbg.prepare import DATASET
 
+_BUDGET = Budget(max_runtime_sec=12_011, eval_period_sec=240, step_hint=52_000)
 _SPLIT_SIZES = {"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793}
 _BASE_SHAPE = (256, (256,), 5)
 # Validation and test targets by activation and (latent_dim, hidden_dims, num_message_passing_steps).
@@ -48,6 +48,7 @@ def build(
     if activation not in ACTIVATIONS:
         raise ConfigError("activation of ogbg", value=activation, remedy=did_you_mean(activation, ACTIVATIONS))
     shape = (latent_dim, tuple(hidden_dims), num_message_passing_steps)
+    facts = builtin.FACTS if data_dir is None else _published(activation, shape)
     network = functools.partial(MoleculeNetwork, activation, *shape)
     apply = network_apply(network)
     return Workload(
@@ -61,28 +62,23 @@ def build(
         metrics=molecule_metrics(apply, loss),
         output_parameters=(f"Dense_{3 * num_message_passing_steps * len(hidden_dims)}",),
         dropout_rate=DROPOUT_RATE,
-        **(_builtin_facts() if data_dir is None else _published_facts(data_dir, activation, shape)),
+        data=_data(data_dir, facts),
+        **vars(facts),
     )
 
 
-def _published_facts(data_dir: str, activation: str, shape: tuple[int, tuple[int, ...], int]) -> dict[str, Any]:
+def _published(activation: str, shape: tuple[int, tuple[int, ...], int]) -> Facts:
     validation, test = _TARGETS.get((activation, shape), _TARGETS["relu", _BASE_SHAPE])
-    return {
-        "data": prepared_data(data_dir, DATASET, num_eval_train=_SPLIT_SIZES["eval_train"]),
-        "goal": Goal("mean_average_precision", "maximize", validation=validation, test=test),
-        "budget": Budget(max_runtime_sec=12_011, eval_period_sec=240, step_hint=52_000),
-        "batch_size": 512,
-        "eval_batch_size": 32_768,
-        "split_sizes": _SPLIT_SIZES,
-    }
+    return Facts(
+        goal=Goal("mean_average_precision", "maximize", validation=validation, test=test),
+        budget=_BUDGET,
+        batch_size=512,
+        eval_batch_size=32_768,
+        split_sizes=_SPLIT_SIZES,
+    )
 
 
-def _builtin_facts() -> dict[str, Any]:
-    return {
-        "data": generated_data(builtin.columns, builtin.SPLIT_SIZES),
-        "goal": builtin.GOAL,
-        "budget": builtin.BUDGET,
-        "batch_size": builtin.BATCH_SIZE,
-        "eval_batch_size": builtin.EVAL_BATCH_SIZE,
-        "split_sizes": builtin.SPLIT_SIZES,
-    }
+def _data(data_dir: str | None, facts: Facts) -> Data:
+    if data_dir is None:
+        return generated_data(builtin.columns, facts.split_sizes)
+    return prepared_data(data_dir, DATASET, num_eval_train=facts.split_sizes["eval_train"])

@@ -38,7 +38,7 @@ def formulas(split: str) -> set[bytes]:
 def test_schema(split):
     columns = builtin.columns(split)
     count, nodes, bonds = len(columns["num_nodes"]), columns["num_nodes"].sum(), columns["num_bonds"].sum()
-    assert count == builtin.SPLIT_SIZES[split]
+    assert count == builtin.FACTS.split_sizes[split]
     assert {name: (column.dtype, column.shape) for name, column in columns.items()} == {
         "num_nodes": (np.int32, (count,)),
         "num_bonds": (np.int32, (count,)),
@@ -63,8 +63,8 @@ def test_an_unknown_split_is_an_error():
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_smallest_shard_holds_the_largest_molecule(split):
     columns = builtin.columns(split)
-    graphs, remainder = divmod(builtin.BATCH_SIZE, 8)
-    assert remainder == builtin.EVAL_BATCH_SIZE % 8 == 0
+    graphs, remainder = divmod(builtin.FACTS.batch_size, 8)
+    assert remainder == builtin.FACTS.eval_batch_size % 8 == 0
     assert columns["num_nodes"].max() <= MAX_ATOMS <= 26 * graphs
     assert 2 * columns["num_bonds"].max() <= 56 * graphs
 
@@ -185,7 +185,7 @@ def test_no_molecule_is_in_two_splits():
     assert not train & validation
     assert not train & test
     assert not validation & test
-    assert len(train) < builtin.SPLIT_SIZES["train"]
+    assert len(train) < builtin.FACTS.split_sizes["train"]
 
 
 def test_molecules_depend_on_the_seed_alone():
