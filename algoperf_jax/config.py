@@ -36,8 +36,7 @@ _NOT_NEGATIVE = (
     "seed",
     "distributed.process_id",
     "input.threads",
-    "input.host_batches",
-    "input.device_batches",
+    "input.batches_ahead",
     "evaluation.stage_bytes",
 )
 _NOT_EMPTY = ("workload", "submission", "data_dir", "experiment_dir", "experiment_name")

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from algoperf_jax.data.feed import FeedOptions, host_batches
+from algoperf_jax.data.feed import DeviceFeed
 from algoperf_jax.mesh import Layout
 from algoperf_jax.workload import EVALUATION_SPLITS, Batch, ModelState, Parameters, SplitReader, Workload
 
@@ -103,7 +103,7 @@ class Evaluator:
         assert reader.num_batches is not None, f"evaluation split {split} is endless"
         first = reader.batch(0)
         size = reader.num_batches * _bytes(first) * self._layout.placement.process_count
-        batches = (self._layout.put_batch(batch) for batch in host_batches(reader, FeedOptions()))
+        batches = DeviceFeed(reader, self._layout.put_batch)
         if size > self._free_bytes:
             return batches
         self._free_bytes -= size

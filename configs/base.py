@@ -62,11 +62,10 @@ def get_config() -> ConfigDict:
     config.distributed.num_processes = config_dict.placeholder(int)
     config.distributed.process_id = config_dict.placeholder(int)
 
-    # Input pipeline: threads that make batches, batches kept ready on the host, transfers started ahead.
+    # Input pipeline: threads that make batches, and batches kept ready.
     config.input = ConfigDict()
     config.input.threads = 1
-    config.input.host_batches = 4
-    config.input.device_batches = 1
+    config.input.batches_ahead = 3
 
     # Evaluation batches stay on the devices while all splits fit into so many bytes.
     config.evaluation = ConfigDict()

@@ -21,7 +21,7 @@ from algoperf_jax.benchmark.quantities import (
 )
 from algoperf_jax.benchmark.steps import ConstantFeed, Tick, TimedSteps, block_lengths, time_steps
 from algoperf_jax.compile_watch import CompileWatch
-from algoperf_jax.data.feed import host_batches
+from algoperf_jax.data.feed import iterate
 from algoperf_jax.rules import TimingRules
 from algoperf_jax.run_state import RunState
 from algoperf_jax.submission import Submission
@@ -144,10 +144,10 @@ def _step_time(suffix: str, timed: TimedSteps, warm_up_blocks: int, examples: fl
 
 def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]:
     """The host batches without any device, and the mean number of real examples in a batch."""
-    batches = host_batches(parts.reader, parts.feed_options)
+    batches = iterate(parts.reader.batch, parts.reader.num_batches, parts.feed_options)
     size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(next(batches)))
     # What was made ahead of the first request must not count.
-    for _ in range(parts.feed_options.host_batches):
+    for _ in range(parts.feed_options.batches_ahead):
         next(batches)
     seconds, examples = [], []
     for length in block_lengths(steps, BLOCK_STEPS):

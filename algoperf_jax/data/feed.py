@@ -1,10 +1,9 @@
 """From a split's pure `batch(k)` to batches on the devices.
 
-grain runs `batch` in threads ahead of the training and keeps the position; transfers to the devices are started a
-little ahead as well. The position that is saved is that of the last batch handed out, not of those in flight.
+grain makes batches and starts their transfers in threads ahead of the training, and keeps the position: that of the
+last batch handed out, not of those in flight.
 """
 
-import collections
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
@@ -20,66 +19,46 @@ class FeedOptions:
     """How far ahead batches are made.
 
     Attributes:
-      threads: threads that make host batches; 0 makes them when asked.
-      host_batches: host batches kept ready.
-      device_batches: batches whose transfer is started before they are asked for.
+      threads: threads that make batches; 0 makes them when asked.
+      batches_ahead: batches kept ready, on the devices where they go there.
     """
 
     threads: int = 1
-    host_batches: int = 4
-    device_batches: int = 1
+    batches_ahead: int = 3
 
 
-def host_batches(reader: SplitReader, options: FeedOptions) -> grain.DatasetIterator:
-    """Grain iterator over the NumPy batches of a split, with `get_state` and `set_state`."""
-    count = sys.maxsize if reader.num_batches is None else reader.num_batches
+def iterate(batch: Callable[[int], Batch], num_batches: int | None, options: FeedOptions) -> grain.DatasetIterator:
+    """Grain iterator over `batch(0)`, `batch(1)`, ..., with `get_state` and `set_state`; endless without a number."""
+    count = sys.maxsize if num_batches is None else num_batches
     read = grain.ReadOptions(
-        num_threads=options.threads, prefetch_buffer_size=options.host_batches if options.threads else 0
+        num_threads=options.threads, prefetch_buffer_size=options.batches_ahead if options.threads else 0
     )
-    return iter(grain.MapDataset.range(count).map(reader.batch).to_iter_dataset(read))
+    return iter(grain.MapDataset.range(count).map(batch).to_iter_dataset(read))
 
 
 class DeviceFeed(Iterator[Batch]):
-    """Iterator over batches on the devices."""
+    """Iterator over the batches of a split on the devices."""
 
     def __init__(
-        self,
-        reader: SplitReader,
-        put_batch: Callable[[Batch], Batch],
-        options: FeedOptions = FeedOptions(),
+        self, reader: SplitReader, put_batch: Callable[[Batch], Batch], options: FeedOptions = FeedOptions()
     ) -> None:
         """Args:
         reader: the split.
-        put_batch: starts the transfer of a host batch and returns the global arrays.
+        put_batch: starts the transfer of a host batch and returns the global arrays; called in the feed's threads.
         options: how far ahead batches are made.
         """
-        self._host = host_batches(reader, options)
-        self._put_batch = put_batch
-        self._ahead = options.device_batches
-        self._position = self._host.get_state()
-        self._queue: collections.deque[tuple[Batch, Any]] = collections.deque()
+        self._batches = iterate(lambda k: put_batch(reader.batch(k)), reader.num_batches, options)
 
     def __iter__(self) -> "DeviceFeed":
         return self
 
     def __next__(self) -> Batch:
-        while len(self._queue) <= self._ahead:
-            try:
-                batch = self._put_batch(next(self._host))
-            except StopIteration:
-                break
-            self._queue.append((batch, self._host.get_state()))
-        if not self._queue:
-            raise StopIteration
-        batch, self._position = self._queue.popleft()
-        return batch
+        return next(self._batches)
 
     def position(self) -> Any:
         """State from which iteration goes on after the last batch that was handed out (JSON-able)."""
-        return self._position
+        return self._batches.get_state()
 
     def seek(self, position: Any) -> None:
         """Goes on from a position that `position()` gave."""
-        self._queue.clear()
-        self._host.set_state(position)
-        self._position = position
+        self._batches.set_state(position)

@@ -144,7 +144,7 @@ def test_damage_that_shows_in_the_input_pipeline_does_not_end_the_trial(
 
         return dataclasses.replace(reader, batch=batch)
 
-    arguments = [f"--config.submission={submission()}", "--config.input.device_batches=0"]
+    arguments = [f"--config.submission={submission()}", "--config.input.threads=0"]
     with monkeypatch.context() as patched:
         patched.setattr(tiny_workload, "open_split", damaged)
         assert command(*arguments).error() == "error: record 7 is damaged. Prepare it anew.\n"

@@ -20,16 +20,16 @@ def numbers(feed: DeviceFeed, count: int) -> list[int]:
 @pytest.mark.parametrize("threads", [0, 1, 3])
 @pytest.mark.parametrize("ahead", [0, 1, 4])
 def test_order_does_not_depend_on_how_far_ahead_batches_are_made(threads: int, ahead: int) -> None:
-    feed = DeviceFeed(reader(), dict, FeedOptions(threads, 2, ahead))
+    feed = DeviceFeed(reader(), dict, FeedOptions(threads, ahead))
     assert numbers(feed, 20) == list(range(20))
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 4])
 def test_position_is_that_of_the_last_batch_handed_out(ahead: int) -> None:
-    feed = DeviceFeed(reader(), dict, FeedOptions(1, 2, ahead))
+    feed = DeviceFeed(reader(), dict, FeedOptions(1, ahead))
     assert numbers(feed, 7) == list(range(7))
     position = json.loads(json.dumps(feed.position()))
-    again = DeviceFeed(reader(), dict, FeedOptions(1, 2, ahead))
+    again = DeviceFeed(reader(), dict, FeedOptions(1, ahead))
     again.seek(position)
     assert again.position() == position
     assert numbers(again, 5) == [7, 8, 9, 10, 11]
@@ -44,7 +44,7 @@ def test_seek_drops_what_was_in_flight() -> None:
 
 
 def test_a_pass_ends() -> None:
-    feed = DeviceFeed(reader(3), dict, FeedOptions(device_batches=2))
+    feed = DeviceFeed(reader(3), dict, FeedOptions(batches_ahead=2))
     assert [int(batch["inputs"][0]) for batch in feed] == [0, 1, 2]
 
 
@@ -54,7 +54,7 @@ def test_an_error_while_making_a_batch_reaches_the_consumer() -> None:
             raise ValueError("damaged")
         return {"inputs": np.zeros(1)}
 
-    feed = DeviceFeed(SplitReader(9, None, batch), dict, FeedOptions(device_batches=0))
+    feed = DeviceFeed(SplitReader(9, None, batch), dict, FeedOptions(threads=0))
     next(feed)
     next(feed)
     with pytest.raises(ValueError, match="damaged"):
