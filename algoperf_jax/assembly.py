@@ -65,7 +65,7 @@ class Parts:
 
     def make_feed(self) -> DeviceFeed:
         """The training batches from the beginning."""
-        return DeviceFeed(self.reader, self.layout.put_batch, self.feed_options)
+        return DeviceFeed(self.reader, self.backend.put_batch, self.feed_options)
 
 
 def make_keys(seed: int, ruleset: str) -> Keys:

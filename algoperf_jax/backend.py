@@ -31,10 +31,6 @@ class Backend(Protocol):
         """Draws parameters and model state and puts them on the devices."""
         ...
 
-    def split_key(self, rng: Any, count: int) -> Any:
-        """Derives `count` keys from one."""
-        ...
-
     def step_keys(self, rng: Any, step: int) -> Any:
         """The four keys of a step: data selection, update, preparation for evaluation, evaluation."""
         ...

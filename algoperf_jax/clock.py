@@ -86,7 +86,3 @@ class Clock:
     def trial_seconds(self) -> float:
         """Wall time of the trial at the last booking, set-up excluded, in seconds."""
         return sum(ns for name, ns in self.nanoseconds.items() if name != SETUP) / _NANOSECONDS
-
-    def total_seconds(self) -> float:
-        """Wall time at the last booking, in seconds."""
-        return sum(self.nanoseconds.values()) / _NANOSECONDS

@@ -52,9 +52,6 @@ class JaxBackend:
         _step_keys(rng, 0)
         return params, model_state
 
-    def split_key(self, rng: Any, count: int) -> Any:
-        return np.asarray(jax.random.split(rng, count))
-
     def step_keys(self, rng: Any, step: int) -> Any:
         return _step_keys(rng, step)
 

@@ -1,7 +1,6 @@
 """The device mesh and the two shardings that everything uses: replicated, and split along the batch axis."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +24,7 @@ class Layout:
 
     @property
     def replicated(self) -> NamedSharding:
-        """One copy on each device: parameters, optimizer state, metrics."""
+        """One copy on each device: parameters (a rule that splits some of them has its place here), metrics."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
@@ -41,10 +40,6 @@ class Layout:
             process_count=jax.process_count(),
             device_count=self.mesh.devices.size,
         )
-
-    def parameter_shardings(self, params: Any) -> Any:
-        """The sharding of each parameter. All are replicated; a rule by path and shape has its place here."""
-        return jax.tree.map(lambda leaf: self.replicated, params)
 
     def put_batch(self, batch: Batch) -> Batch:
         """Makes global arrays of this process's rows of a batch."""

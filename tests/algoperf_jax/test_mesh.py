@@ -27,8 +27,7 @@ def test_batches_are_split_and_parameters_replicated() -> None:
     batch = layout.put_batch({"inputs": np.arange(8.0), "graph": (np.zeros((4, 2)),)})
     assert batch["inputs"].sharding.spec == PartitionSpec("batch")
     assert [shard.data.shape for shard in batch["inputs"].addressable_shards] == [(2,)] * 4
-    shardings = layout.parameter_shardings({"w": np.zeros(3)})
-    assert shardings["w"].is_fully_replicated
+    assert layout.replicated.is_fully_replicated
 
 
 @pytest.mark.parametrize("batch_size", [12, 0, -8, 7])
