@@ -54,7 +54,7 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     for split in ("validation", "test"):
         best, target = result["best"].get(split), result["targets"].get(split)
         if best is not None:
-            rows.append((f"best {split} {metric}", f"{best:.4f} (target {target:g})"))
+            rows.append((f"best on {split}", f"{metric} {best:.4f} (target {target:g})"))
     seconds = result["seconds"]
     spent = f"{seconds['submission']:.1f} s of {result['budget_sec']:.0f} s"
     rows.append(("submission time", spent))
