@@ -14,6 +14,9 @@ from algoperf_jax.data.feed import DeviceFeed
 from algoperf_jax.mesh import Layout
 from algoperf_jax.workload import EVALUATION_SPLITS, Batch, ModelState, Parameters, SplitReader, Workload
 
+_QUEUED_BATCHES = 2
+"""How many batches may be queued on the devices: enough to keep them busy while the host brings the next."""
+
 
 class Evaluator:
     """Evaluates one workload on one layout; keeps compiled functions and staged batches between evaluations."""
@@ -64,8 +67,12 @@ class Evaluator:
     def split(self, split: str, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
         """The metrics of one split."""
         step = self._step(split)
-        # All batches are dispatched before the first result is read.
-        partials = [step(params, model_state, batch, rng) for batch in self._batches(split)]
+        partials = []
+        for batch in self._batches(split):
+            partials.append(step(params, model_state, batch, rng))
+            if len(partials) > _QUEUED_BATCHES:
+                # Else all batches of a split that is not staged would be on the devices at once.
+                jax.block_until_ready(partials[-1 - _QUEUED_BATCHES])
         sums: dict[str, float] = {}
         for partial in partials:
             for name, value in partial.sums.items():

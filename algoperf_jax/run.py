@@ -193,7 +193,7 @@ def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
         if not name.startswith("_") and isinstance(getattr(type(parts.view), name), property):
             try:
                 value = getattr(parts.view, name)
-            except NotImplementedError:
+            except NotImplementedError:  # a fact that makes no sense for this workload, such as the mean of graphs
                 continue
             if isinstance(value, bool | int | float | str):
                 facts[name] = value
