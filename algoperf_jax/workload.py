@@ -60,15 +60,17 @@ class ParameterType(enum.Enum):
 class Loss(NamedTuple):
     """What a workload's loss function returns; the training objective is `summed / n_valid_examples`.
 
+    Arrays of the kind that the logits are: of JAX, PyTorch or NumPy.
+
     Attributes:
       summed: scalar, the sum of `per_example`.
       n_valid_examples: scalar, the sum of the weights (the number of examples where there are none).
       per_example: the loss of each example, 0 where the weight is 0.
     """
 
-    summed: jax.Array
-    n_valid_examples: jax.Array
-    per_example: jax.Array
+    summed: Any
+    n_valid_examples: Any
+    per_example: Any
 
 
 class Partial(NamedTuple):
@@ -237,7 +239,11 @@ class Apply(Protocol):
 
 
 class LossFunction(Protocol):
-    """`(targets, logits, weights=None, label_smoothing=0.) -> Loss`, without regularization."""
+    """`(targets, logits, weights=None, label_smoothing=0.) -> Loss`, without regularization.
+
+    Written with the functions of the array API standard, so that it takes the arrays of either framework and is
+    differentiated by it.
+    """
 
     def __call__(self, targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss: ...
 
@@ -259,6 +265,7 @@ class Workload:
       output_parameters: top-level names in `params` that hold the output layer.
       dropout_rate: default dropout rate.
       train_mean, train_stddev: normalization constants of the inputs, None where the notion makes no sense.
+      model_arguments: what the model was built with, so that a twin in another framework can be built alike.
     """
 
     name: str
@@ -278,3 +285,4 @@ class Workload:
     dropout_rate: float = 0.0
     train_mean: float | tuple[float, ...] | None = None
     train_stddev: float | tuple[float, ...] | None = None
+    model_arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)

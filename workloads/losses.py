@@ -1,29 +1,33 @@
-"""Losses shared by workloads. Each returns `Loss` and adds no regularization."""
+"""Losses shared by workloads. Each returns `Loss` and adds no regularization.
+
+They are written with the functions of the array API standard, once for the arrays of JAX and of PyTorch.
+"""
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import optax
+import array_api_compat
 
 from algoperf_jax.workload import Loss
 
 
-def weighted(per_example: jax.Array, weights: Any) -> Loss:
+def weighted(per_example: Any, weights: Any) -> Loss:
     """Sums per-example losses, ignoring those of weight 0.
 
     Args:
       per_example: loss of each example [B].
       weights: [B], or None when every example counts.
     """
+    namespace = array_api_compat.array_namespace(per_example)
     if weights is None:
-        return Loss(per_example.sum(), jnp.asarray(per_example.shape[0]), per_example)
-    weights = jnp.asarray(weights, per_example.dtype)
-    per_example = per_example * weights
-    return Loss(per_example.sum(), weights.sum(), per_example)
+        # Made from the losses, so that it stands on their device.
+        weights = namespace.ones_like(per_example)
+    else:
+        weights = namespace.astype(namespace.asarray(weights), per_example.dtype)
+        per_example = per_example * weights
+    return Loss(namespace.sum(per_example), namespace.sum(weights), per_example)
 
 
-def softmax_cross_entropy(targets: Any, logits: jax.Array, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
+def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
     """Softmax cross entropy with uniform label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
@@ -37,9 +41,12 @@ def softmax_cross_entropy(targets: Any, logits: jax.Array, weights: Any = None, 
     """
     if targets.shape != logits.shape[:1] or (weights is not None and weights.shape != targets.shape):
         raise ValueError(
-            f"softmax_cross_entropy: targets {targets.shape}, logits {logits.shape} and weights "
-            f"{None if weights is None else weights.shape} do not share one batch axis"
+            f"softmax_cross_entropy: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
+            f"{None if weights is None else tuple(weights.shape)} do not share one batch axis"
         )
-    num_classes = logits.shape[-1]
-    smoothed = optax.smooth_labels(jax.nn.one_hot(targets, num_classes, dtype=logits.dtype), label_smoothing)
-    return weighted(optax.softmax_cross_entropy(logits, smoothed), weights)
+    namespace = array_api_compat.array_namespace(logits)
+    shifted = logits - namespace.max(logits, axis=-1, keepdims=True)
+    log_normalizer = namespace.log(namespace.sum(namespace.exp(shifted), axis=-1))
+    of_target = namespace.take_along_axis(shifted, namespace.asarray(targets)[:, None], axis=-1)[:, 0]
+    smoothed = (1.0 - label_smoothing) * of_target + label_smoothing * namespace.mean(shifted, axis=-1)
+    return weighted(log_normalizer - smoothed, weights)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import jax.numpy as jnp
+import array_api_compat
 
 from algoperf_jax.workload import Loss
 
@@ -29,15 +29,18 @@ def loss(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 
         raise ValueError("ogbg loss: weights [graphs, tasks] are required, since labels are missing; found None")
     if not (targets.shape == logits.shape == weights.shape and len(logits.shape) == 2):
         raise ValueError(
-            f"ogbg loss: targets {targets.shape}, logits {logits.shape} and weights {weights.shape} must share one "
-            "shape [graphs, tasks]"
+            f"ogbg loss: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
+            f"{tuple(weights.shape)} must share one shape [graphs, tasks]"
         )
-    labelled = jnp.asarray(weights) != 0
-    smoothed = (1.0 - label_smoothing) * jnp.asarray(targets) + label_smoothing / logits.shape[-1]
+    namespace = array_api_compat.array_namespace(logits)
+    zeros = namespace.zeros_like(logits)
+    labelled = namespace.asarray(weights) != 0
+    smoothed = (1.0 - label_smoothing) * namespace.asarray(targets) + label_smoothing / logits.shape[-1]
     # `where` instead of `maximum` and `abs`: at 0 their derivatives are split between the branches, here they are not.
     positive = logits >= 0
-    rectified = jnp.where(positive, logits, 0.0)
-    negative_magnitude = jnp.where(positive, -logits, logits)
-    cross_entropy = rectified - logits * smoothed + jnp.log1p(jnp.exp(negative_magnitude))
-    per_example = jnp.where(labelled, cross_entropy, 0.0)
-    return Loss(per_example.sum(), labelled.sum(dtype=per_example.dtype), per_example)
+    rectified = namespace.where(positive, logits, zeros)
+    negative_magnitude = namespace.where(positive, -logits, logits)
+    cross_entropy = rectified - logits * smoothed + namespace.log1p(namespace.exp(negative_magnitude))
+    per_example = namespace.where(labelled, cross_entropy, zeros)
+    num_labels = namespace.sum(namespace.astype(labelled, per_example.dtype))
+    return Loss(namespace.sum(per_example), num_labels, per_example)

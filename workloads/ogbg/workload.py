@@ -48,8 +48,14 @@ def build(
     if activation not in ACTIVATIONS:
         raise ConfigError("activation of ogbg", value=activation, remedy=did_you_mean(activation, ACTIVATIONS))
     shape = (latent_dim, tuple(hidden_dims), num_message_passing_steps)
+    arguments = {
+        "activation": activation,
+        "latent_dim": latent_dim,
+        "hidden_dims": tuple(hidden_dims),
+        "num_message_passing_steps": num_message_passing_steps,
+    }
     facts = builtin.FACTS if data_dir is None else _published(activation, shape)
-    network = functools.partial(MoleculeNetwork, activation, *shape)
+    network = functools.partial(MoleculeNetwork, **arguments)
     apply = network_apply(network)
     return Workload(
         name=name,
@@ -62,6 +68,7 @@ def build(
         metrics=molecule_metrics(apply, loss),
         output_parameters=(f"Dense_{3 * num_message_passing_steps * len(hidden_dims)}",),
         dropout_rate=DROPOUT_RATE,
+        model_arguments=arguments,
         data=_data(data_dir, facts),
         **vars(facts),
     )

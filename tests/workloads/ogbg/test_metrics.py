@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -42,7 +43,7 @@ def of_logits(
 
     metrics = molecule_metrics(apply, loss)
     batch = {"inputs": None, "targets": targets, "weights": weights}
-    return summarized(metrics, [metrics.batch_step(logits, None, batch, jax.random.PRNGKey(0))])
+    return summarized(metrics, [metrics.batch_step(jnp.asarray(logits), None, batch, jax.random.PRNGKey(0))])
 
 
 def test_average_precision_of_each_reference_task() -> None:
