@@ -13,14 +13,14 @@ import numpy as np
 import workloads
 from algoperf_jax.backend import Backend
 from algoperf_jax.data.feed import DeviceFeed, FeedOptions
-from algoperf_jax.errors import ConfigError, SubmissionError, did_you_mean
+from algoperf_jax.errors import ConfigError, SubmissionError, UserError, did_you_mean
 from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.jax_backend import JaxBackend
-from algoperf_jax.mesh import Layout, check_batch_size, make_layout
+from algoperf_jax.framework import Framework
+from algoperf_jax.mesh import Layout, check_batch_size
 from algoperf_jax.run_state import RunState
 from algoperf_jax.submission import Submission
 from algoperf_jax.workload import Budget, SplitReader, Workload
-from algoperf_jax.workload_view import JaxWorkload, MetricsLogger
+from algoperf_jax.workload_view import MetricsLogger, WorkloadView
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Parts:
     submission: Submission
     hyperparameters: Any
     layout: Layout
-    view: JaxWorkload
+    view: WorkloadView
     evaluator: Evaluator
     backend: Backend
     batch_size: int
@@ -87,13 +87,19 @@ def load_workload(config: Any) -> Workload:
     return dataclasses.replace(workload, budget=budget)
 
 
-def assemble(config: Any, workload: Workload, submission: Submission, metrics_logger: MetricsLogger | None) -> Parts:
+def assemble(
+    config: Any,
+    framework: Framework,
+    workload: Workload,
+    submission: Submission,
+    metrics_logger: MetricsLogger | None,
+) -> Parts:
     """Makes the parts of a trial; opens the data, draws no parameters.
 
     Raises:
       UserError: the configuration, the data and the devices do not fit together.
     """
-    layout = make_layout(config.mesh.data)
+    layout = framework.make_layout(config)
     placement = layout.placement
     keys = make_keys(config.seed, config.ruleset)
     batch_size = config.batch_size or _chosen_size(submission, "batch_size", workload)
@@ -111,7 +117,7 @@ def assemble(config: Any, workload: Workload, submission: Submission, metrics_lo
         eval_batch_size=eval_batch_size,
         split_sizes={**workload.split_sizes, "train": reader.num_examples},
     )
-    view = JaxWorkload(workload, parameter_sharding=layout.replicated, metrics_logger=metrics_logger)
+    connection = framework.connect(config, workload, layout, metrics_logger)
     evaluator = Evaluator(
         workload,
         layout,
@@ -124,9 +130,9 @@ def assemble(config: Any, workload: Workload, submission: Submission, metrics_lo
         submission=submission,
         hyperparameters=hyperparameter_point(submission, config.hyperparameters.to_dict(), config.ruleset),
         layout=layout,
-        view=view,
+        view=connection.view,
         evaluator=evaluator,
-        backend=JaxBackend(view, layout, evaluator),
+        backend=connection.make_backend(evaluator),
         batch_size=batch_size,
         reader=reader,
         feed_options=FeedOptions(**config.input.to_dict()),
@@ -147,9 +153,11 @@ def initial_state(parts: Parts) -> RunState:
             parts.view, params, model_state, parts.hyperparameters, parts.keys.optimizer
         )
     except (Exception, SystemExit) as error:
+        if isinstance(error, UserError):
+            raise
         raise SubmissionError(
             f"{submission.name}: init_optimizer_state raised {type(error).__name__}: {error}",
-            remedy=f"Mend it in {submission.source.path}.",
+            remedy=parts.backend.explain(error) or f"Mend it in {submission.source.path}.",
         ) from error
     return RunState(params, model_state, optimizer_state, rng=parts.keys.loop)
 

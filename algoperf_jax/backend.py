@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from algoperf_jax.workload import Batch, ModelState, Parameters
 
@@ -13,15 +13,23 @@ class NonFiniteError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Dehydrated:
-    """The leaves of a tree that a checkpoint keeps, by name.
+    """What a checkpoint keeps of what a submission works on, by name.
 
     Attributes:
       arrays: arrays, on host or devices.
-      values: plain numbers and texts.
+      values: what else is kept, JSON-able.
     """
 
     arrays: Mapping[str, Any]
-    values: Mapping[str, bool | int | float | str]
+    values: Mapping[str, Any]
+
+
+class Content(NamedTuple):
+    """What a submission works on, a part of `RunState`."""
+
+    params: Parameters
+    model_state: ModelState
+    optimizer_state: Any
 
 
 class Backend(Protocol):
@@ -39,6 +47,14 @@ class Backend(Protocol):
         """Puts this process's rows of a host batch on the devices; does not wait."""
         ...
 
+    def check_update(self, function: str, params: Parameters) -> None:
+        """Checks the parameters that a function of the submission returned.
+
+        Raises:
+          SubmissionError: they are not those of the model; `function` begins the message.
+        """
+        ...
+
     def pace(self, params: Parameters, step: int) -> None:
         """Called after each step: bounds how many steps are queued on the devices.
 
@@ -51,18 +67,34 @@ class Backend(Protocol):
         """Blocks until `outputs` and everything else that is queued are computed."""
         ...
 
+    def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
+        """Parameters and model state as the evaluator takes them; changes nothing of what it is given."""
+        ...
+
     def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
         """Judges the parameters on all splits: `<split>/<metric>` and `<split>/num_examples`."""
         ...
 
-    def dehydrate(self, tree: Any) -> Dehydrated:
-        """What a checkpoint keeps of a tree that a submission returned; functions and the like are left out."""
+    def dehydrate(self, content: Content) -> Dehydrated:
+        """What a checkpoint keeps of `content`; functions and the like are left out."""
         ...
 
-    def hydrate(self, template: Any, dehydrated: Dehydrated) -> Any:
-        """The inverse: `template`, a newly made tree of the same structure, with the kept leaves put in.
+    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
+        """The inverse: `template`, newly made and of the same structure, with what was kept put in.
 
         Raises:
           RunError: the structures differ.
         """
+        ...
+
+    def explain(self, error: BaseException) -> str:
+        """What a user should know about an error of the framework that a submission ran into, or nothing."""
+        ...
+
+    def devices(self) -> dict[str, Any]:
+        """`platform`, `kind` and `count` of the devices that the submission trains on."""
+        ...
+
+    def memory_peak_bytes(self) -> dict[str, int]:
+        """Peak memory of this process by place, as far as the platform tells."""
         ...

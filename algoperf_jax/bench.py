@@ -54,6 +54,8 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     from algoperf_jax.assembly import assemble, load_workload
     from algoperf_jax.benchmark import measurements, reports, tables
     from algoperf_jax.compile_watch import CompileWatch
+    from algoperf_jax.framework import load_framework
+    from algoperf_jax.frameworks import name_for
     from algoperf_jax.load_submission import load_submission
     from algoperf_jax.rules import TIMING_RULES
     from configs import base
@@ -65,11 +67,13 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     if any(value is not None for value in config.distributed.values()):
         raise ConfigError("config.distributed is set", expected="one process: this command measures no others")
     earlier = reports.from_json(_read(options.compare), name=str(options.compare)) if options.compare else None
+    framework = load_framework(name_for(config.submission, config.framework))
+    framework.start(config)
     workload = load_workload(config)
-    submission = load_submission(config.submission, workload)
-    machine = environment.meta_data({}, config.seed)
+    submission = load_submission(config.submission, workload, framework.name)
     with _temporary_records(config, workload) as records:
-        parts = assemble(config, workload, submission, records.scalars)
+        parts = assemble(config, framework, workload, submission, records.scalars)
+        machine = environment.meta_data({}, config.seed, parts.backend.devices())
         subject = _subject(parts, machine)
         if earlier is not None:
             reports.check_comparable(earlier.subject, subject, name=str(options.compare))
@@ -137,7 +141,7 @@ def _subject(parts: Any, machine: Mapping[str, Any]) -> Any:
         eval_batch_size=workload.eval_batch_size,
         platform=devices["platform"],
         device=devices["kind"],
-        device_count=parts.layout.mesh.devices.size,
+        device_count=devices["count"],
         processor=machine["cpu_model_name"],
         processor_count=machine["cpu_count"],
     )

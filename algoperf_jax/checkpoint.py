@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from algoperf_jax.backend import Backend, Dehydrated
+from algoperf_jax.backend import Backend, Content, Dehydrated
 from algoperf_jax.errors import RunError
 from algoperf_jax.run_state import Evaluation, RunState
 
-_SECTIONS = ("params", "model_state", "optimizer_state")
 _BYTES_BESIDE_ARRAYS = 2**20
 _GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
 _RECORD_FIELDS = (
@@ -78,21 +78,17 @@ class Checkpoints:
         Raises:
           RunError: the disk refuses.
         """
-        arrays, values, checksums = {}, {}, {}
-        for section in _SECTIONS:
-            dehydrated = self._backend.dehydrate(getattr(state, section))
-            values[section] = dict(dehydrated.values)
-            for name, array in dehydrated.arrays.items():
-                if np.size(array):  # orbax refuses arrays without elements, and they hold nothing
-                    arrays[f"{section}.{name}"] = array
-                checksums[f"{section}.{name}"] = _checksum(array)
+        dehydrated = self._backend.dehydrate(_content(state))
+        # orbax refuses arrays without elements, and they hold nothing.
+        arrays = {name: array for name, array in dehydrated.arrays.items() if np.size(array)}
         record = {
             **{field: getattr(state, field) for field in _RECORD_FIELDS},
             "rng": np.asarray(state.rng).tolist(),
             "nanoseconds": dict(state.nanoseconds),
             "history": [[evaluation.step, dict(evaluation.results)] for evaluation in state.history],
-            "values": values,
-            "checksums": checksums,
+            "values": dict(dehydrated.values),
+            "arrays": {name: [list(np.shape(a)), str(a.dtype)] for name, a in dehydrated.arrays.items()},
+            "checksums": {name: _checksum(array) for name, array in dehydrated.arrays.items()},
             "extra": extra,
         }
         arguments = ocp.args.Composite(
@@ -161,33 +157,17 @@ class Checkpoints:
         record = dict(found["record"])
         if record.pop("checksum") != _record_checksum(record):
             raise ValueError("the record does not match its checksum")
-        targets = {}
-        for section in _SECTIONS:
-            for name, array in self._backend.dehydrate(getattr(template, section)).arrays.items():
-                targets[f"{section}.{name}"] = jax.ShapeDtypeStruct(np.shape(array), array.dtype)
-        if set(targets) != set(record["checksums"]):
-            odd = sorted(set(targets) ^ set(record["checksums"]))[0]
-            raise RunError(
-                f"checkpoint of step {step}: the array {odd!r} is in the checkpoint or in a new state, but not in both",
-                expected="a submission whose state keeps the structure that init_optimizer_state gives it",
-                remedy="If the submission was changed, start afresh with --config.overwrite=True.",
-            )
-        arrays = {name: np.empty(target.shape, target.dtype) for name, target in targets.items()}
+        arrays = {name: np.empty(shape, jnp.dtype(dtype)) for name, (shape, dtype) in record["arrays"].items()}
         # NumPy targets make orbax hand out NumPy arrays; the backend puts them where they belong.
         filled = {name: array for name, array in arrays.items() if array.size}
         arguments = ocp.args.StandardRestore(filled)  # pyright: ignore[reportCallIssue]
-        arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
+        arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"] if filled else {}
         for name, array in arrays.items():
             if _checksum(array) != record["checksums"][name]:
                 raise ValueError(f"array {name} does not match its checksum")
-        trees = {}
-        for section in _SECTIONS:
-            prefix = f"{section}."
-            mine = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-            dehydrated = Dehydrated(mine, record["values"][section])
-            trees[section] = self._backend.hydrate(getattr(template, section), dehydrated)
+        content = self._backend.hydrate(_content(template), Dehydrated(arrays, record["values"]))
         state = RunState(
-            **trees,
+            **content._asdict(),
             **{field: record[field] for field in _RECORD_FIELDS},
             rng=np.asarray(record["rng"], np.uint32),
             nanoseconds=record["nanoseconds"],
@@ -206,6 +186,10 @@ def _ignore_late_results() -> None:
             report(unraisable)
 
     sys.unraisablehook = report_others
+
+
+def _content(state: RunState) -> Content:
+    return Content(state.params, state.model_state, state.optimizer_state)
 
 
 def _checksum(array: Any) -> int:

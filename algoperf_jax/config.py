@@ -11,12 +11,15 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from algoperf_jax.errors import ConfigError, did_you_mean, nearest
+from algoperf_jax.frameworks import ENTRIES, TORCH_MODELS
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 
 _HYPERPARAMETER = re.compile(r"^--config\.hyperparameters\.(\w+)(?:=.*)?$", re.DOTALL)
 _CHOICES: Mapping[str, Sequence[str]] = {
     "ruleset": tuple(RULESET_BUDGET_FACTORS),
     "timing_rules": tuple(TIMING_RULES),
+    "framework": tuple(ENTRIES),
+    "torch_model": TORCH_MODELS,
 }
 _POSITIVE = (
     "max_runtime_sec",
@@ -97,7 +100,7 @@ def check(config: ConfigDict) -> None:
       ConfigError: naming the key.
     """
     for key, choices in _CHOICES.items():
-        if config[key] not in choices:
+        if config[key] is not None and config[key] not in choices:
             raise ConfigError(
                 f"config.{key}",
                 value=config[key],

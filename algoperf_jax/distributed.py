@@ -1,5 +1,6 @@
 """Several processes that share one run through `jax.distributed`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -50,17 +51,25 @@ def is_leader() -> bool:
 
 def agreement() -> Agree:
     """How the processes of this run come to one reading of the clock: the slowest one's."""
-    return no_need_to_agree if jax.process_count() == 1 else _Agreement()
+    return no_need_to_agree if jax.process_count() == 1 else Agreement(_gather)
 
 
-class _Agreement:
+def _gather(mine: np.ndarray) -> np.ndarray:
+    # Sent as bytes: without 64-bit mode JAX would round the seconds to float32.
+    gathered = multihost_utils.process_allgather(mine.view(np.uint8))
+    return np.asarray(gathered, np.uint8).view(np.float64)
+
+
+class Agreement:
     """Compares readings about twice a second rather than at every step, since a comparison waits for all.
 
     The number of steps until the next comparison follows from numbers that all processes share, so all compare at the
     same steps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gather: Callable[[np.ndarray], np.ndarray]) -> None:
+        """`gather` brings together the float64 array of each process, of one shape, along a new first axis."""
+        self._gather = gather
         self._next_step = 1
         self._last: tuple[int, float] | None = None
 
@@ -68,10 +77,7 @@ class _Agreement:
         if step < self._next_step and not force:
             return None
         mine = np.asarray([reading.submission_seconds, reading.trial_seconds, reading.stop_requested], np.float64)
-        # Sent as bytes: without 64-bit mode JAX would round the seconds to float32.
-        gathered = multihost_utils.process_allgather(mine.view(np.uint8))
-        all_readings = np.asarray(gathered, np.uint8).view(np.float64).reshape(-1, 3)
-        submission_seconds, trial_seconds, stop = all_readings.max(axis=0)
+        submission_seconds, trial_seconds, stop = self._gather(mine).reshape(-1, 3).max(axis=0)
         stride = 1
         if self._last is not None and step > self._last[0]:
             seconds_per_step = max((submission_seconds - self._last[1]) / (step - self._last[0]), 1e-6)

@@ -37,12 +37,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def devices() -> dict[str, Any]:
-    """Kind and number of the devices of the run."""
-    found = jax.devices()
-    return {"platform": found[0].platform, "kind": found[0].device_kind, "count": len(found)}
-
-
 def memory_peak_bytes() -> dict[str, int]:
     """Peak memory of this process and, where the platform tells, of its first device."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -53,13 +47,18 @@ def memory_peak_bytes() -> dict[str, int]:
     return peaks
 
 
-def meta_data(workload_facts: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """What `meta_data_<n>.json` holds, under the names of the public logs."""
+def meta_data(workload_facts: Mapping[str, Any], seed: int, device: Mapping[str, Any]) -> dict[str, Any]:
+    """What `meta_data_<n>.json` holds, under the names of the public logs.
+
+    Args:
+      workload_facts: plain values of the workload.
+      seed: of the trial.
+      device: `platform`, `kind` and `count` of the devices that it trains on.
+    """
     memory = psutil.virtual_memory()
     disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
     frequency = psutil.cpu_freq()
     branch, commit = _git("rev-parse", "--abbrev-ref", "HEAD"), _git("rev-parse", "HEAD")
-    device = devices()
     gpu_count = device["count"] if device["platform"] in ("gpu", "cuda", "rocm") else 0
     return {
         **{f"workload.{name}": value for name, value in workload_facts.items()},
@@ -84,7 +83,7 @@ def meta_data(workload_facts: Mapping[str, Any], seed: int) -> dict[str, Any]:
         "gpu_count": gpu_count,
         "rng_seed": seed,
         "versions": versions(),
-        "devices": device,
+        "devices": dict(device),
     }
 
 

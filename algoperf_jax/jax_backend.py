@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf_jax.backend import Dehydrated, NonFiniteError
+from algoperf_jax import environment
+from algoperf_jax.backend import Content, Dehydrated, NonFiniteError
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.evaluation import Evaluator
+from algoperf_jax.jax_workload import JaxWorkload
 from algoperf_jax.mesh import Layout
 from algoperf_jax.workload import Batch, ModelState, Parameters
-from algoperf_jax.workload_view import JaxWorkload
 
 QUEUED_STEPS = 2
 """How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
@@ -58,15 +59,17 @@ class JaxBackend:
     def put_batch(self, batch: Batch) -> Batch:
         return self._layout.put_batch(batch)
 
-    def pace(self, params: Parameters, step: int) -> None:
+    def check_update(self, function: str, params: Parameters) -> None:
         leaves = jax.tree.leaves(params)
         if len(leaves) != self._num_arrays:
             raise SubmissionError(
-                f"update_params returned parameters of {len(leaves)} arrays",
+                f"{function} returned parameters of {len(leaves)} arrays",
                 expected=f"the {self._num_arrays} arrays of the model, in (optimizer_state, params, model_state)",
             )
+
+    def pace(self, params: Parameters, step: int) -> None:
         # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
-        self._queued.append((step, _fingerprint(leaves[self._probed])))
+        self._queued.append((step, _fingerprint(jax.tree.leaves(params)[self._probed])))
         while len(self._queued) > QUEUED_STEPS:
             self._check(*self._queued.popleft())
 
@@ -80,11 +83,25 @@ class JaxBackend:
     def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
         # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
         self._queued.clear()
-        return self._evaluator(params, model_state, rng)
+        return self._evaluator(*self.for_evaluation(params, model_state), rng)
 
-    def dehydrate(self, tree: Any) -> Dehydrated:
+    def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
+        return params, model_state
+
+    def explain(self, error: BaseException) -> str:
+        del error
+        return ""
+
+    def devices(self) -> dict[str, Any]:
+        device = self._layout.mesh.devices.flat[0]
+        return {"platform": device.platform, "kind": device.device_kind, "count": self._layout.mesh.devices.size}
+
+    def memory_peak_bytes(self) -> dict[str, int]:
+        return environment.memory_peak_bytes()
+
+    def dehydrate(self, content: Content) -> Dehydrated:
         arrays, values = {}, {}
-        for name, leaf in _named_leaves(tree):
+        for name, leaf in _named_leaves(content):
             if _is_typed_key(leaf):
                 arrays[name] = jax.random.key_data(leaf)
             elif _is_array(leaf):
@@ -93,14 +110,15 @@ class JaxBackend:
                 values[name] = leaf
         return Dehydrated(arrays, values)
 
-    def hydrate(self, template: Any, dehydrated: Dehydrated) -> Any:
+    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
         named = _named_leaves(template)
         expected = {name for name, leaf in named if _is_array(leaf)}
         if expected != set(dehydrated.arrays):
             odd = sorted(expected ^ set(dehydrated.arrays))
             raise RunError(
-                f"checkpoint: the array {odd[0]!r} is in the saved state or in a newly made one, but not in both",
+                f"checkpoint: the array {odd[0]!r} is in the checkpoint or in a new state, but not in both",
                 expected="a submission whose state keeps the structure that init_optimizer_state gives it",
+                remedy="If the submission was changed, start afresh with --config.overwrite=True.",
             )
         leaves = [self._hydrated(name, leaf, dehydrated) for name, leaf in named]
         return jax.tree.unflatten(jax.tree.structure(template), leaves)
@@ -120,12 +138,12 @@ class JaxBackend:
             raise NonFiniteError(f"the parameters are not finite any more after step {step}")
 
 
-def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """Leaves with names that are unique, stable and readable: their number and their path."""
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+def _named_leaves(content: Content) -> list[tuple[str, Any]]:
+    """Leaves with names that are unique, stable and readable: their part, their number in it and their path."""
     return [
-        (f"{index:05d}.{jax.tree_util.keystr(path, simple=True, separator='.')}", leaf)
-        for index, (path, leaf) in enumerate(flat)
+        (f"{part}.{index:05d}.{jax.tree_util.keystr(path, simple=True, separator='.')}", leaf)
+        for part, tree in content._asdict().items()
+        for index, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(tree)[0])
     ]
 
 

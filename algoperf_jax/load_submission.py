@@ -4,13 +4,12 @@ import importlib
 import importlib.util
 import inspect
 import pathlib
-import pkgutil
 import sys
 from types import ModuleType
 from typing import Any
 
-from algoperf_jax import algorithms
 from algoperf_jax.errors import SubmissionError, did_you_mean
+from algoperf_jax.frameworks import ENTRIES, JAX, algorithm_names
 from algoperf_jax.optax_submission import make_functions
 from algoperf_jax.submission import Source, Submission
 from algoperf_jax.workload import Workload
@@ -32,32 +31,28 @@ _UPDATE_ARGUMENTS = (
     "rng",
 )
 _PREPARE_ARGUMENTS = tuple(name for name in _UPDATE_ARGUMENTS if name != "batch")
-_NOT_ALGORITHMS = ("warmup_cosine",)
 
 
-def algorithm_names() -> tuple[str, ...]:
-    """The ready-made algorithms."""
-    found = (module.name for module in pkgutil.iter_modules(algorithms.__path__))
-    return tuple(sorted(name for name in found if name not in _NOT_ALGORITHMS))
-
-
-def load_submission(reference: str, workload: Workload) -> Submission:
+def load_submission(reference: str, workload: Workload, framework: str = JAX) -> Submission:
     """Loads and checks a submission.
 
     Args:
       reference: the name of a ready-made algorithm, the path of a `.py` file, or a dotted module.
       workload: the workload it will train, for the batch size of algorithms that do not choose one.
+      framework: name of the framework that it is written in.
 
     Raises:
       SubmissionError: it cannot be found, read or imported, or it lacks a function.
     """
-    module = _import(reference)
+    module = _import(reference, framework)
     path = _file_of(module, reference)
     name = path.parent.name if path.stem in ("submission", "__init__") else path.stem
     source = Source(path, {path.name: path.read_bytes()})
-    if hasattr(module, _FACTORY):
+    if framework == JAX and hasattr(module, _FACTORY):
         return _from_factory(name, module, source, workload)
     functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*_REQUIRED, *_OPTIONAL)}
+    if reference in algorithm_names(framework) and functions["get_batch_size"] is None:
+        functions["get_batch_size"] = lambda workload_name: workload.batch_size
     missing = [function for function in _REQUIRED if not callable(functions[function])]
     if missing:
         raise SubmissionError(
@@ -66,9 +61,9 @@ def load_submission(reference: str, workload: Workload) -> Submission:
         )
     submission = Submission(
         name=name,
-        framework="jax",
+        framework=framework,
         **functions,
-        hyperparameters=None,
+        hyperparameters=getattr(getattr(module, "Hyperparameters", None), "_field_defaults", None) or None,
         source=source,
     )
     _check_signatures(submission)
@@ -87,7 +82,7 @@ def _from_factory(name: str, module: ModuleType, source: Source, workload: Workl
         )
     return Submission(
         name=name,
-        framework="jax",
+        framework=JAX,
         get_batch_size=lambda workload_name: workload.batch_size,
         **make_functions(module.make_optimizer)._asdict(),
         prepare_for_eval=None,
@@ -97,9 +92,9 @@ def _from_factory(name: str, module: ModuleType, source: Source, workload: Workl
     )
 
 
-def _import(reference: str) -> ModuleType:
-    if reference in algorithm_names():
-        return importlib.import_module(f"{algorithms.__name__}.{reference}")
+def _import(reference: str, framework: str) -> ModuleType:
+    if reference in algorithm_names(framework):
+        return importlib.import_module(f"{ENTRIES[framework].algorithms}.{reference}")
     if reference.endswith(".py") or "/" in reference:
         path = pathlib.Path(reference).expanduser()
         if not path.is_file():
@@ -113,7 +108,7 @@ def _import(reference: str) -> ModuleType:
                 "config.submission: unknown algorithm",
                 value=reference,
                 expected="a ready-made algorithm, the path of a .py file or a dotted module",
-                remedy=did_you_mean(reference, algorithm_names()),
+                remedy=did_you_mean(reference, algorithm_names(framework)),
             ) from error
         raise _import_failure(reference, error) from error
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     # Imported here so that `--help` answers at once.
     import workloads
     from algoperf_jax import config as configs
-    from algoperf_jax.load_submission import algorithm_names
+    from algoperf_jax.frameworks import ENTRIES, algorithm_names
     from configs import base
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_OK
     if arguments[0] == "--list":
         print("workloads: ", ", ".join(workloads.names()))
-        print("algorithms:", ", ".join(algorithm_names()))
+        for framework in ENTRIES:
+            print(f"{framework} algorithms:", ", ".join(algorithm_names(framework)))
         return EXIT_OK
     try:
         config = configs.from_command_line(arguments, base.get_config())

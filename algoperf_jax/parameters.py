@@ -22,6 +22,11 @@ def shapes(params: Any) -> Any:
     return jax.tree.map(lambda leaf: ShapeTuple(tuple(leaf.shape)), params)
 
 
+def abstract(shapes: Any) -> Any:
+    """The tree of abstract float32 arrays that a tree of `ShapeTuple`s tells the shapes of."""
+    return jax.tree.map(lambda shape: jax.ShapeDtypeStruct(shape.shape_tuple, np.float32), shapes)
+
+
 def count(params: Any) -> int:
     """Number of scalar parameters."""
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

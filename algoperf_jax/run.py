@@ -14,12 +14,13 @@ from rich.console import Console
 
 from algoperf_jax import clock as clocks
 from algoperf_jax import config as configs
-from algoperf_jax import distributed, environment, parameters, report, run_directory
+from algoperf_jax import distributed, environment, frameworks, parameters, report, run_directory
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
 from algoperf_jax.checkpoint import Checkpoints
 from algoperf_jax.clock import Clock
 from algoperf_jax.compile_watch import CompileWatch
 from algoperf_jax.events import Event
+from algoperf_jax.framework import Framework, load_framework
 from algoperf_jax.load_submission import load_submission
 from algoperf_jax.progress import Progress
 from algoperf_jax.records import Records, Result
@@ -58,12 +59,13 @@ def execute(
     # Set-up runs from here on; only the loop can tell when it ends.
     clock = Clock.start(clocks.SETUP, now=now)
     compile_watch = CompileWatch()
-    distributed.initialize(config.distributed)
+    framework = load_framework(frameworks.name_for(config.submission, config.framework))
+    framework.start(config)
     leader = distributed.is_leader()
     console = console if leader else Console(quiet=True)
 
     workload = load_workload(config)
-    submission = load_submission(config.submission, workload)
+    submission = load_submission(config.submission, workload, framework.name)
     directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
     with run_directory.only_process(directory) if leader else contextlib.nullcontext():
         result = _claim(directory, config, leader=leader)
@@ -71,7 +73,7 @@ def execute(
             console.print("This trial is finished already; nothing is run.", markup=False)
         else:
             result = _run_claimed(
-                config, workload, submission, directory, console, clock, compile_watch, stop_requested
+                config, framework, workload, submission, directory, console, clock, compile_watch, stop_requested
             )
     report.print_summary(console, result)
     return result
@@ -79,6 +81,7 @@ def execute(
 
 def _run_claimed(
     config: Any,
+    framework: Framework,
     workload: Workload,
     submission: Submission,
     directory: RunDirectory,
@@ -99,7 +102,7 @@ def _run_claimed(
     )
     leader = distributed.is_leader()
     records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
-    parts = assemble(config, workload, submission, records.scalars)
+    parts = assemble(config, framework, workload, submission, records.scalars)
     rules = TIMING_RULES[config.timing_rules]
     trial = Trial(
         submission=submission,
@@ -116,7 +119,7 @@ def _run_claimed(
         save=records.save,
         tick=records.tick,
         stop_requested=stop_requested,
-        agree=distributed.agreement(),
+        agree=framework.agreement(),
     )
     if rules.wait_for_devices:
         clock = clock.waiting(parts.backend.wait_for)
@@ -157,15 +160,16 @@ def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Re
     checkpoints = Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept)
     state = records.resume(checkpoints, initial_state(parts))
     facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
-    meta_data = environment.meta_data(facts, config.seed)
-    records.describe(configs.as_dict(config), meta_data, state.params, parts.submission.source)
+    device = parts.backend.devices()
+    meta_data = environment.meta_data(facts, config.seed, device)
+    params = parameters.abstract(parts.view.param_shapes)
+    records.describe(configs.as_dict(config), meta_data, params, parts.submission.source)
     records.emit(Event("resume" if state.step else "start", state.step, {}, _start_values(parts)))
-    device = environment.devices()
     begin = f"going on from step {state.step}" if state.step else "starting"
     progress.say(
-        f"{progress.title}: {begin} on {parts.layout.mesh.devices.size} x {device['kind']}, "
+        f"{progress.title}: {begin} on {device['count']} x {device['kind']}, "
         f"{parts.workload.data.origin} data ({parts.reader.num_examples} training examples), "
-        f"batch size {parts.batch_size}, {parameters.count(state.params):,} parameters"
+        f"batch size {parts.batch_size}, {parameters.count(params):,} parameters"
     )
     progress.say(f"{progress.title}: logs in {directory.path}")
     return state
@@ -182,7 +186,7 @@ def _start_values(parts: Parts) -> dict[str, Any]:
         "data": parts.workload.data.origin,
         "data_facts": parts.workload.data.describe(),
         "versions": environment.versions(),
-        "devices": environment.devices(),
+        "devices": parts.backend.devices(),
     }
 
 
@@ -227,7 +231,7 @@ def _result(
         "steps_per_sec": outcome.state.step / seconds[clocks.SUBMISSION] if seconds[clocks.SUBMISSION] else None,
         "compile_count": compile_watch.count,
         "compile_sec": compile_watch.seconds,
-        "memory_peak_bytes": environment.memory_peak_bytes(),
+        "memory_peak_bytes": parts.backend.memory_peak_bytes(),
         "not_comparable": [f"config.{key}" for key in _CHANGE_THE_TASK if config[key] is not None],
         "learning_curve": str(directory.learning_curve),
         "directory": str(directory.path),

@@ -215,7 +215,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
         function = "update_params"
         extra = {"train_state": _train_state(state, clock)} if submission.takes_train_state else {}
         returned = submission.update_params(**_common_arguments(trial, state, update_key), batch=batch, **extra)
-        update = checked_update(submission, function, returned)
+        update = _checked(trial, function, returned)
         complete = False
     except TrainingCompleteError:
         # The step counts, but what it would have changed does not.
@@ -248,7 +248,7 @@ def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
     _, _, key, _ = trial.backend.step_keys(state.rng, state.step - 1)
     try:
         returned = function(**_common_arguments(trial, state, key))
-        update = checked_update(trial.submission, "prepare_for_eval", returned)
+        update = _checked(trial, "prepare_for_eval", returned)
     except (Exception, SystemExit) as error:
         raise _failure(trial, "prepare_for_eval", error, state, clock) from error
     return dataclasses.replace(
@@ -257,6 +257,12 @@ def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
         model_state=update.model_state,
         optimizer_state=update.optimizer_state,
     )
+
+
+def _checked(trial: Trial, function: str, returned: Any) -> Update:
+    update = checked_update(trial.submission, function, returned)
+    trial.backend.check_update(f"{trial.submission.name}: {function}", update.params)
+    return update
 
 
 def _common_arguments(trial: Trial, state: RunState, key: Any) -> dict[str, Any]:
@@ -297,7 +303,9 @@ def _failure(trial: Trial, function: str, error: BaseException, state: RunState,
     if isinstance(error, UserError):
         raise error  # a full disk or damaged data is not the submission's failure; the trial goes on once it is mended
     what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}"
-    return _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock)
+    reason = ": ".join([what, *_first_line(error)])
+    hint = trial.backend.explain(error)
+    return _TrialFailedError(f"{reason}. {hint}" if hint else reason, state, clock)
 
 
 def _first_line(error: BaseException) -> list[str]:

@@ -1,14 +1,13 @@
-"""The workload as a JAX submission sees it: the benchmark's documented surface over a `Workload`, read-only."""
+"""The workload as a submission sees it: the benchmark's documented surface over a `Workload`, read-only.
+
+What does not depend on the framework is here; each framework adds the functions that take its arrays.
+"""
 
 import math
-from collections.abc import Callable
 from typing import Any, Protocol
 
-import jax
-
-from algoperf_jax import parameters
 from algoperf_jax.submission import ForwardPassMode
-from algoperf_jax.workload import Batch, LossType, ModelState, Parameters, RandomKey, Workload
+from algoperf_jax.workload import LossType, ModelState, Workload
 
 
 class MetricsLogger(Protocol):
@@ -19,15 +18,14 @@ class MetricsLogger(Protocol):
         ...
 
 
-class JaxWorkload:
+class WorkloadView:
     """A thin, read-only view of a `Workload` for one run.
 
-    Hashed and compared by identity, which is stable for the whole run, so it can be a static argument of `jax.jit`;
-    `model_fn` and `loss_fn` are pure. A submission cannot change target, budget or model through it.
+    Hashed and compared by identity, which is stable for the whole run. A submission cannot change target, budget or
+    model through it.
     """
 
     _workload: Workload
-    _initialize: Callable[[RandomKey], tuple[Parameters, ModelState]]
     _param_shapes: Any
     _model_params_types: Any
     _metrics_logger: MetricsLogger | None
@@ -36,28 +34,25 @@ class JaxWorkload:
         self,
         workload: Workload,
         *,
-        parameter_sharding: Any = None,
-        metrics_logger: MetricsLogger | None = None,
+        param_shapes: Any,
+        model_params_types: Any,
+        metrics_logger: MetricsLogger | None,
+        **own: Any,
     ) -> None:
         """Args:
         workload: what is viewed.
-        parameter_sharding: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
+        param_shapes: tree of `ShapeTuple`.
+        model_params_types: tree of `ParameterType`.
         metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
+        **own: attributes that a framework's view adds, which cannot be set later.
         """
-        abstract_params, _ = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
-        initialize = (
-            jax.jit(workload.init)
-            if parameter_sharding is None
-            else jax.jit(workload.init, out_shardings=parameter_sharding)
-        )
         fields = {
             "_workload": workload,
-            "_initialize": initialize,
-            "_param_shapes": parameters.shapes(abstract_params),
-            "_model_params_types": parameters.types(abstract_params),
+            "_param_shapes": param_shapes,
+            "_model_params_types": model_params_types,
             "_metrics_logger": metrics_logger,
         }
-        self.__dict__.update(fields)
+        self.__dict__.update(fields, **own)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"workload.{name} cannot be set: a submission must not change the workload")
@@ -66,58 +61,6 @@ class JaxWorkload:
         raise AttributeError(f"workload.{name} cannot be deleted: a submission must not change the workload")
 
     # --- functions -------------------------------------------------------------------------------------------------
-
-    def init_model_fn(self, rng: RandomKey) -> tuple[Parameters, ModelState]:
-        """Draws parameters and model state; may be called again to start afresh."""
-        return self._initialize(rng)
-
-    def model_fn(
-        self,
-        params: Parameters,
-        augmented_and_preprocessed_input_batch: Batch,
-        model_state: ModelState,
-        mode: ForwardPassMode,
-        rng: RandomKey,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average_bn: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        """The forward pass: logits before output activation, and the new model state.
-
-        Dropout is active in TRAIN mode only; `dropout_rate` may be traced. The model state changes only with
-        `update_batch_norm`. Running statistics are used iff `use_running_average_bn`, by default iff not
-        `update_batch_norm`.
-        """
-        return self._workload.apply(
-            params,
-            model_state,
-            augmented_and_preprocessed_input_batch,
-            rng,
-            train=is_train_mode(mode),
-            update_batch_norm=update_batch_norm,
-            dropout_rate=dropout_rate,
-            use_running_average=use_running_average_bn,
-        )
-
-    def loss_fn(
-        self, label_batch: Any, logits_batch: Any, mask_batch: Any = None, label_smoothing: Any = 0.0
-    ) -> dict[str, Any]:
-        """The loss without regularization, `{'summed', 'n_valid_examples', 'per_example'}`."""
-        return self._workload.loss(label_batch, logits_batch, mask_batch, label_smoothing)._asdict()
-
-    def output_activation_fn(self, logits: Any, framework: str = "jax") -> Any:
-        """Turns logits into predictions as the loss type says."""
-        if framework != "jax":
-            raise ValueError(f"output_activation_fn: framework {framework!r}; this workload works on 'jax' arrays")
-        if self.loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
-            return jax.nn.softmax(logits, axis=-1)
-        if self.loss_type is LossType.SIGMOID_CROSS_ENTROPY:
-            return jax.nn.sigmoid(logits)
-        return logits
-
-    def is_output_params(self, param_name: str) -> bool:
-        """Whether the top-level name in the parameters is that of the output layer."""
-        return param_name in self._workload.output_parameters
 
     def has_reached_validation_target(self, eval_result: dict[str, float]) -> bool:
         """Whether `validation/<metric>` is strictly better than the target."""
@@ -227,7 +170,7 @@ class JaxWorkload:
         return _defined(self._workload.train_stddev, "train_stddev", self._workload.name)
 
     def __repr__(self) -> str:
-        return f"JaxWorkload({self._workload.name})"
+        return f"{type(self).__name__}({self._workload.name})"
 
 
 def is_train_mode(mode: Any) -> bool:

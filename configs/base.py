@@ -17,6 +17,12 @@ def get_config() -> ConfigDict:
 
     # The training algorithm: a ready-made one, the path of a .py file, or a dotted module.
     config.submission = "nadamw"
+    # The framework that it is written in, `jax` or `pytorch`; unset tells it from what the file imports, and takes the
+    # ready-made algorithms of JAX.
+    config.framework = config_dict.placeholder(str)
+    # The model of PyTorch submissions: `twin` (a module of its own), `bridge` (the JAX model inside a module), or
+    # `auto` (a twin where there is one).
+    config.torch_model = "auto"
     # Its hyperparameters; what is not named here keeps the algorithm's default.
     config.hyperparameters = ConfigDict()
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from algoperf_jax import environment
 from algoperf_jax.assembly import Parts, initial_state
 from algoperf_jax.benchmark.quantities import (
     BATCHES_PER_SECOND,
@@ -29,6 +28,7 @@ from algoperf_jax.workload import EVALUATION_SPLITS, Batch
 
 BLOCK_STEPS = 10
 """Steps between two synchronizations: enough for the host to run ahead of the devices as it does in a trial."""
+TRANSFERS = 10
 HARNESS_STEPS = 1000
 HARNESS_BLOCK_STEPS = 50
 
@@ -92,13 +92,14 @@ def measure(
         ),
         *_step_time(", constant batch", constant, 1, real_examples),
         *input_alone,
+        _batch_transfer(parts, steps),
         *_evaluation(parts, states[0], compile_watch, say),
         median(
             "harness per step",
             [block.seconds / block.steps for block in harness.blocks[1:]],
             note="the loop with a submission that does nothing",
         ),
-        *(Quantity(f"peak memory, {where}", BYTES, size) for where, size in environment.memory_peak_bytes().items()),
+        *(Quantity(f"peak memory, {where}", BYTES, size) for where, size in parts.backend.memory_peak_bytes().items()),
     )
 
 
@@ -167,12 +168,32 @@ def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]
     return quantities, mean_examples
 
 
+def _batch_transfer(parts: Parts, steps: int) -> Quantity:
+    """From host batches to batches as the submission gets them; in a trial this happens in the feed's threads."""
+    batch = parts.reader.batch(0)
+    parts.backend.put_batch(batch)
+    parts.backend.wait_for(None)
+    seconds = []
+    for length in block_lengths(steps, BLOCK_STEPS):
+        start = time.perf_counter()
+        batches = [parts.backend.put_batch(batch) for _ in range(length)]
+        parts.backend.wait_for(batches)
+        seconds.append((time.perf_counter() - start) / length)
+    return median("batch to the framework", seconds, note="layout, types and transfer, alone")
+
+
 def _evaluation(
     parts: Parts, state: RunState, compile_watch: CompileWatch, say: Callable[[str], None]
 ) -> list[Quantity]:
     _, _, _, key = parts.backend.step_keys(state.rng, state.step)
-    params, model_state = jax.device_put((state.params, state.model_state), parts.layout.replicated)
-    quantities = []
+    seconds = []
+    for _ in range(1 + TRANSFERS):
+        start = time.perf_counter()
+        found = parts.backend.for_evaluation(state.params, state.model_state)
+        params, model_state = jax.block_until_ready(jax.device_put(found, parts.layout.replicated))
+        seconds.append(time.perf_counter() - start)
+    # The first compiles.
+    quantities = [median("parameters to the evaluation", seconds[1:], note="at each evaluation")]
     for split in EVALUATION_SPLITS:
         if parts.workload.split_sizes.get(split) is None:
             continue

@@ -61,6 +61,12 @@ class StubBackend:
     def step_keys(self, rng: Any, step: int) -> Any:
         return [np.asarray([step, index], np.uint32) for index in range(4)]
 
+    def check_update(self, function: str, params: Any) -> None:
+        pass
+
+    def explain(self, error: BaseException) -> str:
+        return ""
+
     def pace(self, params: Any, step: int) -> None:
         self.queued += self.script.queued_device_sec
 

@@ -12,6 +12,7 @@ import pytest
 from algoperf_jax import assembly
 from algoperf_jax.assembly import Keys, Parts, assemble, hyperparameter_point, make_keys
 from algoperf_jax.errors import ConfigError, SubmissionError
+from algoperf_jax.jax_framework import FRAMEWORK
 from algoperf_jax.load_submission import load_submission
 from algoperf_jax.submission import Submission
 from configs import base
@@ -30,7 +31,7 @@ def settings(**changes: Any) -> Any:
 
 
 def assembled(path: pathlib.Path | str = "nadamw", **changes: Any) -> Parts:
-    return assemble(settings(**changes), WORKLOAD, load_submission(str(path), WORKLOAD), None)
+    return assemble(settings(**changes), FRAMEWORK, WORKLOAD, load_submission(str(path), WORKLOAD), None)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def test_only_a_value_error_leads_to_the_base_workload(submission: Write) -> Non
 @pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
 def test_size_that_the_devices_cannot_share(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"config\.{key}: found 7; expected a positive multiple"):
-        assemble(settings(**{key: 7}), WORKLOAD, load_submission("nadamw", WORKLOAD), None)
+        assemble(settings(**{key: 7}), FRAMEWORK, WORKLOAD, load_submission("nadamw", WORKLOAD), None)
 
 
 def test_size_of_a_submission_that_the_devices_cannot_share(submission: Write) -> None:
@@ -178,5 +179,5 @@ def test_first_state_follows_the_seed() -> None:
 
 def test_true_number_of_training_examples_is_shown() -> None:
     claimed = dataclasses.replace(WORKLOAD, split_sizes={**WORKLOAD.split_sizes, "train": 10**6})
-    parts = assemble(settings(), claimed, load_submission("nadamw", claimed), None)
+    parts = assemble(settings(), FRAMEWORK, claimed, load_submission("nadamw", claimed), None)
     assert parts.view.num_train_examples == parts.reader.num_examples == 256

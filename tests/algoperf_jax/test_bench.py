@@ -33,6 +33,8 @@ EXPECTED = {
     "input examples per second",
     "bytes per batch",
     "examples per batch",
+    "batch to the framework",
+    "parameters to the evaluation",
     *(
         f"evaluation of {split}, {time}"
         for split in ("eval_train", "validation", "test")
@@ -46,6 +48,8 @@ WITH_SPREAD = {
     "step time, constant batch": 2,
     "waiting for input per step": 2,
     "input pipeline per batch": 2,
+    "batch to the framework": 2,
+    "parameters to the evaluation": 10,
     "harness per step": 20,
 }
 RECOMPILING = """

@@ -46,7 +46,7 @@ class OtherProcess:
 def test_the_slowest_process_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     other = OtherProcess(monkeypatch, lead=0.125, stop=True)
     seconds = 1e8 + 1 / 3  # float32 would lose this
-    agreed = distributed._Agreement()(1, Reading(seconds, seconds + 1, False), force=False)
+    agreed = distributed.Agreement(distributed._gather)(1, Reading(seconds, seconds + 1, False), force=False)
     assert agreed == Reading(seconds + 0.125, seconds + 1.125, True)
     assert other.exchanges == 1
 
@@ -56,7 +56,7 @@ def test_fast_steps_agree_about_twice_a_second(
     monkeypatch: pytest.MonkeyPatch, step_sec: float, exchanges: int
 ) -> None:
     other = OtherProcess(monkeypatch, lead=0.0)
-    agree = distributed._Agreement()
+    agree = distributed.Agreement(distributed._gather)
     for step in range(1, 101):
         agree(step, Reading(step_sec * step, step_sec * step, False), force=False)
     assert other.exchanges == pytest.approx(exchanges, abs=1)
@@ -64,7 +64,7 @@ def test_fast_steps_agree_about_twice_a_second(
 
 def test_force_agrees_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     OtherProcess(monkeypatch, lead=0.0)
-    agree = distributed._Agreement()
+    agree = distributed.Agreement(distributed._gather)
     for step in range(1, 4):
         agree(step, Reading(0.001 * step, 0.0, False), force=False)
     assert agree(4, Reading(0.004, 0.0, False), force=False) is None

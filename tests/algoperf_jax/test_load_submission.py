@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.load_submission import algorithm_names, load_submission
+from algoperf_jax.frameworks import JAX, algorithm_names
+from algoperf_jax.load_submission import load_submission
 from algoperf_jax.submission import Submission
 from tests.algoperf_jax import tiny_workload
 
@@ -35,8 +36,8 @@ def test_ready_made_algorithm() -> None:
 
 
 def test_names_of_algorithms_are_modules_with_a_factory() -> None:
-    assert {"adamw", "nadamw"} <= set(algorithm_names())
-    assert "warmup_cosine" not in algorithm_names()
+    assert {"adamw", "nadamw"} <= set(algorithm_names(JAX))
+    assert "warmup_cosine" not in algorithm_names(JAX)
 
 
 def test_file(submission: Write) -> None:

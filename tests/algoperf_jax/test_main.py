@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import workloads
-from algoperf_jax.load_submission import algorithm_names
+from algoperf_jax.frameworks import ENTRIES, algorithm_names
 from algoperf_jax.main import StopOnSignal, main
 from tests.algoperf_jax.conftest import Command
 
@@ -28,7 +28,7 @@ def test_help_shows_a_command(arguments: list[str], capsys: pytest.CaptureFixtur
 def test_list_has_every_workload_and_algorithm(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in (*workloads.names(), *algorithm_names()))
+    assert all(name in out for name in (*workloads.names(), *(a for f in ENTRIES for a in algorithm_names(f))))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,15 +13,17 @@ import optax
 import pytest
 
 from algoperf_jax.assembly import hyperparameter_point
+from algoperf_jax.backend import Content
 from algoperf_jax.compile_watch import CompileWatch
 from algoperf_jax.data.feed import DeviceFeed
 from algoperf_jax.evaluation import Evaluator
+from algoperf_jax.frameworks import JAX, algorithm_names
 from algoperf_jax.jax_backend import JaxBackend
-from algoperf_jax.load_submission import algorithm_names, load_submission
+from algoperf_jax.jax_workload import JaxWorkload
+from algoperf_jax.load_submission import load_submission
 from algoperf_jax.mesh import make_layout
 from algoperf_jax.optax_submission import make_functions
 from algoperf_jax.submission import ForwardPassMode, Submission
-from algoperf_jax.workload_view import JaxWorkload
 from tests.algoperf_jax import tiny_workload
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
@@ -103,7 +105,7 @@ def arrays(tree: Any) -> list[Any]:
 # --- the contract of ready-made algorithms ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", algorithm_names(JAX))
 def test_algorithm_converges_keeps_types_compiles_once_and_donates(name: str) -> None:
     run = training(name)
     before = run.loss()
@@ -125,17 +127,16 @@ def test_algorithm_converges_keeps_types_compiles_once_and_donates(name: str) ->
     assert run.loss() < 0.5 * before
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", algorithm_names(JAX))
 def test_algorithm_goes_on_from_a_checkpoint(name: str) -> None:
     run, again = training(name), training(name)
     evaluator = Evaluator(WORKLOAD, LAYOUT, batch_size=64, seed=0, stage_bytes=0)
     backend = JaxBackend(run.view, LAYOUT, evaluator)
     for _ in range(3):
         run.step()
-    for field in ("params", "optimizer_state"):
-        kept = backend.dehydrate(getattr(run, field))
-        kept = dataclasses.replace(kept, arrays={key: np.array(value) for key, value in kept.arrays.items()})
-        setattr(again, field, backend.hydrate(getattr(again, field), kept))
+    kept = backend.dehydrate(Content(run.params, None, run.optimizer_state))
+    kept = dataclasses.replace(kept, arrays={key: np.array(value) for key, value in kept.arrays.items()})
+    again.params, _, again.optimizer_state = backend.hydrate(Content(again.params, None, again.optimizer_state), kept)
     for _ in range(3):
         next(again.queue)
     again.steps = run.steps
@@ -148,7 +149,7 @@ def test_algorithm_goes_on_from_a_checkpoint(name: str) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", algorithm_names(JAX))
 def test_algorithm_declares_and_documents_its_hyperparameters(name: str) -> None:
     submission = load_submission(name, WORKLOAD)
     assert submission.hyperparameters

@@ -16,6 +16,7 @@ import pytest
 from algoperf_jax.assembly import assemble, initial_state, load_workload
 from algoperf_jax.clock import SETUP, Clock
 from algoperf_jax.events import Event
+from algoperf_jax.jax_framework import FRAMEWORK
 from algoperf_jax.load_submission import load_submission
 from algoperf_jax.rules import TIMING_RULES
 from algoperf_jax.trial import Trial, run
@@ -41,7 +42,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
         losses.append(event.values["loss"])
 
     scalars = ScalarLog(record)
-    parts = assemble(config, workload, submission, scalars)
+    parts = assemble(config, FRAMEWORK, workload, submission, scalars)
     inner = submission.update_params
 
     def update_params(*, global_step: int, **arguments: Any) -> Any:

@@ -12,10 +12,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import workloads
 from algoperf_jax import parameters
+from algoperf_jax.jax_workload import JaxWorkload
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission import ForwardPassMode
 from algoperf_jax.workload import LossType, ParameterType
-from algoperf_jax.workload_view import JaxWorkload
 from tests.algoperf_jax import tiny_workload
 
 KEY = jax.random.PRNGKey(3)
