@@ -15,7 +15,7 @@ from rich.console import Console
 
 import workloads
 from algoperf_jax import parameters
-from algoperf_jax.load_submission import algorithm_names
+from algoperf_jax.frameworks import ENTRIES, algorithm_names
 from algoperf_jax.run import execute
 from configs import base
 
@@ -27,7 +27,11 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
     if path.is_file()
 )
-SOURCES = sorted(path for folder in ("algoperf_jax", "configs", "workloads") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path
+    for folder in ("algoperf_jax", "configs", "torch_compat", "workloads")
+    for path in (ROOT / folder).rglob("*.py")
+)
 # Error messages and module texts name commands and keys as documents do.
 TEXTS = [*DOCUMENTS, *SOURCES, ROOT / "Makefile", ROOT / "docker/Dockerfile"]
 
@@ -64,7 +68,11 @@ def flat(config: ConfigDict, prefix: str = "") -> Iterator[str]:
 @functools.cache
 def hyperparameters() -> frozenset[str]:
     """The names that the ready-made algorithms declare."""
-    modules = [importlib.import_module(f"algoperf_jax.algorithms.{name}") for name in algorithm_names()]
+    modules = [
+        importlib.import_module(f"{entry.algorithms}.{name}")
+        for framework, entry in ENTRIES.items()
+        for name in algorithm_names(framework)
+    ]
     return frozenset(name for module in modules for name in module.Hyperparameters._fields)
 
 
@@ -129,7 +137,7 @@ def test_a_wrong_name_is_found() -> None:
 def attribute_chains() -> Mapping[str, frozenset[str]]:
     """What the engine reads: `chains` as dotted text (`config.mesh.data`), `names` of all attributes and fields."""
     chains, names = set(), set()
-    for path in (ROOT / "algoperf_jax").rglob("*.py"):
+    for path in (path for folder in ("algoperf_jax", "torch_compat") for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 chains.add(ast.unparse(node))
@@ -172,7 +180,7 @@ def test_the_table_of_workloads_tells_the_facts(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", sorted({name for framework in ENTRIES for name in algorithm_names(framework)}))
 def test_the_ready_made_algorithms_are_listed(name: str) -> None:
     assert f"`{name}`" in (ROOT / "README.md").read_text()
 

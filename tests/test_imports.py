@@ -17,6 +17,20 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("algoperf_jax", "configs", "scoring", "third_party", "torch_compat", "workloads")
 TYPES = ("algoperf_jax.workload", "algoperf_jax.errors", "algoperf_jax.parameters")
+# What a framework is to the engine, and what it is made of.
+FRAMEWORK = (
+    *TYPES,
+    "algoperf_jax.backend",
+    "algoperf_jax.distributed",
+    "algoperf_jax.environment",
+    "algoperf_jax.evaluation",
+    "algoperf_jax.framework",
+    "algoperf_jax.frameworks",
+    "algoperf_jax.mesh",
+    "algoperf_jax.submission",
+    "algoperf_jax.trial",
+    "algoperf_jax.workload_view",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +54,9 @@ LAYERS = {
     "configs": Layer(("configs",)),
     "scoring": Layer(("scoring",)),
     "third_party": Layer(("third_party", "algoperf_jax", "torch_compat"), extras=("torch",)),
-    "torch_compat": Layer(("torch_compat", "workloads", "algoperf_jax.data"), modules=TYPES, extras=("torch",)),
+    "torch_compat": Layer(
+        ("torch_compat", "workloads", "algoperf_jax.algorithms"), modules=FRAMEWORK, extras=("torch",)
+    ),
     "workloads": Layer(("workloads", "algoperf_jax.data"), modules=TYPES),
 }
 CONFIG_LIBRARIES = {"ml_collections"}
@@ -125,7 +141,9 @@ def test_no_import_against_the_layout() -> None:
         ("configs.ogbg", "import jax"),
         ("configs.ogbg", "import algoperf_jax"),
         ("scoring.profiles", "import algoperf_jax.events"),
-        ("torch_compat.bridge", "from algoperf_jax import trial"),
+        ("torch_compat.bridge", "from algoperf_jax import run"),
+        ("torch_compat.bridge", "from algoperf_jax import assembly"),
+        ("algoperf_jax.framework", "import torch_compat.framework"),
         ("workloads.ogbg.data", "import tensorflow as tf"),
         ("workloads.ogbg.data", "import tensorflow_datasets"),
         ("workloads.ogbg.model", "from algoperf_jax import trial"),

@@ -1,0 +1,394 @@
+"""PyTorch submissions through the command line: what they get, how they are judged, what their mistakes read like."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import workloads
+from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload, make_keys
+from algoperf_jax.errors import ConfigError, SubmissionError
+from algoperf_jax.framework import load_framework
+from algoperf_jax.jax_framework import FRAMEWORK as JAX_FRAMEWORK
+from algoperf_jax.load_submission import load_submission
+from algoperf_jax.parameters import ShapeTuple
+from algoperf_jax.submission import ForwardPassMode
+from algoperf_jax.workload import LossType, OpenSplit, ParameterType, SplitName, SplitReader
+from configs import base
+from tests.algoperf_jax.conftest import Command
+from tests.torch_compat.test_twins import LISTINGS, NAMES
+
+Write = Callable[..., pathlib.Path]
+SMALL = {"ogbg": {"batch_size": 24, "eval_batch_size": 4096}, "cifar": {"batch_size": 4, "eval_batch_size": 64}}
+
+
+def assembled(name: str, framework: str = "pytorch", **changes: Any) -> Parts:
+    config: Any = base.named(name, "")
+    config.framework = framework
+    config.update_from_flattened_dict({**SMALL.get(workloads.base_name(name), {}), **changes})
+    chosen = load_framework(framework)
+    chosen.start(config)
+    workload = load_workload(config)
+    workload = dataclasses.replace(
+        workload, data=dataclasses.replace(workload.data, open=one_batch(workload.data.open))
+    )
+    return assemble(config, chosen, workload, load_submission("nadamw", workload, framework), None)
+
+
+def one_batch(open_split: OpenSplit) -> OpenSplit:
+    """Evaluation splits of one batch: it takes no more to see whether two judge alike."""
+
+    def open_short(split: SplitName, **options: Any) -> SplitReader:
+        reader = open_split(split, **options)
+        return reader if split == "train" else dataclasses.replace(reader, num_batches=1)
+
+    return open_short
+
+
+# --- same start, same data -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+def test_both_frameworks_start_from_the_same_parameters(name: str) -> None:
+    parts = assembled(name)
+    module, model_state = parts.backend.initialize(parts.keys.model)
+    assert model_state is None
+    ours = parts.backend.for_evaluation(module, None)
+    theirs = jax.jit(parts.workload.init)(make_keys(0, "external").model)
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_second_initialization_draws_anew_into_the_same_module() -> None:
+    parts = assembled("mnist")
+    view: Any = parts.view
+    module, _ = view.init_model_fn(np.asarray([1, 2], np.uint32))
+    first = [parameter.detach().clone() for parameter in module.parameters()]
+    again, _ = view.init_model_fn(np.asarray([3, 4], np.int32))
+    assert again is module
+    assert not torch.equal(first[0], next(iter(module.parameters())))
+
+
+def restored(name: str, inputs: Any) -> Any:
+    """Inputs in PyTorch's layout back in the JAX layout, as NumPy arrays."""
+    if name == "ogbg":
+        return inputs
+    return inputs.permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar"])
+def test_images_come_in_the_same_order_in_pytorchs_layout_and_types(name: str) -> None:
+    parts, jax_parts = assembled(name), assembled(name, "jax", **{"mesh.data": 1})
+    for ours, theirs in zip(*(pair_feed(parts, jax_parts)), strict=True):
+        assert set(ours) == {"inputs", "targets", "weights"}
+        assert ours["inputs"].dtype == torch.float32
+        assert ours["inputs"].is_contiguous()
+        assert (ours["targets"].dtype, ours["weights"].dtype) == (torch.int64, torch.bool)
+        np.testing.assert_array_equal(ours["inputs"].permute(0, 2, 3, 1).numpy(), theirs["inputs"])
+        np.testing.assert_array_equal(ours["targets"].numpy(), theirs["targets"])
+        np.testing.assert_array_equal(ours["weights"].numpy(), np.asarray(theirs["weights"]) != 0)
+
+
+def pair_feed(*several: Parts) -> list[list[Any]]:
+    feeds = [parts.make_feed() for parts in several]
+    return [[next(feed) for _ in range(3)] for feed in feeds]
+
+
+def test_molecules_come_in_the_same_order_as_one_flat_graph() -> None:
+    parts, jax_parts = assembled("ogbg"), assembled("ogbg", "jax", **{"mesh.data": 1})
+    for ours, theirs in zip(*(pair_feed(parts, jax_parts)), strict=True):
+        graph, stacked = ours["inputs"], theirs["inputs"]
+        assert type(graph) is type(stacked)
+        assert {field: None if leaf is None else leaf.dtype for field, leaf in graph._asdict().items()} == {
+            "nodes": torch.float32,
+            "edges": torch.float32,
+            "senders": torch.int64,
+            "receivers": torch.int64,
+            "n_node": torch.int64,
+            "n_edge": torch.int64,
+            "globals": None,
+        }
+        np.testing.assert_array_equal(graph.nodes.numpy(), np.asarray(stacked.nodes).reshape(-1, 9))
+        np.testing.assert_array_equal(graph.n_node.numpy(), np.asarray(stacked.n_node).reshape(-1))
+        assert (ours["targets"].dtype, ours["weights"].dtype) == (torch.float32, torch.bool)
+        np.testing.assert_array_equal(ours["targets"].numpy(), theirs["targets"])
+        np.testing.assert_array_equal(ours["weights"].numpy(), np.asarray(theirs["weights"]) != 0)
+
+
+# --- same judge ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", workloads.base_names())
+def test_a_trained_module_is_judged_as_the_same_parameters_are_in_jax(name: str) -> None:
+    parts, jax_parts = assembled(name), assembled(name, "jax", **{"mesh.data": 1})
+    state = initial_state(parts)
+    feed, optimizer_state = parts.make_feed(), state.optimizer_state
+    for step in range(2):
+        optimizer_state, module, _ = update(parts, optimizer_state, state.params, next(feed), step)
+        assert module is state.params
+    module = state.params
+    module.eval()
+    before = left_behind(module)
+    generator = torch.get_rng_state()
+    key = np.asarray([5, 6], np.int32)
+    ours = parts.backend.evaluate(module, None, key)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert left_behind(module) == before
+
+    params, model_state = jax.tree.map(np.array, parts.backend.for_evaluation(module, None))
+    theirs = jax_parts.backend.evaluate(params, model_state, np.asarray(key, np.uint32))
+    assert set(ours) == set(theirs)
+    assert {f"{split}/loss" for split in ("train", "validation", "test")} <= set(ours)
+    for metric, value in theirs.items():
+        assert ours[metric] == pytest.approx(value, rel=1e-6), metric
+
+
+def update(parts: Parts, optimizer_state: Any, module: Any, batch: Any, step: int) -> Any:
+    return parts.submission.update_params(
+        workload=parts.view,
+        current_param_container=module,
+        current_params_types=parts.view.model_params_types,
+        model_state=None,
+        hyperparameters=parts.hyperparameters,
+        batch=batch,
+        loss_type=parts.view.loss_type,
+        optimizer_state=optimizer_state,
+        eval_results=[],
+        global_step=step,
+        rng=np.asarray([1, 2], np.int32),
+    )
+
+
+def left_behind(module: torch.nn.Module) -> Any:
+    """Everything about a module that an evaluation might disturb."""
+    tensors = {name: (id(t), t.data_ptr(), t.numpy(force=True).tobytes()) for name, t in module.state_dict().items()}
+    grads = {n: None if p.grad is None else p.grad.numpy().tobytes() for n, p in module.named_parameters()}
+    flags = {n: (p.requires_grad, p.is_leaf) for n, p in module.named_parameters()}
+    tensors = {name: value[1:] for name, value in tensors.items()}
+    return tensors, grads, flags, [child.training for child in module.modules()]
+
+
+# --- the view --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_types_and_output_parameters_are_those_of_the_reference(name: str) -> None:
+    view: Any = assembled(name).view
+    listing = json.loads((LISTINGS / f"{name}.json").read_text())
+    expected = {row[0]: (ShapeTuple(tuple(row[1])), ParameterType[row[3]]) for row in listing["params"]}
+    assert {key: (view.param_shapes[key], view.model_params_types[key]) for key in view.param_shapes} == expected
+    output = {key for key in view.param_shapes if view.is_output_params(key)}
+    layer = {"mnist": "net.layer2", "cifar": "fc"}.get(name, "decoder")
+    assert output == {f"{layer}.weight", f"{layer}.bias"}
+    assert view.is_output_params(f"module.{layer}.bias")
+    assert view.is_output_params(f"_orig_mod.{layer}.bias")
+
+
+def test_the_view_cannot_be_changed() -> None:
+    view: Any = assembled("mnist").view
+    with pytest.raises(AttributeError, match="must not change the workload"):
+        view.step_hint = 3
+    with pytest.raises(AttributeError, match="must not change the workload"):
+        view.loss_fn = None
+
+
+def test_the_mode_switches_the_module_and_the_statistics() -> None:
+    parts = assembled("cifar")
+    view: Any = parts.view
+    module, _ = parts.backend.initialize(parts.keys.model)
+    batch = next(parts.make_feed())
+
+    def logits(mode: ForwardPassMode, update_batch_norm: bool) -> torch.Tensor:
+        found, state = view.model_fn(
+            params=module,
+            augmented_and_preprocessed_input_batch=batch,
+            model_state=None,
+            mode=mode,
+            rng=None,
+            update_batch_norm=update_batch_norm,
+            dropout_rate=0.1,
+        )
+        assert state is None
+        return found
+
+    def statistics() -> list[bytes]:
+        return [buffer.numpy().tobytes() for buffer in module.buffers()]
+
+    before = statistics()
+    with torch.no_grad():
+        evaluated = logits(ForwardPassMode.EVAL, True)
+        assert not module.training
+        assert statistics() == before
+        trained = logits(ForwardPassMode.TRAIN, False)
+        assert module.training
+        assert statistics() == before
+        assert not torch.allclose(trained, evaluated)
+        torch.testing.assert_close(logits(ForwardPassMode.TRAIN, True), trained)
+    assert all(old != new for old, new in zip(before, statistics(), strict=True))
+
+
+def test_dropout_is_the_workloads_own_where_none_is_given() -> None:
+    parts = assembled("ogbg_silu")
+    view: Any = parts.view
+    module, _ = parts.backend.initialize(parts.keys.model)
+    batch = next(parts.make_feed())
+
+    def logits(**given: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return view.model_fn(module, batch, None, ForwardPassMode.TRAIN, None, False, **given)[0]
+
+    assert torch.equal(logits(), logits(dropout_rate=0.1))
+    assert torch.equal(logits(), logits(dropout_rate=None))
+    assert not torch.equal(logits(), logits(dropout_rate=0.0))
+
+
+def test_output_activation_follows_the_loss_type() -> None:
+    view: Any = assembled("mnist").view
+    logits = torch.tensor([[0.0, 1.0]])
+    torch.testing.assert_close(view.output_activation_fn(logits), torch.softmax(logits, -1))
+    assert view.loss_type is LossType.SOFTMAX_CROSS_ENTROPY
+    with pytest.raises(ValueError, match="'jax'"):
+        view.output_activation_fn(logits, "jax")
+
+
+def test_step_keys_are_those_of_the_benchmark() -> None:
+    golden = json.loads((LISTINGS.parent / "random_utils.json").read_text())["numpy_path"]
+    backend = assembled("mnist").backend
+    for seed in golden.values():
+        runner = seed["runner_external"]
+        for step, name in enumerate(("step0_[data_select,update,prep_eval,eval]", "step1")):
+            assert backend.step_keys(np.asarray(runner["loop_rng"], np.uint32), step).tolist() == runner[name]
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_leaves_the_same_logs_as_one_in_jax(command: Command, submission: Write, trial: pathlib.Path) -> None:
+    done = command(f"--config.submission={submission()}", "--config.eval_period_sec=1e-9")
+    assert done.code == 0, done.err
+    result = json.loads((trial / "result.json").read_text())
+    assert (result["framework"], result["status"], result["steps"]) == ("pytorch", "training_complete", 3)
+    assert len((trial / "eval_measurements.csv").read_text().splitlines()) == 4
+    losses = [json.loads(line) for line in (trial / "events.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in losses if event["kind"] == "train"] == [0, 1, 2]
+    assert "Dense_0.kernel" in (trial / "parameters.txt").read_text()
+    assert "1 x cpu" in done.out
+
+
+def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
+    command: Command, submission: Write, trial: pathlib.Path
+) -> None:
+    command(f"--config.submission={submission()}", "--config.max_steps=60")
+    events = [json.loads(line) for line in (trial / "events.jsonl").read_text().splitlines()]
+    losses = [event["values"]["loss"] for event in events if event["kind"] == "train"]
+    final = next(event["values"] for event in events if event["kind"] == "evaluation")
+    assert final["train/loss"] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        (
+            "def update_params(optimizer_state, current_param_container, **rest): "
+            "return optimizer_state, torch.nn.Linear(2, 2), None",
+            "descent: update_params returned another module, a Linear, in the place of the parameters; expected the "
+            "module that init_model_fn made",
+        ),
+        (
+            "def update_params(optimizer_state, current_param_container, **rest): "
+            "return optimizer_state, dict(current_param_container.named_parameters()), None",
+            "descent: update_params returned dict in the place of the parameters",
+        ),
+        (
+            "def update_params(optimizer_state, current_param_container, **rest):\n"
+            "    next(current_param_container.parameters()).data = torch.zeros(7)\n"
+            "    return optimizer_state, current_param_container, None",
+            "descent: update_params left the parameter Dense_0.bias with the shape (7,); expected (8,)",
+        ),
+        (
+            "def prepare_for_eval(optimizer_state, **rest): return optimizer_state, None, None",
+            "descent: prepare_for_eval returned NoneType in the place of the parameters",
+        ),
+        (
+            "def update_params(**rest): raise RuntimeError('Found no NVIDIA driver on your system.')",
+            "descent: update_params raised RuntimeError at step 0: Found no NVIDIA driver on your system.. It asks for "
+            "CUDA, and PyTorch sees no GPU here",
+        ),
+        (
+            "def update_params(optimizer_state, current_param_container, **rest):\n    torch.zeros(1, device='cuda')",
+            "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one.",
+        ),
+        (
+            "def update_params(optimizer_state, current_param_container, **rest):\n"
+            "    for p in current_param_container.parameters(): p.data.fill_(float('nan'))\n"
+            "    return optimizer_state, current_param_container, None",
+            "the parameters are not finite any more after step 1",
+        ),
+    ],
+)
+def test_a_mistake_in_a_trial_names_the_function(
+    functions: str, message: str, command: Command, submission: Write, trial: pathlib.Path
+) -> None:
+    done = command(f"--config.submission={submission(functions)}")
+    assert message in done.error()
+    assert json.loads((trial / "result.json").read_text())["status"] == "failed"
+    assert (trial / "events.jsonl").exists()
+
+
+def test_cuda_at_the_start_is_named_too(command: Command, submission: Write) -> None:
+    path = submission("def init_optimizer_state(*rest): return {'x': torch.zeros(1, device='cuda')}")
+    error = command(f"--config.submission={path}").error()
+    assert "descent: init_optimizer_state raised" in error
+    assert "It asks for CUDA, and PyTorch sees no GPU here" in error
+
+
+def test_training_complete_ends_the_trial(command: Command, submission: Write, trial: pathlib.Path) -> None:
+    path = submission(
+        "def update_params(optimizer_state, current_param_container, global_step, **rest):\n"
+        "    if global_step == 1: raise TrainingCompleteError\n"
+        "    return optimizer_state, current_param_container, None"
+    )
+    assert command(f"--config.submission={path}").code == 0
+    result = json.loads((trial / "result.json").read_text())
+    assert (result["status"], result["steps"]) == ("training_complete", 2)
+
+
+# --- what is refused at once -----------------------------------------------------------------------------------------
+
+
+def test_a_workload_without_twin_is_refused_where_the_bridge_is_off(command: Command, submission: Write) -> None:
+    error = command(f"--config.submission={submission()}", "--config.torch_model=twin").error()
+    assert "tiny has no PyTorch twin, and config.torch_model is 'twin'" in error
+    assert "--config.torch_model=bridge" in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mesh.data": 2}, r"config\.mesh\.data: found 2; .*torchrun --nproc_per_node=2 -m"),
+        ({"distributed.num_processes": 2}, r"config\.distributed is set for a PyTorch submission; .*torchrun"),
+    ],
+)
+def test_several_devices_are_a_matter_of_torchrun(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        assembled("mnist", **changes)
+
+
+def test_torchrun_is_refused_for_a_jax_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(ConfigError, match="torchrun started 2 processes for nadamw, a JAX submission"):
+        JAX_FRAMEWORK.start(base.named("mnist", ""))
+
+
+def test_an_optax_factory_is_no_pytorch_submission(submission: Write) -> None:
+    path = submission(base="import torch\ndef make_optimizer(hyperparameters, workload): ...")
+    with pytest.raises(SubmissionError, match="lacks get_batch_size"):
+        load_submission(str(path), workloads.load("mnist"), "pytorch")

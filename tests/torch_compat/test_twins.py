@@ -1,0 +1,260 @@
+"""Every twin against its JAX model, and against the reference's names and numbers.
+
+Twin and JAX model are compared in float64, where rounding hides nothing: either they compute the same function or they
+do not. With the reference numbers they are compared in float32, in which submissions run.
+"""
+
+import copy
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import workloads
+from algoperf_jax import parameters
+from algoperf_jax.workload import Placement
+from tests import golden_support
+from tests.torch_compat import module_support
+from tests.workloads.golden_batches import BATCHES
+from tests.workloads.test_golden_models import DEFAULT_GRADIENTS_RTOL, GRADIENTS_RTOL, logits_close
+from torch_compat import twins
+from torch_compat.batch_norm import BatchNorm2d
+from torch_compat.torch_model import TorchModel
+
+LISTINGS = pathlib.Path(__file__).parents[1] / "golden" / "torch_params"
+NAMES = sorted(path.stem for path in LISTINGS.glob("*.json"))
+# Rounding of float64: seen are at most 5e-14, in mnist, whose inputs of several hundred amplify it.
+FLOAT64_RTOL = 1e-12
+
+
+def listing(name: str) -> dict[str, Any]:
+    """The reference's tensors: `params` and `buffers`, rows of name, shape, dtype and more."""
+    return json.loads((LISTINGS / f"{name}.json").read_text())
+
+
+def load(name: str) -> TorchModel:
+    twin = twins.load(workloads.load(name))
+    assert twin is not None
+    return twin
+
+
+def described(tensors: Any) -> list[list[Any]]:
+    return [[name, list(tensor.shape), str(tensor.dtype).removeprefix("torch.")] for name, tensor in tensors]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensors_are_called_and_ordered_as_in_the_reference(name: str) -> None:
+    twin, expected = load(name), listing(name)
+    module = twin.make_module()
+    assert module.training
+    assert described(module.named_parameters()) == [row[:3] for row in expected["params"]]
+    assert described(module.named_buffers()) == expected["buffers"]
+    assert list(twin.parameters) == [row[0] for row in expected["params"]]
+    assert list(twin.buffers) == [row[0] for row in expected["buffers"] if "num_batches_tracked" not in row[0]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_maps_take_every_array_once(name: str) -> None:
+    twin = load(name)
+    params, state = jax.eval_shape(workloads.load(name).init, jax.random.PRNGKey(0))
+    for leaves, tree in ((twin.parameters, params), (twin.buffers, state or {})):
+        assert sorted(leaf.path for leaf in leaves.values()) == sorted(parameters.paths(tree))
+
+
+def test_a_workload_without_twin_has_none() -> None:
+    workload = dataclasses.replace(workloads.load("mnist"), base_name="mnist_without_twin")
+    assert twins.load(workload) is None
+
+
+class Outcome(NamedTuple):
+    """What a model computes: logits [B, outputs] and, by path, gradients and new running statistics."""
+
+    evaluated: np.ndarray
+    trained: np.ndarray
+    gradients: Mapping[str, np.ndarray]
+    statistics: Mapping[str, np.ndarray]
+
+
+def widened(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, tree)
+
+
+def coefficients(name: str) -> np.ndarray:
+    """Of an objective that gives every logit a say: the sum of coefficients times squared logits."""
+    return np.random.default_rng(0).standard_normal(golden_support.numbers(name)["eval/logits"].shape)
+
+
+def in_jax(name: str) -> Outcome:
+    workload = workloads.load(name)
+    params, state = widened(golden_support.recipe_state(workload))
+    batch = widened(BATCHES[name](golden_support.numbers(name)))
+    with jax.enable_x64(True):
+        apply = functools.partial(workload.apply, rng=jax.random.PRNGKey(0), dropout_rate=0.0)
+
+        def objective(params: Any) -> tuple[Any, tuple[Any, Any]]:
+            logits, new_state = apply(params, state, batch, train=True, update_batch_norm=True)
+            return (coefficients(name) * logits**2).sum(), (logits, new_state)
+
+        @jax.jit
+        def run(params: Any) -> Any:
+            evaluated, _ = apply(params, state, batch, train=False, update_batch_norm=False)
+            gradients, (trained, new_state) = jax.grad(objective, has_aux=True)(params)
+            return evaluated, trained, parameters.paths(gradients), parameters.paths(new_state or {})
+
+        return Outcome(*jax.tree.map(np.asarray, run(params)))
+
+
+def in_torch(name: str) -> Outcome:
+    twin = load(name)
+    module = module_support.filled(twin, *widened(golden_support.recipe_state(workloads.load(name))))
+    batch = golden_batch(twin, name, widen=True)
+    evaluated = module.eval()(batch, dropout_rate=0.0)
+    trained = module.train()(batch, dropout_rate=0.0)
+    (torch.from_numpy(coefficients(name)) * trained**2).sum().backward()
+    return Outcome(
+        evaluated.detach().numpy(),
+        trained.detach().numpy(),
+        module_support.gradients(twin, module),
+        module_support.statistics(twin, module),
+    )
+
+
+def golden_batch(twin: TorchModel, name: str, *, widen: bool = False) -> Any:
+    inputs = BATCHES[name](golden_support.numbers(name))["inputs"]
+    return {"inputs": module_support.tensors(twin.arrange(widened(inputs) if widen else inputs))}
+
+
+def same(actual: np.ndarray, expected: np.ndarray, what: str) -> None:
+    assert actual.shape == expected.shape, what
+    assert actual.dtype == expected.dtype == np.float64, what
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=FLOAT64_RTOL * np.abs(expected).max(), err_msg=what)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_computes_what_the_jax_model_computes(name: str) -> None:
+    ours, theirs = in_torch(name), in_jax(name)
+    same(ours.evaluated, theirs.evaluated, "evaluation logits")
+    same(ours.trained, theirs.trained, "training logits")
+    for mine, other in ((ours.gradients, theirs.gradients), (ours.statistics, theirs.statistics)):
+        assert sorted(mine) == sorted(other)
+        for path, values in mine.items():
+            same(values, other[path], path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_numbers(name: str) -> None:
+    twin, workload, golden = load(name), workloads.load(name), golden_support.numbers(name)
+    module = module_support.filled(twin, *golden_support.recipe_state(workload))
+    batch = golden_batch(twin, name)
+    logits_close(name, "eval", module.eval()(batch, dropout_rate=0.0).detach(), golden["eval/logits"])
+    logits = module.train()(batch, dropout_rate=0.0)
+    logits_close(name, "train", logits.detach(), golden["train/logits"])
+
+    targets, weights = (torch.from_numpy(golden[f"inputs/{field}"]) for field in ("targets", "weights"))
+    loss = workload.loss(targets, logits, weights)
+    (loss.summed / loss.n_valid_examples).backward()
+    rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
+    golden_support.assert_gradients_match(module_support.gradients(twin, module), golden, rtol=rtol)
+
+    ours = module_support.statistics(twin, module)
+    paths, totals, squares = (golden.get(f"train/new_batch_stats/{column}", ()) for column in ("path", "sum", "sumsq"))
+    assert sorted(ours) == sorted(f"batch_stats/{path}" for path in paths)
+    for path, total, square in zip(paths, totals, squares, strict=True):
+        stats = ours[f"batch_stats/{path}"].astype(np.float64)
+        np.testing.assert_allclose((stats**2).sum(), square, rtol=1e-5, err_msg=path)
+        # Means cancel in the sum; the sum of squares bounds by how much.
+        assert abs(stats.sum() - total) < 1e-5 * np.sqrt(stats.size * square), path
+
+
+@pytest.mark.parametrize("name", ["cifar", "mnist"])
+def test_images_are_arranged_without_a_copy(name: str) -> None:
+    images = BATCHES[name](golden_support.numbers(name))["inputs"]
+    arranged = load(name).arrange(images)
+    batch, height, width, channels = images.shape
+    assert arranged.shape == (batch, channels, height, width)
+    assert np.shares_memory(arranged, images)
+    np.testing.assert_array_equal(arranged[1, channels - 1, 2, 3], images[1, 2, 3, channels - 1])
+
+
+def molecule_module() -> torch.nn.Module:
+    return module_support.filled(load("ogbg_silu"), *golden_support.recipe_state(workloads.load("ogbg_silu")))
+
+
+def test_stacked_shards_of_molecules_give_what_each_gives_alone() -> None:
+    twin, module = load("ogbg"), molecule_module().double().eval()
+    data = workloads.load("ogbg").data
+    graph = widened(data.open("train", batch_size=32, seed=0, placement=Placement()).batch(0)["inputs"])
+    shards = [graph._replace(**{k: v[i] for k, v in graph._asdict().items() if v is not None}) for i in range(8)]
+
+    def logits(graph: Any) -> np.ndarray:
+        return module({"inputs": module_support.tensors(twin.arrange(graph))}, dropout_rate=0.0).detach().numpy()
+
+    same(logits(graph), np.concatenate([logits(shard) for shard in shards]), "logits")
+
+
+def test_molecules_are_arranged_as_one_flat_graph() -> None:
+    twin, shard = load("ogbg"), BATCHES["ogbg"](golden_support.numbers("ogbg"))["inputs"]
+    stacked = jax.tree.map(lambda array: np.concatenate([array, array]), shard)
+    flat = twin.arrange(stacked)
+    num_nodes = stacked.nodes.shape[1]
+    assert flat.globals is None
+    assert np.shares_memory(flat.nodes, stacked.nodes)
+    assert np.shares_memory(flat.edges, stacked.edges)
+    for field in ("senders", "receivers"):
+        index = getattr(stacked, field)
+        np.testing.assert_array_equal(getattr(flat, field), np.concatenate([index[0], index[1] + num_nodes]))
+    for field in ("senders", "receivers", "n_node", "n_edge"):
+        assert getattr(flat, field).dtype == np.int64
+        assert getattr(flat, field).shape == (getattr(stacked, field).size,)
+    jax.tree.map(np.testing.assert_array_equal, twin.arrange(flat), flat)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    batch, module = golden_batch(load("ogbg"), "ogbg"), molecule_module()
+    evaluated = module.eval()(batch, dropout_rate=0.9)
+    torch.testing.assert_close(module.train()(batch, dropout_rate=0.0), evaluated, rtol=0, atol=0)
+    assert not torch.allclose(module(batch, dropout_rate=0.1), evaluated, rtol=0.1)
+
+
+def test_dropout_zeroes_half_and_doubles_the_rest() -> None:
+    update: Any = molecule_module().get_submodule("graph_network.0.update_edge_fn")
+    hidden = torch.from_numpy(np.random.default_rng(0).standard_normal((100, 256), np.float32))
+    kept, dropped = update.eval()(hidden, dropout_rate=0.0), update.train()(hidden, dropout_rate=0.5)
+    # Five standard deviations of the share of zeros among 25,600.
+    assert abs((dropped == 0).double().mean().item() - 0.5) < 5 * 0.5 / 160
+    torch.testing.assert_close(dropped, torch.where(dropped == 0, 0, 2 * kept))
+
+
+def test_every_layer_drops_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+
+    def record(hidden: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
+        assert training
+        rates.append(rate)
+        return hidden
+
+    monkeypatch.setattr(functional, "dropout", record)
+    molecule_module()(golden_batch(load("ogbg"), "ogbg"), dropout_rate=0.25)
+    assert rates == [0.25] * 15
+
+
+def test_batch_statistics_are_used_but_not_kept_where_updates_are_off() -> None:
+    twin, workload = load("cifar"), workloads.load("cifar")
+    module = module_support.filled(twin, *golden_support.recipe_state(workload))
+    batch = golden_batch(twin, "cifar")
+    before = copy.deepcopy(module.state_dict())
+    norms = [child for child in module.modules() if isinstance(child, BatchNorm2d)]
+    assert len(norms) == 20
+    for norm in norms:
+        norm.update_statistics = False
+    logits = module(batch, dropout_rate=0.0)
+    logits_close("cifar", "train", logits.detach(), golden_support.numbers("cifar")["train/logits"])
+    jax.tree.map(lambda old, new: torch.testing.assert_close(old, new, rtol=0, atol=0), before, module.state_dict())

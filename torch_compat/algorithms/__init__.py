@@ -1,0 +1,1 @@
+"""Ready-made PyTorch training algorithms, each one file; `--config.framework=pytorch` picks them."""

@@ -1,0 +1,86 @@
+"""PyTorch: how its submissions are run."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from algoperf_jax.errors import ConfigError
+from algoperf_jax.framework import Connection, Framework
+from algoperf_jax.frameworks import PYTORCH
+from algoperf_jax.mesh import BATCH_AXIS, Layout
+from algoperf_jax.workload import Workload
+from algoperf_jax.workload_view import MetricsLogger
+from torch_compat import bridge, processes, twins
+from torch_compat.metrics_logger import TensorLogger
+from torch_compat.parameter_transfer import ParameterTransfer
+from torch_compat.torch_backend import TorchBackend
+from torch_compat.torch_model import TorchModel
+from torch_compat.torch_workload import TorchWorkload
+
+
+def _start(config: Any) -> None:
+    if any(value is not None for value in config.distributed.values()):
+        raise ConfigError(
+            "config.distributed is set for a PyTorch submission",
+            expected="torchrun --nproc_per_node=N -m algoperf_jax.main ...",
+        )
+    if config.mesh.data not in (None, 1):
+        raise ConfigError(
+            "config.mesh.data",
+            value=config.mesh.data,
+            expected="nothing: a PyTorch submission has one device for each process",
+            remedy=f"Start {config.mesh.data} processes: torchrun --nproc_per_node={config.mesh.data} -m "
+            "algoperf_jax.main ...",
+        )
+    # Both frameworks share the GPU; JAX would take three quarters of it at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    processes.join()
+
+
+def _make_layout(config: Any) -> Layout:
+    """The first device of each process."""
+    del config
+    devices: dict[int, Any] = {}
+    for device in jax.devices():
+        devices.setdefault(device.process_index, device)
+    return Layout(Mesh(np.asarray([devices[index] for index in sorted(devices)]), (BATCH_AXIS,)))
+
+
+def _connect(config: Any, workload: Workload, layout: Layout, metrics_logger: MetricsLogger | None) -> Connection:
+    here = processes.this_process()
+    model = _model(workload, config.torch_model)
+    if here.count > 1 and not model.spans_processes:
+        raise ConfigError(
+            f"the bridge to the JAX model of {workload.name} cannot share batch statistics between processes",
+            expected="one process, or a workload with a PyTorch twin",
+            remedy="Start the command without torchrun.",
+        )
+    abstract = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    transfer = ParameterTransfer(model.parameters, model.buffers, abstract)
+    logger = None if metrics_logger is None else TensorLogger(metrics_logger)
+    view = TorchWorkload(workload, model, transfer, here, metrics_logger=logger)
+    return Connection(view, lambda evaluator: TorchBackend(view, model, transfer, here, layout, evaluator))
+
+
+def _model(workload: Workload, chosen: str) -> TorchModel:
+    """The model that `config.torch_model` asks for."""
+    twin = None if chosen == "bridge" else twins.load(workload)
+    if twin is None and chosen == "twin":
+        raise ConfigError(
+            f"{workload.name} has no PyTorch twin, and config.torch_model is 'twin'",
+            expected="a workload with a module in torch_compat/models, or the bridge to the JAX model",
+            remedy="Set --config.torch_model=bridge.",
+        )
+    return twin or bridge.build(workload)
+
+
+FRAMEWORK = Framework(
+    name=PYTORCH,
+    start=_start,
+    make_layout=_make_layout,
+    connect=_connect,
+    agreement=processes.agreement,
+)

@@ -1,0 +1,45 @@
+"""Scalars that PyTorch submissions log."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from algoperf_jax.workload_view import MetricsLogger
+
+
+class TensorLogger:
+    """Stands between a submission and the log: keeps what a tensor holds at this moment, without waiting for a GPU."""
+
+    def __init__(self, logger: MetricsLogger) -> None:
+        """`logger` takes numbers and 0-d arrays."""
+        self._logger = logger
+
+    def append_scalar_metrics(self, metrics: Mapping[str, Any], global_step: int) -> None:
+        """Logs name -> number or 0-d tensor."""
+        self._logger.append_scalar_metrics({name: _kept(value) for name, value in metrics.items()}, global_step)
+
+
+def _kept(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        return value
+    return _OnItsWay(value) if value.is_cuda else value.item()
+
+
+class _OnItsWay:
+    """A number that a GPU has yet to send."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, value: torch.Tensor) -> None:
+        self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
+        self._value.copy_(value.detach().reshape(()), non_blocking=True)
+        self._arrived = torch.cuda.Event()
+        self._arrived.record()
+
+    def is_ready(self) -> bool:
+        return self._arrived.query()
+
+    def __float__(self) -> float:
+        self._arrived.synchronize()
+        return float(self._value)

@@ -1,0 +1,117 @@
+"""ResNet-18 for 32x32 images, the twin of `workloads/cifar/model.py`."""
+
+import collections
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from algoperf_jax.workload import Batch, Workload
+from torch_compat.batch_norm import BatchNorm2d
+from torch_compat.torch_model import CONVOLUTION, Leaf, TorchModel
+from torch_compat.twins import linear_leaves, normalization_leaves, statistics_leaves, uninitialized
+from workloads.cifar.model import BLOCKS_PER_STAGE, IMAGE_SHAPE, NUM_CLASSES, STAGE_CHANNELS
+
+
+class ResNet18(nn.Module):
+    """Images [B, 3, 32, 32] -> logits [B, 10]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = _convolution(IMAGE_SHAPE[-1], STAGE_CHANNELS[0], kernel_size=3)
+        self.bn1 = BatchNorm2d(STAGE_CHANNELS[0])
+        self.layer1 = _stage(STAGE_CHANNELS[0], STAGE_CHANNELS[0], stride=1)
+        self.layer2 = _stage(STAGE_CHANNELS[0], STAGE_CHANNELS[1], stride=2)
+        self.layer3 = _stage(STAGE_CHANNELS[1], STAGE_CHANNELS[2], stride=2)
+        self.layer4 = _stage(STAGE_CHANNELS[2], STAGE_CHANNELS[3], stride=2)
+        self.fc = uninitialized(nn.Linear, STAGE_CHANNELS[3], NUM_CLASSES)
+
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+        """Logits; the model has no dropout."""
+        del dropout_rate
+        features = functional.relu(self.bn1(self.conv1(batch["inputs"])))
+        features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
+        return self.fc(features.mean(dim=(2, 3)))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: [B, C, H, W] -> [B, channels, H / stride, W / stride]."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _convolution(in_channels, channels, kernel_size=3, stride=stride)
+        self.bn1 = BatchNorm2d(channels)
+        self.conv2 = _convolution(channels, channels, kernel_size=3)
+        self.bn2 = BatchNorm2d(channels)
+        self.downsample = nn.Sequential()
+        if stride > 1 or in_channels != channels:
+            projection = _convolution(in_channels, channels, kernel_size=1, stride=stride)
+            self.downsample = nn.Sequential(collections.OrderedDict(conv=projection, bn=BatchNorm2d(channels)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        branch = functional.relu(self.bn1(self.conv1(features)))
+        branch = self.bn2(self.conv2(branch))
+        return functional.relu(branch + self.downsample(features))
+
+
+class HalvingConvolution(nn.Conv2d):
+    """A 3x3 convolution of stride 2, [B, C, H, W] -> [B, channels, H / 2, W / 2], for even H and W.
+
+    It takes one row and one column of zeros, which flax adds behind the image; the padding of PyTorch's convolutions is
+    the same on both sides.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(functional.pad(features, (0, 1, 0, 1)))
+
+
+def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
+    rest = [BasicBlock(channels, channels, stride=1) for _ in range(BLOCKS_PER_STAGE - 1)]
+    return nn.Sequential(BasicBlock(in_channels, channels, stride), *rest)
+
+
+def _convolution(in_channels: int, channels: int, *, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    halving = kernel_size == 3 and stride == 2
+    return uninitialized(
+        HalvingConvolution if halving else nn.Conv2d,
+        in_channels,
+        channels,
+        kernel_size,
+        stride,
+        padding=0 if halving else kernel_size // 2,
+        bias=False,
+    )
+
+
+def build(workload: Workload) -> TorchModel:
+    """The twin; the model has no variants."""
+    parameters: dict[str, Leaf] = {}
+    buffers: dict[str, Leaf] = {}
+    for convolution, norm, jax_convolution, jax_norm in _convolutions():
+        parameters[f"{convolution}.weight"] = Leaf(f"{jax_convolution}/kernel", CONVOLUTION)
+        parameters |= normalization_leaves(norm, jax_norm)
+        buffers |= statistics_leaves(norm, jax_norm)
+    return TorchModel(
+        make_module=ResNet18,
+        parameters=parameters | linear_leaves("fc", "Dense_0"),
+        buffers=buffers,
+        arrange=lambda images: images.transpose(0, 3, 1, 2),
+        loss=workload.loss,
+    )
+
+
+def _convolutions() -> Iterator[tuple[str, str, str, str]]:
+    """Every convolution with the normalization behind it, in the module's order: names in PyTorch, paths in JAX."""
+    yield "conv1", "bn1", "Conv_init", "BatchNorm_init"
+    for index in range(BLOCKS_PER_STAGE * len(STAGE_CHANNELS)):
+        stage, block = divmod(index, BLOCKS_PER_STAGE)
+        name, path = f"layer{stage + 1}.{block}", f"ResNetBlock_{index}"
+        for place in (0, 1):
+            yield (
+                f"{name}.conv{place + 1}",
+                f"{name}.bn{place + 1}",
+                f"{path}/Conv_{place}",
+                f"{path}/BatchNorm_{place}",
+            )
+        if stage > 0 and block == 0:
+            yield f"{name}.downsample.conv", f"{name}.downsample.bn", f"{path}/Conv_proj", f"{path}/BatchNorm_proj"

@@ -1,0 +1,41 @@
+"""The digit classifier: one hidden layer of 128 sigmoid units."""
+
+import collections
+
+import numpy as np
+from torch import Tensor, nn
+
+from algoperf_jax.workload import Batch, Workload
+from torch_compat.torch_model import TorchModel
+from torch_compat.twins import linear_leaves, uninitialized
+from workloads.mnist.model import IMAGE_SHAPE, NUM_CLASSES
+
+
+class DigitClassifier(nn.Module):
+    """Images [B, 1, 28, 28] -> logits [B, 10]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            collections.OrderedDict(
+                layer1=uninitialized(nn.Linear, int(np.prod(IMAGE_SHAPE)), 128),
+                activation=nn.Sigmoid(),
+                layer2=uninitialized(nn.Linear, 128, NUM_CLASSES),
+            )
+        )
+
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+        """Logits; the model has no dropout."""
+        del dropout_rate
+        return self.net(batch["inputs"].flatten(start_dim=1))
+
+
+def build(workload: Workload) -> TorchModel:
+    """The twin; the model has no variants."""
+    return TorchModel(
+        make_module=DigitClassifier,
+        parameters=linear_leaves("net.layer1", "Dense_0") | linear_leaves("net.layer2", "Dense_1"),
+        buffers={},
+        arrange=lambda images: images.transpose(0, 3, 1, 2),
+        loss=workload.loss,
+    )

@@ -1,0 +1,221 @@
+"""The graph network over molecules, the twin of `workloads/ogbg/model.py`.
+
+The graphs of a batch come flat: one list of nodes, one of edges, and indices into these. As in the JAX model, a dense
+layer on a concatenation is a sum of products, each computed where its rows are fewest (once per atom instead of once
+per bond end, once per molecule instead of once per atom).
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from algoperf_jax.workload import Batch, Workload
+from torch_compat.torch_model import Leaf, TorchModel
+from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
+from workloads.ogbg.model import EDGE_FEATURES, NODE_FEATURES, NUM_TASKS
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functools.partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """The rows `embedder(codes)`, kept as they are: their product with a matrix is cheaper in the other order."""
+
+    codes: Tensor
+    embedder: nn.Linear
+
+
+class MoleculeNetwork(nn.Module):
+    """Flat graphs -> logits [G, 128].
+
+    Args:
+      activation: `relu`, `gelu` (tanh approximation) or `silu`.
+      latent_dim: width of the node and edge embeddings.
+      hidden_dims: widths of the layers of each update function.
+      num_message_passing_steps: number of graph networks, each with parameters of its own.
+    """
+
+    def __init__(
+        self, activation: str, latent_dim: int, hidden_dims: Sequence[int], num_message_passing_steps: int
+    ) -> None:
+        super().__init__()
+        self.node_embedder = uninitialized(nn.Linear, NODE_FEATURES, latent_dim)
+        self.edge_embedder = uninitialized(nn.Linear, EDGE_FEATURES, latent_dim)
+        # The widths that go into a step: nodes and edges, globals.
+        widths = [(latent_dim, NUM_TASKS)] + [(hidden_dims[-1], hidden_dims[-1])] * (num_message_passing_steps - 1)
+        self.graph_network = nn.ModuleList(
+            GraphNetwork(latent_width, global_width, hidden_dims, activation) for latent_width, global_width in widths
+        )
+        self.decoder = uninitialized(nn.Linear, hidden_dims[-1], NUM_TASKS)
+
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+        """Logits of all graphs, those of padding graphs among them.
+
+        Args:
+          batch: `inputs` is a `jraph.GraphsTuple` of tensors: nodes [N, 9], edges [E, 3], senders and receivers [E],
+            n_node [G] with sum N.
+          dropout_rate: of every layer of the update functions, in training mode.
+        """
+        inputs = batch["inputs"]
+        graph_of_node = torch.repeat_interleave(
+            torch.arange(len(inputs.n_node), device=inputs.n_node.device), inputs.n_node, output_size=len(inputs.nodes)
+        )
+        nodes, edges = Embedded(inputs.nodes, self.node_embedder), Embedded(inputs.edges, self.edge_embedder)
+        globals_ = inputs.nodes.new_zeros((len(inputs.n_node), NUM_TASKS))
+        for network in self.graph_network:
+            nodes, edges, globals_ = network(
+                nodes, edges, globals_, inputs.senders, inputs.receivers, graph_of_node, dropout_rate
+            )
+        return self.decoder(globals_)
+
+
+class GraphNetwork(nn.Module):
+    """One step of message passing: updates edges, then nodes, then globals (Battaglia et al. 2018, Algorithm 1)."""
+
+    def __init__(self, latent_width: int, global_width: int, hidden_dims: Sequence[int], activation: str) -> None:
+        super().__init__()
+        new = hidden_dims[-1]
+        self.update_edge_fn = Update((latent_width, latent_width, latent_width, global_width), hidden_dims, activation)
+        self.update_node_fn = Update((latent_width, new, new, global_width), hidden_dims, activation)
+        self.update_global_fn = Update((new, new, global_width), hidden_dims, activation)
+
+    def forward(
+        self,
+        nodes: Tensor | Embedded,
+        edges: Tensor | Embedded,
+        globals_: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        graph_of_node: Tensor,
+        dropout_rate: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """New nodes [N, hidden], edges [E, hidden] and globals [G, hidden]."""
+        num_nodes, num_graphs = len(graph_of_node), len(globals_)
+        # An edge's graph is its sender's graph, so the globals reach the edges by way of the senders.
+        own, sender, receiver, context = self.update_edge_fn.products(edges, nodes, nodes, globals_)
+        sender = sender + context.index_select(0, graph_of_node)
+        hidden = own + sender.index_select(0, senders) + receiver.index_select(0, receivers)
+        new_edges = self.update_edge_fn(hidden, dropout_rate)
+
+        sent = _sum_at(new_edges, senders, num_nodes)
+        received = _sum_at(new_edges, receivers, num_nodes)
+        own, out, into, context = self.update_node_fn.products(nodes, sent, received, globals_)
+        new_nodes = self.update_node_fn(own + out + into + context.index_select(0, graph_of_node), dropout_rate)
+
+        # For the same reason the sum over a graph's edges is the sum over its nodes of what they sent.
+        of_nodes, of_edges, own = self.update_global_fn.products(
+            _sum_at(new_nodes, graph_of_node, num_graphs), _sum_at(sent, graph_of_node, num_graphs), globals_
+        )
+        return new_nodes, new_edges, self.update_global_fn(of_nodes + of_edges + own, dropout_rate)
+
+
+class Update(nn.Module):
+    """An update function: layers of dense, layer norm, activation, dropout on a concatenation of parts.
+
+    The dense layer and the layer norm of layer j are called `dense_<j>` and `norm_<j>`.
+    """
+
+    def __init__(self, part_widths: Sequence[int], hidden_dims: Sequence[int], activation: str) -> None:
+        super().__init__()
+        self.part_widths = tuple(part_widths)
+        self.depth = len(hidden_dims)
+        self.activation = ACTIVATIONS[activation]
+        for layer, (in_width, width) in enumerate(itertools.pairwise((sum(part_widths), *hidden_dims))):
+            self.add_module(f"dense_{layer}", uninitialized(nn.Linear, in_width, width))
+            self.add_module(f"norm_{layer}", nn.LayerNorm(width, eps=1e-6))
+
+    def products(self, *parts: Tensor | Embedded) -> list[Tensor]:
+        """The first dense layer before its sum: the part of its weight for each part of the input, times that part.
+
+        The bias goes with the last part.
+        """
+        weights = self.get_parameter("dense_0.weight").split(self.part_widths, dim=1)
+        biases = [None] * (len(parts) - 1) + [self.get_parameter("dense_0.bias")]
+        return [_times(*operands) for operands in zip(parts, weights, biases, strict=True)]
+
+    def forward(self, hidden: Tensor, dropout_rate: float) -> Tensor:
+        """All that follows on the first dense layer's sum, [n, hidden_dims[0]] -> [n, hidden_dims[-1]]."""
+        for layer in range(self.depth):
+            if layer > 0:
+                hidden = self.get_submodule(f"dense_{layer}")(hidden)
+            hidden = self.activation(self.get_submodule(f"norm_{layer}")(hidden))
+            hidden = functional.dropout(hidden, dropout_rate, self.training)
+        return hidden
+
+
+def _times(rows: Tensor | Embedded, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`rows` [n, in] times the transpose of `weight` [out, in], and the bias."""
+    if isinstance(rows, Tensor):
+        return functional.linear(rows, weight, bias)
+    constant = weight @ rows.embedder.bias
+    return functional.linear(rows.codes, weight @ rows.embedder.weight, constant if bias is None else constant + bias)
+
+
+def _sum_at(rows: Tensor, index: Tensor, count: int) -> Tensor:
+    """Adds up the rows [n, f] that share an index [n], to [count, f]."""
+    return rows.new_zeros((count, rows.shape[1])).index_add(0, index, rows)
+
+
+def build(workload: Workload) -> TorchModel:
+    """The twin of the workload's variant."""
+    hidden_dims, num_message_passing_steps = (
+        workload.model_arguments[name] for name in ("hidden_dims", "num_message_passing_steps")
+    )
+    updates = [
+        f"graph_network.{step}.update_{kind}_fn"
+        for step in range(num_message_passing_steps)
+        for kind in ("edge", "node", "global")
+    ]
+    parameters: dict[str, Leaf] = {}
+    for name, kind in (("node_embedder", "node_embedding"), ("edge_embedder", "edge_embedding")):
+        parameters |= linear_leaves(name, kind)
+    layers = [(update, layer) for update in updates for layer in range(len(hidden_dims))]
+    # flax counts the layers through.
+    for index, (update, layer) in enumerate(layers):
+        parameters |= linear_leaves(f"{update}.dense_{layer}", f"Dense_{index}")
+        parameters |= normalization_leaves(f"{update}.norm_{layer}", f"LayerNorm_{index}")
+    parameters |= linear_leaves("decoder", f"Dense_{len(layers)}")
+    return TorchModel(
+        make_module=functools.partial(MoleculeNetwork, **workload.model_arguments),
+        parameters=parameters,
+        buffers={},
+        arrange=flatten,
+        loss=workload.loss,
+    )
+
+
+def flatten(graph: Any) -> Any:
+    """Stacked shards as one flat graph.
+
+    Args:
+      graph: `jraph.GraphsTuple` of NumPy arrays: nodes [S, n, 9], edges [S, e, 3], senders and receivers [S, e] local
+        to a shard, n_node and n_edge [S, g]; or a flat graph, without the axis S.
+
+    Returns:
+      `jraph.GraphsTuple` of nodes [S n, 9] and edges [S e, 3], which are views, and int64 senders, receivers [S e],
+      n_node and n_edge [S g]; globals None.
+    """
+    first_node: Any = 0
+    if graph.nodes.ndim == 3:
+        num_shards, num_nodes, _ = graph.nodes.shape
+        first_node = num_nodes * np.arange(num_shards)[:, None]
+    return graph._replace(
+        nodes=graph.nodes.reshape(-1, NODE_FEATURES),
+        edges=graph.edges.reshape(-1, EDGE_FEATURES),
+        senders=np.add(graph.senders, first_node, dtype=np.int64).reshape(-1),
+        receivers=np.add(graph.receivers, first_node, dtype=np.int64).reshape(-1),
+        n_node=np.asarray(graph.n_node, np.int64).reshape(-1),
+        n_edge=np.asarray(graph.n_edge, np.int64).reshape(-1),
+        globals=None,
+    )

@@ -1,0 +1,133 @@
+"""The processes that share a run of a PyTorch submission, one for each device, started by torchrun."""
+
+import atexit
+import dataclasses
+import os
+import socket
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from algoperf_jax.distributed import Agreement
+from algoperf_jax.errors import ConfigError
+from algoperf_jax.trial import Agree, no_need_to_agree
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """Where a process stands among those that share a run.
+
+    Attributes:
+      rank: its number; 0 writes the logs.
+      count: how many there are.
+      device: where its module and its rows of each batch live.
+      grouped: whether torchrun started it, so that `torch.distributed` is set up.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+    grouped: bool
+
+    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The module as a submission gets it: with gradients averaged over the processes, where there are several."""
+        if not self.grouped:
+            return module
+        # Running statistics are those of the global batch in every process already.
+        return DistributedDataParallel(module, broadcast_buffers=False)
+
+    def unwrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The inverse of `wrap`."""
+        return module.module if isinstance(module, DistributedDataParallel) else module
+
+    def gather(self, value: Any) -> list[Any]:
+        """The value of each process."""
+        if self.count == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.count
+        distributed.all_gather_object(gathered, value)
+        return gathered
+
+
+def this_process() -> Processes:
+    """Where this process stands; `join` comes first."""
+    grouped = "LOCAL_RANK" in os.environ
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    rank, count = (distributed.get_rank(), distributed.get_world_size()) if grouped else (0, 1)
+    return Processes(rank, count, device, grouped)
+
+
+def join() -> None:
+    """Joins the processes that torchrun started, in PyTorch and in JAX; does nothing without torchrun.
+
+    Raises:
+      ConfigError: more processes than GPUs on this host, or the others cannot be reached.
+    """
+    if "LOCAL_RANK" not in os.environ or distributed.is_initialized():
+        return
+    local_rank, local_count = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    has_gpu = torch.cuda.is_available()
+    if has_gpu and local_count > torch.cuda.device_count():
+        raise ConfigError(
+            "--nproc_per_node",
+            value=local_count,
+            expected=f"at most {torch.cuda.device_count()}, the GPUs of this host",
+        )
+    if has_gpu:
+        torch.cuda.set_device(local_rank)
+    try:
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
+        atexit.register(_leave)
+        if distributed.get_world_size() > 1:
+            _join_in_jax(local_rank if has_gpu else None)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"the processes did not find each other ({str(error).strip().splitlines()[0]})",
+            expected="torchrun --nproc_per_node=N -m algoperf_jax.main ...",
+        ) from error
+
+
+def _join_in_jax(local_device: int | None) -> None:
+    """JAX evaluates and writes checkpoints, so its processes are the same ones."""
+    address = [None]
+    if distributed.get_rank() == 0:
+        address = [f"{os.environ['MASTER_ADDR']}:{_free_port()}"]
+    distributed.broadcast_object_list(address, src=0)
+    jax.distributed.initialize(
+        address[0],
+        distributed.get_world_size(),
+        distributed.get_rank(),
+        local_device_ids=None if local_device is None else [local_device],
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def agreement() -> Agree:
+    """How the processes come to one reading of the clock: the slowest one's.
+
+    Over the hosts' network rather than JAX's devices, so that it does not wait for work on these.
+    """
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return no_need_to_agree
+    return Agreement(_gather_readings)
+
+
+def _gather_readings(mine: np.ndarray) -> np.ndarray:
+    gathered = [torch.empty(mine.shape, dtype=torch.float64) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(gathered, torch.from_numpy(mine))
+    return torch.stack(gathered).numpy()

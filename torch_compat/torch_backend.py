@@ -1,0 +1,175 @@
+"""The backend of PyTorch submissions: trained by PyTorch, judged by JAX."""
+
+import collections
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+
+from algoperf_jax import environment
+from algoperf_jax.backend import Content, Dehydrated, NonFiniteError
+from algoperf_jax.errors import SubmissionError
+from algoperf_jax.evaluation import Evaluator
+from algoperf_jax.mesh import Layout
+from algoperf_jax.workload import Batch, ModelState, Parameters
+from torch_compat import checkpointed_state
+from torch_compat.crossing import host_to_torch
+from torch_compat.parameter_transfer import ParameterTransfer
+from torch_compat.processes import Processes
+from torch_compat.random_keys import StepKeys
+from torch_compat.torch_model import TorchModel
+from torch_compat.torch_workload import TorchWorkload
+
+QUEUED_STEPS = 2
+"""How many steps may be queued on a GPU, as for JAX."""
+_DTYPES = {"f": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Probe:
+    """A number made from the parameters after a step, on its way to the host."""
+
+    step: int
+    value: torch.Tensor
+    arrived: torch.cuda.Event | None
+
+
+class TorchBackend:
+    """Device work for submissions whose parameters are a `torch.nn.Module`; see `backend.Backend`."""
+
+    def __init__(
+        self,
+        view: TorchWorkload,
+        model: TorchModel,
+        transfer: ParameterTransfer,
+        processes: Processes,
+        layout: Layout,
+        evaluator: Evaluator,
+    ) -> None:
+        self._view = view
+        self._model = model
+        self._transfer = transfer
+        self._processes = processes
+        self._layout = layout
+        self._evaluator = evaluator
+        self._device = processes.device
+        self._step_keys = StepKeys()
+        self._parameters: list[tuple[str, torch.nn.Parameter, torch.Size]] = []
+        self._queued: collections.deque[_Probe] = collections.deque()
+
+    def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
+        module, model_state = self._view.init_model_fn(rng)
+        self._parameters = [(name, p, p.shape) for name, p in self._view.inner_module.named_parameters()]
+        # Compiled here, off the clock.
+        self._transfer.from_module(self._view.inner_module, "init_model_fn")
+        return module, model_state
+
+    def step_keys(self, rng: Any, step: int) -> Any:
+        return self._step_keys(rng, step)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        """Inputs in PyTorch's layout, targets int64 or float32, weights as booleans."""
+        return {
+            "inputs": self._sent(self._model.arrange(batch["inputs"])),
+            "targets": self._sent(batch["targets"]),
+            "weights": self._sent(jax.tree.map(lambda weights: weights != 0, batch["weights"])),
+        }
+
+    def check_update(self, function: str, params: Parameters) -> None:
+        if params is not self._view.module:
+            raise SubmissionError(
+                f"{function} returned {_described(params)} in the place of the parameters",
+                expected="the module that init_model_fn made, changed in place",
+            )
+        for name, parameter, shape in self._parameters:
+            if parameter.shape != shape:
+                raise SubmissionError(
+                    f"{function} left the parameter {name} with the shape {tuple(parameter.shape)}",
+                    expected=str(tuple(shape)),
+                )
+
+    def pace(self, params: Parameters, step: int) -> None:
+        del params
+        # The smallest tensor is cheap to sum, and once a loss is not finite no tensor of the parameters stays so.
+        smallest = min((parameter for _, parameter, _ in self._parameters), key=torch.Tensor.numel)
+        self._queued.append(self._probe(step, smallest.detach().sum()))
+        while self._queued and (self._device.type == "cpu" or len(self._queued) > QUEUED_STEPS):
+            probe = self._queued.popleft()
+            if probe.arrived is not None:
+                probe.arrived.synchronize()
+            if not math.isfinite(probe.value.item()):
+                raise NonFiniteError(f"the parameters are not finite any more after step {probe.step}")
+
+    def wait_for(self, outputs: Any) -> None:
+        del outputs
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
+        del model_state
+        found = self._transfer.from_module(self._processes.unwrap(params), "update_params")
+        if self._processes.count == 1:
+            return found
+        replicated = self._layout.replicated
+        return jax.tree.map(
+            lambda local: jax.make_array_from_single_device_arrays(local.shape, replicated, [local]), found
+        )
+
+    def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
+        # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
+        self._queued.clear()
+        return self._evaluator(*self.for_evaluation(params, model_state), np.asarray(rng, np.uint32))
+
+    def dehydrate(self, content: Content) -> Dehydrated:
+        inner = content._replace(params=self._processes.unwrap(content.params))
+        return checkpointed_state.shared(checkpointed_state.dehydrate(inner, self._device), self._processes)
+
+    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
+        inner = template._replace(params=self._processes.unwrap(template.params))
+        mine = checkpointed_state.own(dehydrated, self._processes)
+        return checkpointed_state.hydrate(inner, mine, self._device)._replace(params=template.params)
+
+    def explain(self, error: BaseException) -> str:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError):
+            return "The GPU's memory is shared with the evaluation, see --config.evaluation.stage_bytes; or try a "
+            "smaller --config.batch_size."
+        if self._device.type == "cpu" and ("CUDA" in text or "NVIDIA" in text or "nccl" in text.lower()):
+            return "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one."
+        return ""
+
+    def devices(self) -> dict[str, Any]:
+        kind = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        return {"platform": self._device.type, "kind": kind, "count": self._processes.count}
+
+    def memory_peak_bytes(self) -> dict[str, int]:
+        peaks = environment.memory_peak_bytes()
+        if self._device.type == "cuda":
+            # JAX tells its own peak on the same device.
+            peaks["device, PyTorch"] = torch.cuda.max_memory_allocated(self._device)
+        return peaks
+
+    def _sent(self, arrays: Any) -> Any:
+        """A tree of host arrays as tensors on the device; integers become int64, as PyTorch's indices are."""
+
+        def sent(array: np.ndarray) -> torch.Tensor:
+            tensor = host_to_torch(array, _DTYPES[array.dtype.kind])
+            return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
+
+        return jax.tree.map(sent, arrays)
+
+    def _probe(self, step: int, value: torch.Tensor) -> _Probe:
+        if self._device.type == "cpu":
+            return _Probe(step, value, None)
+        # Reading it would wait for all that is queued, so it is sent ahead.
+        on_host = torch.empty((), dtype=value.dtype, pin_memory=True).copy_(value, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record(torch.cuda.current_stream(self._device))
+        return _Probe(step, on_host, arrived)
+
+
+def _described(value: Any) -> str:
+    return f"another module, a {type(value).__name__}," if isinstance(value, torch.nn.Module) else type(value).__name__
