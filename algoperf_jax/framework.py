@@ -70,5 +70,5 @@ def load_framework(name: str) -> Framework:
 def _is_installed(library: str) -> bool:
     try:
         return importlib.util.find_spec(library) is not None
-    except (ImportError, ValueError):  # a module table that hides it
+    except (ImportError, ValueError):  # something hides it
         return False

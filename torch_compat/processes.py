@@ -2,6 +2,7 @@
 
 import atexit
 import dataclasses
+import inspect
 import os
 import socket
 from typing import Any
@@ -15,6 +16,12 @@ from torch.nn.parallel import DistributedDataParallel
 from algoperf_jax.distributed import Agreement
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.trial import Agree, no_need_to_agree
+
+_SYNCHRONIZES_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")  # older releases have the second alone
+    if name in inspect.signature(DistributedDataParallel.__init__).parameters
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Processes:
         if not self.grouped:
             return module
         # Running statistics are those of the global batch in every process already.
-        return DistributedDataParallel(module, broadcast_buffers=False)
+        options: dict[str, Any] = {_SYNCHRONIZES_BUFFERS: False}
+        return DistributedDataParallel(module, **options)
 
     def unwrap(self, module: torch.nn.Module) -> torch.nn.Module:
         """The inverse of `wrap`."""

@@ -99,6 +99,15 @@ def test_every_quantity_is_measured(first: Report) -> None:
     assert values["bytes per batch"] == 64 * 28 * 28 * 4 + 64 * 4 + 64 * 4
 
 
+def test_pytorch_is_measured_by_the_same_quantities(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "pytorch.json"
+    arguments = ["--config.framework=pytorch", "--config.batch_size=64", "--steps=2", f"--json={file}"]
+    assert main([CONFIG, *arguments]) == 0
+    report = from_json(file.read_text(), name="pytorch.json")
+    assert {quantity.name for quantity in report.quantities} == EXPECTED
+    assert (report.subject.framework, report.subject.device_count) == ("pytorch", 1)
+
+
 def test_repeated_measurements_have_a_spread(first: Report) -> None:
     spreads = {quantity.name: quantity.spread for quantity in first.quantities if quantity.spread is not None}
     assert {name: spread.samples for name, spread in spreads.items()} == WITH_SPREAD

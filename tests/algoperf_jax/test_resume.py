@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
+from algoperf_jax.frameworks import ENTRIES
+
 ROOT = pathlib.Path(__file__).parents[2]
-TRIAL = "default/nadamw/study_1/mnist_builtin_jax/trial_1"
 TIME_LIMIT_SEC = 300
 
 
 def start(experiment_dir: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
+    """Goes on with, or begins, the run in a folder whose name ends in that of a framework."""
+    framework = f"--config.framework={experiment_dir.name}"
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.algoperf_jax.killable_run", str(experiment_dir), *arguments],
+        [sys.executable, "-m", "tests.algoperf_jax.killable_run", str(experiment_dir), framework, *arguments],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": ""},  # one device: the tests' eight would only share two cores
         stdout=subprocess.PIPE,
@@ -41,9 +44,13 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"the process ended without printing {text!r}")
 
 
+def trial(experiment_dir: pathlib.Path) -> pathlib.Path:
+    return experiment_dir / f"default/nadamw/study_1/mnist_builtin_{experiment_dir.name}/trial_1"
+
+
 def final_record(experiment_dir: pathlib.Path) -> dict[str, Any]:
     """The last checkpoint's record: array checksums, history, clock, data position, random key."""
-    folders = sorted((experiment_dir / TRIAL / "checkpoints").glob("checkpoint_*"), key=lambda p: int(p.name[11:]))
+    folders = sorted((trial(experiment_dir) / "checkpoints").glob("checkpoint_*"), key=lambda p: int(p.name[11:]))
     record = json.loads((folders[-1] / "record" / "metadata").read_text())
     record["nanoseconds"].pop("setup")  # each process sets up for itself
     del record["checksum"], record["extra"]  # the log has a line more for each resume
@@ -52,16 +59,21 @@ def final_record(experiment_dir: pathlib.Path) -> dict[str, Any]:
 
 def rows(experiment_dir: pathlib.Path, name: str) -> list[str]:
     """A CSV's rows without the number of the process that wrote them."""
-    lines = (experiment_dir / TRIAL / name).read_text().splitlines()
+    lines = (trial(experiment_dir) / name).read_text().splitlines()
     column = lines[0].split(",").index("preemption_count")
     return [",".join(v for i, v in enumerate(line.split(",")) if i != column) for line in lines]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("uninterrupted")
+@pytest.fixture(scope="module", params=ENTRIES)
+def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("uninterrupted") / request.param
     assert "ended: training_complete" in finish(start(folder))
     return folder
+
+
+@pytest.fixture
+def interrupted(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / uninterrupted.name
 
 
 def assert_same(experiment_dir: pathlib.Path, uninterrupted: pathlib.Path) -> None:
@@ -72,36 +84,36 @@ def assert_same(experiment_dir: pathlib.Path, uninterrupted: pathlib.Path) -> No
         assert rows(experiment_dir, name) == rows(uninterrupted, name)
 
 
-def test_killed_at_random_moments(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_killed_at_random_moments(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
     moments = random.Random(0)
     kills = 0
     for _ in range(2):
-        process = start(tmp_path)
+        process = start(interrupted)
         for _ in range(moments.randint(1, 3)):
             wait_for_line(process, ": evaluation:")
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(signal.SIGKILL)
         finish(process)
         kills += process.returncode == -signal.SIGKILL
-    output = finish(start(tmp_path))
+    output = finish(start(interrupted))
     assert kills >= 1
     assert "going on from step" in output
     assert "ended: training_complete" in output
-    assert_same(tmp_path, uninterrupted)
+    assert_same(interrupted, uninterrupted)
 
 
-def test_killed_in_the_middle_of_a_checkpoint_write(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    folder = tmp_path / TRIAL / "checkpoints"
+def test_killed_in_the_middle_of_a_checkpoint_write(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
+    folder = trial(interrupted) / "checkpoints"
     for _ in range(5):
-        if kill_while_saving(start(tmp_path), folder):
+        if kill_while_saving(start(interrupted), folder):
             break
     assert any("tmp" in path.name for path in folder.iterdir()), "no process died in the middle of a write"
     assert any("tmp" not in path.name for path in folder.iterdir()), "no checkpoint was complete before that"
-    output = finish(start(tmp_path))
+    output = finish(start(interrupted))
     assert "going on from step" in output
     assert "ended: training_complete" in output
     assert not [path for path in folder.iterdir() if "tmp" in path.name]
-    assert_same(tmp_path, uninterrupted)
+    assert_same(interrupted, uninterrupted)
 
 
 def kill_while_saving(process: subprocess.Popen[str], folder: pathlib.Path) -> bool:
@@ -118,20 +130,20 @@ def kill_while_saving(process: subprocess.Popen[str], folder: pathlib.Path) -> b
     return any("tmp" in path.name for path in folder.iterdir())
 
 
-def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    process = start(tmp_path)
+def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
+    process = start(interrupted)
     wait_for_line(process, "evaluation")
     process.send_signal(signal.SIGTERM)
     output = finish(process)
     assert process.returncode == 0
     assert "ended: interrupted" in output
     assert "the same command goes on" in output
-    assert not (tmp_path / TRIAL / "result.json").exists()
-    assert "ended: training_complete" in finish(start(tmp_path))
-    record = final_record(tmp_path)
+    assert not (trial(interrupted) / "result.json").exists()
+    assert "ended: training_complete" in finish(start(interrupted))
+    record = final_record(interrupted)
     # The interruption itself reads the clock once more; all else is as if it had not happened.
     expected = final_record(uninterrupted)
     assert record["checksums"] == expected["checksums"]
     assert record["data_position"] == expected["data_position"]
     assert [step for step, _ in record["history"]] == [step for step, _ in expected["history"]]
-    assert "finished already" in finish(start(tmp_path))
+    assert "finished already" in finish(start(interrupted))
