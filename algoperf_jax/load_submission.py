@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import pathlib
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -63,7 +64,7 @@ def load_submission(reference: str, workload: Workload, framework: str = JAX) ->
         name=name,
         framework=framework,
         **functions,
-        hyperparameters=getattr(getattr(module, "Hyperparameters", None), "_field_defaults", None) or None,
+        hyperparameters=_declared_hyperparameters(module),
         source=source,
     )
     _check_signatures(submission)
@@ -73,8 +74,8 @@ def load_submission(reference: str, workload: Workload, framework: str = JAX) ->
 def _from_factory(name: str, module: ModuleType, source: Source, workload: Workload) -> Submission:
     _check_accepts(source.path, _FACTORY, module.make_optimizer, positional=2, keywords=())
     declared: Any = getattr(module, "Hyperparameters", None)
-    defaults = getattr(declared, "_field_defaults", None)
-    if declared is not None and (defaults is None or set(defaults) != set(declared._fields)):
+    defaults = _declared_hyperparameters(module)
+    if declared is not None and defaults is None:
         raise SubmissionError(
             f"submission {source.path}: Hyperparameters",
             value=declared,
@@ -90,6 +91,13 @@ def _from_factory(name: str, module: ModuleType, source: Source, workload: Workl
         hyperparameters=defaults,
         source=source,
     )
+
+
+def _declared_hyperparameters(module: ModuleType) -> Mapping[str, Any] | None:
+    """Names and defaults of the module's `Hyperparameters`, if that is a named tuple with a default for every field."""
+    declared: Any = getattr(module, "Hyperparameters", None)
+    defaults = getattr(declared, "_field_defaults", None)
+    return defaults if defaults is not None and set(defaults) == set(declared._fields) else None
 
 
 def _import(reference: str, framework: str) -> ModuleType:

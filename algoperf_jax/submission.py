@@ -58,7 +58,8 @@ class Submission:
       get_batch_size, init_optimizer_state, update_params, data_selection: see the module's text.
       prepare_for_eval: optional.
       get_eval_batch_size: optional, `workload_name -> int`.
-      hyperparameters: names and defaults when the submission declares them, else None: any are passed on.
+      hyperparameters: names and defaults when the submission declares them, by a named tuple `Hyperparameters` with a
+        default for every field; else None: any are passed on.
       source: its code, for the log.
     """
 

@@ -320,6 +320,8 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
     _, _, _, key = trial.backend.step_keys(state.rng, state.step - 1)
     try:
         metrics = trial.backend.evaluate(state.params, state.model_state, key)
+    except SubmissionError as error:
+        raise _TrialFailedError(str(error), state, clock) from error
     except UserError:
         raise
     except Exception as error:

@@ -203,5 +203,6 @@ def test_the_submissions_that_are_shown_train(number: int, tmp_path: pathlib.Pat
     assert (result["status"], result["steps"]) == ("training_complete", 2), result["reason"]
 
 
-def test_both_kinds_of_submission_are_shown() -> None:
-    assert ["make_optimizer" in text for text in SUBMISSIONS] == [True, False]
+def test_all_kinds_of_submission_are_shown() -> None:
+    assert ["make_optimizer" in text for text in SUBMISSIONS] == [True, False, False]
+    assert ["import torch" in text for text in SUBMISSIONS] == [False, False, True]

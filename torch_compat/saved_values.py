@@ -152,9 +152,7 @@ class _Reader:
     def read(self, node: Any, template: Any, place: str) -> Any:
         kind = node["kind"] if isinstance(node, dict) else "plain value"
         if _is_stateful(template) and node is not None and kind not in ("stateful", "again"):
-            raise _differs(
-                place, f"a {node['class'] if isinstance(node, dict) and 'class' in node else kind}", template
-            )
+            raise _differs(place, f"a {kind.replace('_', ' ')}", template)
         if not isinstance(node, dict):
             return node
         if kind == "again":

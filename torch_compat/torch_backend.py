@@ -58,11 +58,14 @@ class TorchBackend:
         self._device = processes.device
         self._step_keys = StepKeys()
         self._parameters: list[tuple[str, torch.nn.Parameter, torch.Size]] = []
+        self._probed: torch.Tensor
         self._queued: collections.deque[_Probe] = collections.deque()
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
         module, model_state = self._view.init_model_fn(rng)
         self._parameters = [(name, p, p.shape) for name, p in self._view.inner_module.named_parameters()]
+        # The smallest tensor is cheap to sum, and once a loss is not finite no tensor of the parameters stays so.
+        self._probed = min((parameter for _, parameter, _ in self._parameters), key=torch.Tensor.numel)
         # Compiled here, off the clock.
         self._transfer.from_module(self._view.inner_module, "init_model_fn")
         return module, model_state
@@ -93,9 +96,7 @@ class TorchBackend:
 
     def pace(self, params: Parameters, step: int) -> None:
         del params
-        # The smallest tensor is cheap to sum, and once a loss is not finite no tensor of the parameters stays so.
-        smallest = min((parameter for _, parameter, _ in self._parameters), key=torch.Tensor.numel)
-        self._queued.append(self._probe(step, smallest.detach().sum()))
+        self._queued.append(self._probe(step, self._probed.detach().sum()))
         while self._queued and (self._device.type == "cpu" or len(self._queued) > QUEUED_STEPS):
             probe = self._queued.popleft()
             if probe.arrived is not None:
@@ -135,8 +136,10 @@ class TorchBackend:
     def explain(self, error: BaseException) -> str:
         text = str(error)
         if isinstance(error, torch.OutOfMemoryError):
-            return "The GPU's memory is shared with the evaluation, see --config.evaluation.stage_bytes; or try a "
-            "smaller --config.batch_size."
+            return (
+                "The GPU's memory is shared with the evaluation, see --config.evaluation.stage_bytes; or try a smaller "
+                "--config.batch_size."
+            )
         if self._device.type == "cpu" and ("CUDA" in text or "NVIDIA" in text or "nccl" in text.lower()):
             return "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one."
         return ""

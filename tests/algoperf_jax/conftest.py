@@ -105,9 +105,14 @@ def trial(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
 @pytest.fixture
 def submission(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
     """Writes a submission file: the five functions, and what takes the place of some of them."""
+    return submission_writer(tmp_path, FIVE_FUNCTIONS, "algorithm.py")
 
-    def write(*replacements: str, name: str = "algorithm.py", base: str = FIVE_FUNCTIONS) -> pathlib.Path:
-        path = tmp_path / "submissions" / name
+
+def submission_writer(folder: pathlib.Path, functions: str, file_name: str) -> Callable[..., pathlib.Path]:
+    """Writes files of five functions, with a name and content that can be replaced."""
+
+    def write(*replacements: str, name: str = file_name, base: str = functions) -> pathlib.Path:
+        path = folder / "submissions" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([base, *replacements]))
         return path

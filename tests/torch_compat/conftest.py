@@ -7,6 +7,7 @@ import pytest
 
 from tests.algoperf_jax.conftest import command as command
 from tests.algoperf_jax.conftest import compilation_cache as compilation_cache
+from tests.algoperf_jax.conftest import submission_writer
 
 # Plain gradient descent. What is appended to it takes the place of its functions.
 FIVE_FUNCTIONS = """
@@ -41,14 +42,7 @@ def data_selection(workload, input_queue, optimizer_state, current_param_contain
 @pytest.fixture
 def submission(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
     """Writes a submission file: the five functions, and what takes the place of some of them."""
-
-    def write(*replacements: str, name: str = "descent.py", base: str = FIVE_FUNCTIONS) -> pathlib.Path:
-        path = tmp_path / "submissions" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join([base, *replacements]))
-        return path
-
-    return write
+    return submission_writer(tmp_path, FIVE_FUNCTIONS, "descent.py")
 
 
 @pytest.fixture

@@ -313,6 +313,12 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
             "descent: update_params left the parameter Dense_0.bias with the shape (7,); expected (8,)",
         ),
         (
+            "def update_params(optimizer_state, current_param_container, **rest):\n"
+            "    current_param_container.Dense_0.bias = torch.nn.Parameter(torch.zeros(7))\n"
+            "    return optimizer_state, current_param_container, None",
+            "update_params left the module with another Dense_0.bias: (7,) of torch.float32; expected (8,) of",
+        ),
+        (
             "def prepare_for_eval(optimizer_state, **rest): return optimizer_state, None, None",
             "descent: prepare_for_eval returned NoneType in the place of the parameters",
         ),
