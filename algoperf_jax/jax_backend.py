@@ -18,6 +18,7 @@ from algoperf_jax.workload import Batch, ModelState, Parameters
 QUEUED_STEPS = 2
 """How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
 blur the moment at which a budget is seen to be spent."""
+_CHANGED = "If the submission was changed, start afresh with --config.overwrite=True."
 
 
 @jax.jit
@@ -118,7 +119,7 @@ class JaxBackend:
             raise RunError(
                 f"checkpoint: the array {odd[0]!r} is in the checkpoint or in a new state, but not in both",
                 expected="a submission whose state keeps the structure that init_optimizer_state gives it",
-                remedy="If the submission was changed, start afresh with --config.overwrite=True.",
+                remedy=_CHANGED,
             )
         leaves = [self._hydrated(name, leaf, dehydrated) for name, leaf in named]
         return jax.tree.unflatten(jax.tree.structure(template), leaves)
@@ -127,6 +128,13 @@ class JaxBackend:
         if not _is_array(leaf):
             return dehydrated.values.get(name, leaf)
         array = dehydrated.arrays[name]
+        expected = jax.random.key_data(leaf) if _is_typed_key(leaf) else leaf
+        if (np.shape(array), array.dtype) != (np.shape(expected), expected.dtype):
+            raise RunError(
+                f"checkpoint: the array {name!r} is {array.dtype}{list(np.shape(array))} there",
+                expected=f"{expected.dtype}{list(np.shape(expected))}, as in a new state",
+                remedy=_CHANGED,
+            )
         if _is_typed_key(leaf):
             return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         if not isinstance(leaf, jax.Array):

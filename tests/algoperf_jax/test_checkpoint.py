@@ -190,6 +190,14 @@ def test_a_state_of_another_structure_is_refused_by_name(tmp_path: pathlib.Path,
         checkpoints.restore(other, nothing_to_report)
 
 
+def test_an_array_of_another_shape_is_refused_by_name(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(RunState({"w": jnp.ones(3)}, None, None, np.zeros(2, np.uint32), step=1), {})
+    other = RunState({"w": jnp.ones(4)}, None, None, np.zeros(2, np.uint32))
+    with pytest.raises(RunError, match=r"'params\.00000\.w' is float32\[3\] there; expected float32\[4\]"):
+        checkpoints.restore(other, nothing_to_report)
+
+
 def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
     params = {"w": jnp.arange(200_000.0)}
     expected = np.asarray(params["w"]).copy()

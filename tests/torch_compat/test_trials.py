@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -364,6 +367,42 @@ def test_training_complete_ends_the_trial(command: Command, submission: Write, t
     assert command(f"--config.submission={path}").code == 0
     result = json.loads((trial / "result.json").read_text())
     assert (result["status"], result["steps"]) == ("training_complete", 2)
+
+
+# --- one GPU for two frameworks --------------------------------------------------------------------------------------
+
+WHEN_IT_STARTS = """
+import os, sys
+from jax._src import xla_bridge
+from algoperf_jax.main import main
+from torch_compat import processes
+
+def join():
+    print(xla_bridge.backends_are_initialized(), os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"])
+    raise SystemExit(0)
+
+processes.join = join
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
+def test_jax_is_told_to_leave_memory_before_it_touches_a_device(
+    before: str | None, after: str, tmp_path: pathlib.Path
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "XLA_PYTHON_CLIENT_PREALLOCATE"}
+    environment |= {} if before is None else {"XLA_PYTHON_CLIENT_PREALLOCATE": before}
+    arguments = ["--config=configs/ogbg.py", "--config.framework=pytorch", f"--config.experiment_dir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-c", WHEN_IT_STARTS, *arguments],
+        cwd=pathlib.Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["False", after], done.stderr
 
 
 # --- what is refused at once -----------------------------------------------------------------------------------------
