@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: Console) -> None:
     # Imported here so that `--help` answers at once.
+    import jax
+
     from algoperf_jax import config as configs
     from algoperf_jax import environment
     from algoperf_jax.assembly import assemble, load_workload
@@ -69,6 +71,8 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     earlier = reports.from_json(_read(options.compare), name=str(options.compare)) if options.compare else None
     framework = load_framework(name_for(config.submission, config.framework))
     framework.start(config)
+    if jax.process_count() > 1:
+        raise ConfigError("several processes were started", expected="one: this command measures no others")
     workload = load_workload(config)
     submission = load_submission(config.submission, workload, framework.name)
     with _temporary_records(config, workload) as records:

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 from algoperf_jax import parameters
+from algoperf_jax.frameworks import JAX
 from algoperf_jax.submission import ForwardPassMode
-from algoperf_jax.workload import Batch, LossType, ModelState, Parameters, RandomKey, Workload
+from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey, Workload
 from algoperf_jax.workload_view import MetricsLogger, WorkloadView, is_train_mode
 
 
@@ -83,15 +84,10 @@ class JaxWorkload(WorkloadView):
         """The loss without regularization, `{'summed', 'n_valid_examples', 'per_example'}`."""
         return self._workload.loss(label_batch, logits_batch, mask_batch, label_smoothing)._asdict()
 
-    def output_activation_fn(self, logits: Any, framework: str = "jax") -> Any:
+    def output_activation_fn(self, logits: Any, framework: str = JAX) -> Any:
         """Turns logits into predictions as the loss type says."""
-        if framework != "jax":
-            raise ValueError(f"output_activation_fn: framework {framework!r}; this workload works on 'jax' arrays")
-        if self.loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
-            return jax.nn.softmax(logits, axis=-1)
-        if self.loss_type is LossType.SIGMOID_CROSS_ENTROPY:
-            return jax.nn.sigmoid(logits)
-        return logits
+        self._check_framework("output_activation_fn", framework, JAX)
+        return self._activated(logits, softmax=jax.nn.softmax, sigmoid=jax.nn.sigmoid)
 
     def is_output_params(self, param_name: str) -> bool:
         """Whether the top-level name in the parameters is that of the output layer."""

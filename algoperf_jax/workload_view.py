@@ -4,6 +4,7 @@ What does not depend on the framework is here; each framework adds the functions
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from algoperf_jax.submission import ForwardPassMode
@@ -168,6 +169,19 @@ class WorkloadView:
           NotImplementedError: the notion makes no sense for this workload.
         """
         return _defined(self._workload.train_stddev, "train_stddev", self._workload.name)
+
+    # --- for the views of the frameworks -----------------------------------------------------------------------------
+
+    def _activated(self, logits: Any, *, softmax: Callable[[Any], Any], sigmoid: Callable[[Any], Any]) -> Any:
+        """Predictions; `softmax` goes over the last axis."""
+        if self.loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
+            return softmax(logits)
+        return sigmoid(logits) if self.loss_type is LossType.SIGMOID_CROSS_ENTROPY else logits
+
+    @staticmethod
+    def _check_framework(function: str, framework: str, own: str) -> None:
+        if framework != own:
+            raise ValueError(f"{function}: framework {framework!r}; this workload works on {own!r} arrays")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._workload.name})"

@@ -1,5 +1,6 @@
 """The workload as a PyTorch submission sees it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 
 from algoperf_jax import parameters
+from algoperf_jax.frameworks import PYTORCH
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission import ForwardPassMode
-from algoperf_jax.workload import Batch, LossType, ModelState, RandomKey, Workload
+from algoperf_jax.workload import Batch, ModelState, RandomKey, Workload
 from algoperf_jax.workload_view import MetricsLogger, WorkloadView, is_train_mode
 from torch_compat.parameter_transfer import ParameterTransfer
 from torch_compat.processes import Processes
@@ -101,15 +103,10 @@ class TorchWorkload(WorkloadView):
         """The loss without regularization, `{'summed', 'n_valid_examples', 'per_example'}`, of this process's rows."""
         return self._model.loss(label_batch, logits_batch, mask_batch, label_smoothing)._asdict()
 
-    def output_activation_fn(self, logits: Any, framework: str = "pytorch") -> Any:
+    def output_activation_fn(self, logits: Any, framework: str = PYTORCH) -> Any:
         """Turns logits into predictions as the loss type says."""
-        if framework != "pytorch":
-            raise ValueError(f"output_activation_fn: framework {framework!r}; this workload works on 'pytorch' tensors")
-        if self.loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
-            return torch.softmax(logits, dim=-1)
-        if self.loss_type is LossType.SIGMOID_CROSS_ENTROPY:
-            return torch.sigmoid(logits)
-        return logits
+        self._check_framework("output_activation_fn", framework, PYTORCH)
+        return self._activated(logits, softmax=functools.partial(torch.softmax, dim=-1), sigmoid=torch.sigmoid)
 
     def is_output_params(self, param_name: str) -> bool:
         """Whether a name of `named_parameters` is that of a parameter of the output layer."""

@@ -26,6 +26,8 @@ from algoperf_jax.workload import LossType, OpenSplit, ParameterType, SplitName,
 from configs import base
 from tests.algoperf_jax.conftest import Command
 from tests.torch_compat.test_twins import LISTINGS, NAMES
+from torch_compat import processes
+from torch_compat.processes import Processes
 
 Write = Callable[..., pathlib.Path]
 SMALL = {"ogbg": {"batch_size": 24, "eval_batch_size": 4096}, "cifar": {"batch_size": 4, "eval_batch_size": 64}}
@@ -76,13 +78,6 @@ def test_a_second_initialization_draws_anew_into_the_same_module() -> None:
     again, _ = view.init_model_fn(np.asarray([3, 4], np.int32))
     assert again is module
     assert not torch.equal(first[0], next(iter(module.parameters())))
-
-
-def restored(name: str, inputs: Any) -> Any:
-    """Inputs in PyTorch's layout back in the JAX layout, as NumPy arrays."""
-    if name == "ogbg":
-        return inputs
-    return inputs.permute(0, 2, 3, 1).numpy()
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar"])
@@ -412,6 +407,14 @@ def test_a_workload_without_twin_is_refused_where_the_bridge_is_off(command: Com
     error = command(f"--config.submission={submission()}", "--config.torch_model=twin").error()
     assert "tiny has no PyTorch twin, and config.torch_model is 'twin'" in error
     assert "--config.torch_model=bridge" in error
+
+
+def test_the_bridge_does_not_share_batch_statistics_between_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Processes(0, 2, torch.device("cpu"), grouped=True)
+    monkeypatch.setattr(processes, "this_process", lambda: two)
+    with pytest.raises(ConfigError, match="JAX model of cifar cannot share batch statistics between processes"):
+        assembled("cifar", torch_model="bridge")
+    assert assembled("mnist", torch_model="bridge").view is not None
 
 
 @pytest.mark.parametrize(
