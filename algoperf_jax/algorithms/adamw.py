@@ -1,6 +1,7 @@
 """AdamW: Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
 
-Linear warmup, then cosine decay to zero at the workload's step hint.
+Linear warmup, then cosine decay to zero at the workload's step hint. `adamw.json` is the search space of the
+benchmark's baseline (Dahl et al. 2023).
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The learning-rate schedule that most of the ready-made algorithms share."""
+"""The learning-rate schedules that the ready-made algorithms share."""
 
 import optax
 
@@ -13,10 +13,27 @@ def warmup_cosine(learning_rate: float, warmup_factor: float, step_hint: int) ->
     """
     warmup_steps = int(warmup_factor * step_hint)
     decay_steps = max(step_hint - warmup_steps, 1)
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, learning_rate, max(warmup_steps, 1)),
-            optax.cosine_decay_schedule(learning_rate, decay_steps),
-        ],
-        boundaries=[warmup_steps],
-    )
+    return _after_warmup(optax.cosine_decay_schedule(learning_rate, decay_steps), learning_rate, warmup_steps)
+
+
+def warmup_linear(
+    learning_rate: float, warmup_factor: float, decay_steps_factor: float, end_factor: float, step_hint: int
+) -> optax.Schedule:
+    """Linear warmup from 0, linear decay to `end_factor` times the peak, then constant.
+
+    Args:
+      learning_rate: the peak.
+      warmup_factor: fraction of `step_hint` that is spent on warmup.
+      decay_steps_factor: fraction of the steps after the warmup that is spent on the decay.
+      end_factor: the end of the decay, relative to the peak.
+      step_hint: number of steps in all.
+    """
+    warmup_steps = int(warmup_factor * step_hint)
+    decay_steps = max(int(decay_steps_factor * (step_hint - warmup_steps)), 1)
+    decay = optax.linear_schedule(learning_rate, end_factor * learning_rate, decay_steps)
+    return _after_warmup(decay, learning_rate, warmup_steps)
+
+
+def _after_warmup(schedule: optax.Schedule, learning_rate: float, warmup_steps: int) -> optax.Schedule:
+    warmup = optax.linear_schedule(0.0, learning_rate, max(warmup_steps, 1))
+    return optax.join_schedules([warmup, schedule], boundaries=[warmup_steps])

@@ -1,8 +1,5 @@
-"""Submissions made from optax factories, and what every ready-made algorithm promises: a new one joins by its name."""
+"""The train step of submissions made from optax factories; see `algorithms/` for the ready-made ones."""
 
-import dataclasses
-import pathlib
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -12,186 +9,15 @@ import numpy as np
 import optax
 import pytest
 
-from algoperf_jax.assembly import hyperparameter_point
-from algoperf_jax.backend import Content
-from algoperf_jax.compile_watch import CompileWatch
-from algoperf_jax.data.feed import DeviceFeed
-from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.frameworks import JAX, algorithm_names
-from algoperf_jax.jax_backend import JaxBackend
 from algoperf_jax.jax_workload import JaxWorkload
-from algoperf_jax.load_submission import load_submission
 from algoperf_jax.mesh import make_layout
 from algoperf_jax.optax_submission import make_functions
-from algoperf_jax.submission import ForwardPassMode, Submission
+from algoperf_jax.submission import ForwardPassMode
 from tests.algoperf_jax import tiny_workload
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
-LAYOUT = make_layout(2)
 WORKLOAD = tiny_workload.build("tiny")
 KEY = jax.random.PRNGKey(0)
-POINTS: dict[str, dict[str, Any]] = {}
-"""By algorithm: what makes it converge within `STEPS` steps; `DEFAULT_POINT` where nothing is said."""
-DEFAULT_POINT = {"learning_rate": 0.05, "warmup_factor": 0.1}
-STEPS = 60
-
-
-@dataclasses.dataclass
-class Training:
-    """A submission that is called as the trial loop calls it."""
-
-    submission: Submission
-    hyperparameters: Any
-    view: Any
-    queue: Iterator[Any]
-    params: Any
-    optimizer_state: Any
-    model_state: Any = None
-    steps: int = 0
-
-    def step(self) -> None:
-        batch = self.submission.data_selection(
-            self.view,
-            self.queue,
-            self.optimizer_state,
-            self.params,
-            self.model_state,
-            self.hyperparameters,
-            self.steps,
-            KEY,
-        )
-        self.optimizer_state, self.params, self.model_state = self.submission.update_params(
-            workload=self.view,
-            current_param_container=self.params,
-            current_params_types=self.view.model_params_types,
-            model_state=self.model_state,
-            hyperparameters=self.hyperparameters,
-            batch=batch,
-            loss_type=self.view.loss_type,
-            optimizer_state=self.optimizer_state,
-            eval_results=[],
-            global_step=self.steps,
-            rng=jax.random.fold_in(KEY, self.steps),
-        )
-        self.steps += 1
-
-    def loss(self) -> float:
-        batch = tiny_workload.points("validation")
-        logits, _ = self.view.model_fn(self.params, batch, None, ForwardPassMode.EVAL, KEY, False)
-        loss = self.view.loss_fn(batch["targets"], logits)
-        return float(loss["summed"] / loss["n_valid_examples"])
-
-
-def training(name: str) -> Training:
-    submission = load_submission(name, WORKLOAD)
-    view = JaxWorkload(WORKLOAD, parameter_sharding=LAYOUT.replicated)
-    point = POINTS.get(name, {key: DEFAULT_POINT[key] for key in DEFAULT_POINT if key in declared(submission)})
-    hyperparameters = hyperparameter_point(submission, point, "external")
-    reader = WORKLOAD.data.open("train", batch_size=32, seed=0, placement=LAYOUT.placement)
-    params, model_state = view.init_model_fn(KEY)
-    state = submission.init_optimizer_state(view, params, model_state, hyperparameters, KEY)
-    queue = DeviceFeed(reader, LAYOUT.put_batch)
-    return Training(submission, hyperparameters, view, queue, params, state)
-
-
-def declared(submission: Submission) -> set[str]:
-    return set(submission.hyperparameters or ())
-
-
-def arrays(tree: Any) -> list[Any]:
-    return [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array)]
-
-
-# --- the contract of ready-made algorithms ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", algorithm_names(JAX))
-def test_algorithm_converges_keeps_types_compiles_once_and_donates(name: str) -> None:
-    run = training(name)
-    before = run.loss()
-    signature = [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in arrays((run.params, run.optimizer_state))]
-    structure = jax.tree.structure((run.params, run.optimizer_state))
-    handed_over = arrays((run.params, run.optimizer_state))
-
-    run.step()
-    assert all(array.is_deleted() for array in handed_over)
-    watch = CompileWatch()
-    for _ in range(STEPS - 1):
-        run.step()
-    assert watch.count == 0
-
-    now = (run.params, run.optimizer_state)
-    assert jax.tree.structure(now) == structure
-    assert [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in arrays(now)] == signature
-    assert {leaf.sharding for leaf in arrays(now)} == {LAYOUT.replicated}
-    assert run.loss() < 0.5 * before
-
-
-@pytest.mark.parametrize("name", algorithm_names(JAX))
-def test_algorithm_goes_on_from_a_checkpoint(name: str) -> None:
-    run, again = training(name), training(name)
-    evaluator = Evaluator(WORKLOAD, LAYOUT, batch_size=64, seed=0, stage_bytes=0)
-    backend = JaxBackend(run.view, LAYOUT, evaluator)
-    for _ in range(3):
-        run.step()
-    kept = backend.dehydrate(Content(run.params, None, run.optimizer_state))
-    kept = dataclasses.replace(kept, arrays={key: np.array(value) for key, value in kept.arrays.items()})
-    again.params, _, again.optimizer_state = backend.hydrate(Content(again.params, None, again.optimizer_state), kept)
-    for _ in range(3):
-        next(again.queue)
-    again.steps = run.steps
-    for _ in range(2):
-        run.step()
-        again.step()
-    for ours, theirs in zip(
-        arrays((run.params, run.optimizer_state)), arrays((again.params, again.optimizer_state)), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("name", algorithm_names(JAX))
-def test_algorithm_declares_and_documents_its_hyperparameters(name: str) -> None:
-    submission = load_submission(name, WORKLOAD)
-    assert submission.hyperparameters
-    module = pathlib.Path(submission.source.path).read_text()
-    assert module.startswith('"""')
-
-
-# --- nadamw, by hand -------------------------------------------------------------------------------------------------
-
-
-def test_nadamw_by_hand() -> None:
-    run = training("nadamw")
-    run.hyperparameters = run.hyperparameters._replace(warmup_factor=0.0, weight_decay=0.1)
-    run.optimizer_state = run.submission.init_optimizer_state(run.view, run.params, None, run.hyperparameters, KEY)
-    reader = WORKLOAD.data.open("train", batch_size=32, seed=0, placement=LAYOUT.placement)
-    rate, beta1, beta2, epsilon = 0.05, 0.9, 0.999, 1e-8
-    expected = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), run.params)
-    first = jax.tree.map(np.zeros_like, expected)
-    second = jax.tree.map(np.zeros_like, expected)
-
-    def mean_loss(params: Any, batch: Any) -> jax.Array:
-        logits, _ = tiny_workload.apply(params, None, batch, KEY, train=False, update_batch_norm=False)
-        return WORKLOAD.loss(batch["targets"], logits, batch["weights"]).summed / 32
-
-    for t in range(1, 5):
-        grads = jax.grad(mean_loss)(jax.tree.map(np.float32, expected), reader.batch(t - 1))
-        grads = jax.tree.map(lambda grad: np.asarray(grad, np.float64), grads)
-        first = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, first, grads)
-        second = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g**2, second, grads)
-        schedule = rate * 0.5 * (1 + np.cos(np.pi * (t - 1) / WORKLOAD.budget.step_hint))
-
-        def updated(p: Any, m: Any, v: Any, g: Any, t: int = t, schedule: float = schedule) -> Any:
-            ahead = beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)
-            return p - schedule * (ahead / (np.sqrt(v / (1 - beta2**t)) + epsilon) + 0.1 * p)
-
-        expected = jax.tree.map(updated, expected, first, second, grads)
-        run.step()
-        for ours, theirs in zip(jax.tree.leaves(run.params), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
-
-
-# --- the train step --------------------------------------------------------------------------------------------------
 
 
 class Point(NamedTuple):
@@ -294,3 +120,124 @@ def test_point_without_names_of_the_train_step() -> None:
     before, after, spy = gradient_step(SimpleNamespace())
     assert spy.calls[0]["dropout_rate"] is None
     assert jnp.isfinite(gradient_norm(before, after))
+
+
+# --- optimizers that look elsewhere -----------------------------------------------------------------------------------
+
+
+class Looked(NamedTuple):
+    """What an optimizer saw."""
+
+    value: Any
+    value_again: Any
+    grad_error: Any
+    value_elsewhere: Any
+
+
+def looking(names: str) -> optax.GradientTransformation:
+    """Moves nothing; takes the named ones of the offered arguments, or all, and keeps what they say."""
+
+    def keep(params: Any, value: Any, grad: Any, value_fn: Any, grad_fn: Any) -> Looked:
+        error = optax.tree.norm(jax.tree.map(jnp.subtract, grad_fn(params), grad))
+        elsewhere = jax.tree.map(lambda leaf: 2.0 * leaf, params)
+        return Looked(value, value_fn(params), error, value_fn(elsewhere))
+
+    def named(grads: Any, state: Any, params: Any = None, *, value: Any, grad: Any, value_fn: Any, grad_fn: Any) -> Any:
+        return optax.tree.zeros_like(grads), keep(params, value, grad, value_fn, grad_fn)
+
+    def everything(grads: Any, state: Any, params: Any = None, **rest: Any) -> Any:
+        return optax.tree.zeros_like(grads), keep(params, **rest)
+
+    update = {"named": named, "everything": everything}[names]
+    return optax.GradientTransformationExtraArgs(lambda params: Looked(*4 * [jnp.zeros(())]), update)
+
+
+class CountingSpy(Spy):
+    """A workload with a model state that tells where the model was called, and how often."""
+
+    def model_fn(self, params: Any, batch: Any, model_state: Any, mode: Any, rng: Any, **options: Any) -> Any:
+        logits, _ = super().model_fn(params, batch, None, mode, rng, **options)
+        return logits, {"calls": model_state["calls"] + 1, "bias": params["Dense_1"]["bias"]}
+
+
+def one_step(make_optimizer: Any, point: Any, evaluation_params: Any = None) -> tuple[Any, Any, Any, Any]:
+    """Functions, and optimizer state, parameters and model state after one step."""
+    spy = CountingSpy()
+    functions = make_functions(make_optimizer, evaluation_params)
+    params, _ = spy.init_model_fn(KEY)
+    model_state = {"calls": jnp.zeros(()), "bias": jnp.zeros(3)}
+    state = functions.init_optimizer_state(spy, params, model_state, point, KEY)
+    return functions, *step(functions, spy, params, model_state, state)
+
+
+def step(functions: Any, spy: Any, params: Any, model_state: Any, state: Any) -> tuple[Any, Any, Any]:
+    reader = WORKLOAD.data.open("train", batch_size=32, seed=0, placement=make_layout(1).placement)
+    return functions.update_params(
+        workload=spy,
+        current_param_container=params,
+        model_state=model_state,
+        batch=reader.batch(0),
+        optimizer_state=state,
+        global_step=1,
+        rng=KEY,
+    )
+
+
+@pytest.mark.parametrize("names", ["named", "everything"])
+def test_optimizer_gets_the_loss_and_its_gradient_here_and_elsewhere(names: str) -> None:
+    # With dropout, the same here and elsewhere, and with clipping, which both gradients undergo.
+    point = Point(dropout_rate=0.5, grad_clip=0.01)
+    _, state, _, model_state = one_step(lambda hyperparameters, workload: looking(names), point)
+    looked = Looked(*map(float, state[0]))
+    assert looked.value_again == pytest.approx(looked.value)
+    assert looked.grad_error == pytest.approx(0.0, abs=1e-7)
+    assert looked.value_elsewhere != pytest.approx(looked.value, rel=1e-3)
+    assert model_state["calls"] == 1
+
+
+def test_sharpness_aware_minimization_of_optax_leaves_one_trace_in_the_model_state() -> None:
+    def sam(hyperparameters: Any, workload: Any) -> Any:
+        uphill = optax.chain(optax.contrib.normalize(), optax.sgd(0.1))
+        return optax.contrib.sam(optax.sgd(0.1), uphill, opaque_mode=True)
+
+    _, _, params, model_state = one_step(sam, Point())
+    assert model_state["calls"] == 1
+    np.testing.assert_array_equal(model_state["bias"], 0)  # where the first gradient was taken
+    assert float(optax.tree.norm(params["Dense_1"]["bias"])) > 1e-3
+
+
+# --- parameters for evaluation ----------------------------------------------------------------------------------------
+
+
+def test_state_may_begin_with_the_parameters_and_hold_keys() -> None:
+    def make_optimizer(hyperparameters: Any, workload: Any) -> Any:
+        def unchanged(updates: Any, state: Any, params: Any = None) -> Any:
+            return updates, state
+
+        anchored = optax.GradientTransformation(lambda params: params, unchanged)
+        return optax.chain(anchored, optax.add_noise(0.1, 0.5, jax.random.key(0)), optax.sgd(0.1))
+
+    _, state, params, _ = one_step(make_optimizer, Point())
+    before = JaxWorkload(WORKLOAD).init_model_fn(KEY)[0]
+    jax.tree.map(np.testing.assert_array_equal, state[0][0], before)
+    assert gradient_norm(before, params) > 1e-3
+
+
+def test_parameters_for_evaluation_may_be_those_of_training() -> None:
+    spy = CountingSpy()
+    # The identity, which shares no memory with what it is given all the same.
+    functions, state, params, model_state = one_step(
+        lambda hyperparameters, workload: optax.sgd(0.1), Point(), lambda optimizer_state, params: params
+    )
+    _, plain_state, plain, plain_model_state = one_step(lambda hyperparameters, workload: optax.sgd(0.1), Point())
+    for _ in range(3):
+        state, params, model_state = functions.prepare_for_eval(
+            workload=spy, current_param_container=params, model_state=model_state, optimizer_state=state
+        )
+        state, params, model_state = step(functions, spy, params, model_state, state)
+        plain_state, plain, plain_model_state = step(functions, spy, plain, plain_model_state, plain_state)
+    jax.tree.map(np.testing.assert_array_equal, params, plain)
+
+
+def test_most_algorithms_need_nothing_before_an_evaluation() -> None:
+    assert make_functions(lambda hyperparameters, workload: optax.sgd(0.1)).prepare_for_eval is None

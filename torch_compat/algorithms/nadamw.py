@@ -19,7 +19,7 @@ _FIRST_LOG_PERIOD_STEPS = 10
 
 
 class NadamW(torch.optim.Optimizer):
-    """The update of `optax.nadamw`, over all parameters at once."""
+    """The update of the JAX algorithm of this name, over all parameters at once."""
 
     def __init__(self, params: Any, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
         """Args are those of `torch.optim.AdamW`."""
@@ -56,7 +56,7 @@ class NadamW(torch.optim.Optimizer):
         _foreach._foreach_sqrt_(denominator)
         _foreach._foreach_add_(denominator, group["eps"])
         # Looks one step ahead with the first moment, which the gradient of this step has gone into already.
-        update = _foreach._foreach_mul(first, beta1 / (1 - beta1 ** (count + 1)))
+        update = _foreach._foreach_mul(first, beta1 / (1 - beta1**count))
         _foreach._foreach_add_(update, grads, alpha=(1 - beta1) / (1 - beta1**count))
         _foreach._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         _foreach._foreach_addcdiv_(params, update, denominator, -group["lr"])
