@@ -100,6 +100,7 @@ def assemble(
       UserError: the configuration, the data and the devices do not fit together.
     """
     layout = framework.make_layout(config)
+    submission.use_mesh(layout.mesh)
     placement = layout.placement
     keys = make_keys(config.seed, config.ruleset)
     batch_size = config.batch_size or _chosen_size(submission, "batch_size", workload)
@@ -156,7 +157,8 @@ def initial_state(parts: Parts) -> RunState:
         if isinstance(error, UserError):
             raise
         raise SubmissionError(
-            f"{submission.name}: init_optimizer_state raised {type(error).__name__}: {error}",
+            f"{submission.name}: init_optimizer_state raised {type(error).__name__}"
+            f"{submission.source.line_of(error)}: {error}",
             remedy=parts.backend.explain(error) or f"Mend it in {submission.source.path}.",
         ) from error
     return RunState(params, model_state, optimizer_state, rng=parts.keys.loop)

@@ -61,6 +61,7 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     from algoperf_jax.load_submission import load_submission
     from algoperf_jax.rules import TIMING_RULES
     from configs import base
+    from third_party.submission_imports import submission_imports
 
     # Whatever can be refused is refused before the minutes that measuring takes.
     for path in (options.json, options.csv):
@@ -73,22 +74,23 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     framework.start(config)
     if jax.process_count() > 1:
         raise ConfigError("several processes were started", expected="one: this command measures no others")
-    workload = load_workload(config)
-    submission = load_submission(config.submission, workload, framework.name)
-    with _temporary_records(config, workload) as records:
-        parts = assemble(config, framework, workload, submission, records.scalars)
-        machine = environment.meta_data({}, config.seed, parts.backend.devices())
-        subject = _subject(parts, machine)
-        if earlier is not None:
-            reports.check_comparable(earlier.subject, subject, name=str(options.compare))
-        quantities = measurements.measure(
-            parts,
-            TIMING_RULES[config.timing_rules],
-            steps=options.steps,
-            compile_watch=CompileWatch(),
-            tick=records.tick,
-            say=lambda line: print(f"measuring: {line}", file=sys.stderr, flush=True),
-        )
+    with submission_imports(config.submission):
+        workload = load_workload(config)
+        submission = load_submission(config.submission, workload, framework.name)
+        with _temporary_records(config, workload) as records:
+            parts = assemble(config, framework, workload, submission, records.scalars)
+            machine = environment.meta_data({}, config.seed, parts.backend.devices())
+            subject = _subject(parts, machine)
+            if earlier is not None:
+                reports.check_comparable(earlier.subject, subject, name=str(options.compare))
+            quantities = measurements.measure(
+                parts,
+                TIMING_RULES[config.timing_rules],
+                steps=options.steps,
+                compile_watch=CompileWatch(),
+                tick=records.tick,
+                say=lambda line: print(f"measuring: {line}", file=sys.stderr, flush=True),
+            )
     report = reports.Report(
         subject=subject,
         submission=submission.name,

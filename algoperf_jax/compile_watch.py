@@ -1,5 +1,6 @@
 """Counts compilations and their time, as JAX reports them."""
 
+import collections
 import dataclasses
 
 import jax
@@ -14,16 +15,22 @@ class CompileWatch:
     Attributes:
       count: number of programs compiled.
       seconds: time the compiler took.
+      programs: name of a program, such as `jit(train_step)` -> how often one of this name was compiled.
     """
 
     count: int = 0
     seconds: float = 0.0
+    programs: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def __post_init__(self) -> None:
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
+    def add(self, program: str, seconds: float) -> None:
+        """Counts a compilation."""
+        self.count += 1
+        self.seconds += seconds
+        self.programs[program] += 1
+
     def _listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
-        del kwargs
         if event == _EVENT:
-            self.count += 1
-            self.seconds += duration_secs
+            self.add(str(kwargs.get("fun_name", "a program without a name")), duration_secs)

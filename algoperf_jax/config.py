@@ -11,14 +11,14 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from algoperf_jax.errors import ConfigError, did_you_mean, nearest
-from algoperf_jax.frameworks import ENTRIES, TORCH_MODELS
+from algoperf_jax.frameworks import TORCH_MODELS, WAYS_TO_RUN
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 
 _HYPERPARAMETER = re.compile(r"^--config\.hyperparameters\.(\w+)(?:=.*)?$", re.DOTALL)
 _CHOICES: Mapping[str, Sequence[str]] = {
     "ruleset": tuple(RULESET_BUDGET_FACTORS),
     "timing_rules": tuple(TIMING_RULES),
-    "framework": tuple(ENTRIES),
+    "framework": tuple(WAYS_TO_RUN),
     "torch_model": TORCH_MODELS,
 }
 _POSITIVE = (
@@ -30,6 +30,8 @@ _POSITIVE = (
     "eval_batch_size",
     "study",
     "trial",
+    "num_trials",
+    "num_studies",
     "checkpoints_kept",
     "progress_period_sec",
     "mesh.data",
@@ -37,12 +39,13 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "seed",
+    "search_seed",
     "distributed.process_id",
     "input.threads",
     "input.batches_ahead",
     "evaluation.stage_bytes",
 )
-_NOT_EMPTY = ("workload", "submission", "data_dir", "experiment_dir", "experiment_name")
+_NOT_EMPTY = ("workload", "submission", "data_dir", "experiment_dir", "experiment_name", "search_space", "trials")
 
 
 def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
@@ -86,9 +89,17 @@ def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
             chosen = argument.partition("=")[2]
             from_file = from_file if chosen == config.submission else {}
             config.submission = chosen
+        # They were chosen for a single trial, too.
+        if config.search_space is not None:
+            from_file = {}
         # Replaced as a whole: the types of the file's values do not bind the overrides, the submission judges them.
         config.hyperparameters = ConfigDict(from_file | dict(_hyperparameter(argument) for argument in given))
     check(config)
+    if config.ruleset == "self" and given:
+        raise ConfigError(
+            f"{given[0].partition('=')[0].removeprefix('--')} is given to a self-tuning submission",
+            expected="no hyperparameters with --config.ruleset=self",
+        )
     config.lock()
     return config
 
@@ -115,6 +126,18 @@ def check(config: ConfigDict) -> None:
     for key in _NOT_EMPTY:
         if config[key] == "":
             raise ConfigError(f"config.{key} is empty", remedy=f"Set --config.{key}=..., or leave the argument away.")
+    if config.trials is not None and not means_study(config):
+        raise ConfigError(
+            "config.trials",
+            value=config.trials,
+            expected="config.search_space or config.num_trials with it",
+            remedy="Set --config.trial to number a single trial.",
+        )
+
+
+def means_study(config: ConfigDict) -> bool:
+    """Whether a configuration describes a run of several trials, rather than one trial."""
+    return any(config[key] is not None for key in ("search_space", "num_trials", "num_studies"))
 
 
 def as_dict(config: ConfigDict) -> dict[str, Any]:

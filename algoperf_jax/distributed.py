@@ -17,11 +17,13 @@ _MOST_STEPS_BETWEEN = 100
 def initialize(settings: Any) -> None:
     """Joins the processes of a run, if `config.distributed` names several. Comes before any use of a device.
 
+    The processes stay joined: further trials in them find that nothing is left to do.
+
     Raises:
       ConfigError: the settings are incomplete, or the others cannot be reached.
     """
     given = {key: value for key, value in settings.items() if value is not None}
-    if not given:
+    if not given or jax.distributed.is_initialized():
         return
     missing = sorted(set(settings) - set(given))
     if missing:

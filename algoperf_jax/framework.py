@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from algoperf_jax.backend import Backend
+from algoperf_jax.compile_watch import CompileWatch
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.frameworks import ENTRIES
+from algoperf_jax.frameworks import WAYS_TO_RUN
 from algoperf_jax.mesh import Layout
 from algoperf_jax.trial import Agree
+from algoperf_jax.trying.host_reads import CountHostReads
 from algoperf_jax.workload import Workload
 from algoperf_jax.workload_view import MetricsLogger, WorkloadView
 
@@ -43,6 +45,9 @@ class Framework:
       make_layout: `config -> Layout`, the devices of the run.
       connect: `(config, workload, layout, metrics_logger) -> Connection`.
       agreement: how the processes of a run come to one reading of the clock.
+      forget_compiled: drops the programs that are compiled in this process, so that the next trial pays for its own.
+      watch_compilations: makes a counter of what is compiled from then on.
+      count_host_reads: makes a context in which this thread's reads of the framework's arrays on the host are counted.
     """
 
     name: str
@@ -50,6 +55,9 @@ class Framework:
     make_layout: Callable[[Any], Layout]
     connect: Callable[[Any, Workload, Layout, MetricsLogger | None], Connection]
     agreement: Callable[[], Agree]
+    forget_compiled: Callable[[], None]
+    watch_compilations: Callable[[], CompileWatch]
+    count_host_reads: CountHostReads
 
 
 def load_framework(name: str) -> Framework:
@@ -58,7 +66,7 @@ def load_framework(name: str) -> Framework:
     Raises:
       SubmissionError: its library is not installed.
     """
-    entry = ENTRIES[name]
+    entry = WAYS_TO_RUN[name]
     if not _is_installed(entry.library):
         raise SubmissionError(
             f"a {name} submission needs {entry.library}, which is not installed",

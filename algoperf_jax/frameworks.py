@@ -1,12 +1,11 @@
 """The frameworks that a submission may be written in, and which of them one is written in."""
 
-import ast
 import dataclasses
 import importlib.util
-import pathlib
 import pkgutil
 from collections.abc import Mapping
 
+from algoperf_jax import submission_files
 from algoperf_jax.errors import ConfigError
 
 
@@ -27,7 +26,7 @@ class Entry:
     install: str
 
 
-JAX, PYTORCH = "jax", "pytorch"
+JAX, PYTORCH, JAX_PMAP = "jax", "pytorch", "jax_pmap"
 TORCH_MODELS = ("auto", "twin", "bridge")
 """What `config.torch_model` may be; see `configs/base.py`."""
 _NOT_ALGORITHMS = ("warmup_cosine",)
@@ -36,6 +35,14 @@ ENTRIES: Mapping[str, Entry] = {
     JAX: Entry("algoperf_jax.jax_framework", "algoperf_jax.algorithms", "jax", "pip install -e ."),
     PYTORCH: Entry("torch_compat.framework", "torch_compat.algorithms", "torch", 'pip install -e ".[torch]"'),
 }
+
+ADAPTERS: Mapping[str, Entry] = {
+    # JAX submissions of the time before sharded jit: everything has a leading axis of devices, and steps use pmap.
+    JAX_PMAP: Entry("third_party.pmap.framework", "algoperf_jax.algorithms", "jax", "pip install -e ."),
+}
+"""Other ways to run submissions of these frameworks, which are chosen like them."""
+WAYS_TO_RUN: Mapping[str, Entry] = {**ENTRIES, **ADAPTERS}
+"""What `config.framework` may name."""
 
 
 def algorithm_names(framework: str) -> tuple[str, ...]:
@@ -47,10 +54,10 @@ def algorithm_names(framework: str) -> tuple[str, ...]:
 
 
 def name_for(reference: str, chosen: str | None) -> str:
-    """The framework that a submission is written in.
+    """The framework that a submission is written in, or the adapter that it needs.
 
-    A file tells by what it imports; one that tells nothing, and a ready-made algorithm, is taken for JAX unless
-    something else is chosen.
+    A file tells by what it imports, directly or, if that tells nothing, through other files of the submission. One that
+    tells nothing at all, and a ready-made algorithm, is taken for JAX unless something else is chosen.
 
     Args:
       reference: `config.submission`.
@@ -59,8 +66,13 @@ def name_for(reference: str, chosen: str | None) -> str:
     Raises:
       ConfigError: the choice contradicts the file, or a file that imports both leaves the choice open.
     """
-    told = _told_by_imports(reference)
-    if len(told) == 1 and chosen not in (None, *told):
+    path = None if _is_ready_made(reference) else submission_files.find(reference)
+    if path is None:
+        return chosen or JAX  # what is wrong with it is said when it is loaded
+    files = submission_files.collect(path)
+    told = _told_by(files.imported_libraries(files.entry)) or _told_by(files.imported_libraries())
+    library = WAYS_TO_RUN[chosen].library if chosen else None
+    if len(told) == 1 and library not in (None, ENTRIES[told[0]].library):
         raise ConfigError(
             "config.framework", value=chosen, expected=f"{told[0]}, whose library {reference} imports, or unset"
         )
@@ -69,30 +81,15 @@ def name_for(reference: str, chosen: str | None) -> str:
             f"submission {reference} imports the libraries of {' and '.join(told)}",
             remedy=f"Say which it is written in, with --config.framework={told[0]} or the other.",
         )
+    if chosen is None and told == [JAX] and any(name.endswith(".pmap") for name in files.attributes()):
+        return JAX_PMAP
     return chosen or (told[0] if told else JAX)
 
 
-def _told_by_imports(reference: str) -> list[str]:
-    """The frameworks whose libraries the submission's file imports, anywhere in it; the file is not run."""
-    if any(reference in algorithm_names(name) for name in ENTRIES):
-        return []
-    try:
-        tree = ast.parse(_file_of(reference).read_bytes())
-    except (OSError, SyntaxError, ValueError, ImportError):
-        return []  # what is wrong with it is said when it is loaded
-    imported: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            imported.add(str(node.module).partition(".")[0])
-    return [name for name, entry in ENTRIES.items() if entry.library in imported]
+def _is_ready_made(reference: str) -> bool:
+    return any(reference in algorithm_names(name) for name in ENTRIES)
 
 
-def _file_of(reference: str) -> pathlib.Path:
-    if reference.endswith(".py") or "/" in reference:
-        return pathlib.Path(reference).expanduser()
-    found = importlib.util.find_spec(reference)
-    if found is None or found.origin is None:
-        raise ImportError(reference)
-    return pathlib.Path(found.origin)
+def _told_by(libraries: set[str]) -> list[str]:
+    """The frameworks among the libraries that a submission imports."""
+    return [name for name, entry in ENTRIES.items() if entry.library in libraries]

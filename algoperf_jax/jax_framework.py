@@ -3,13 +3,17 @@
 import os
 from typing import Any
 
+import jax
+
 from algoperf_jax import distributed
+from algoperf_jax.compile_watch import CompileWatch
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework import Connection, Framework
 from algoperf_jax.frameworks import JAX
 from algoperf_jax.jax_backend import JaxBackend
 from algoperf_jax.jax_workload import JaxWorkload
 from algoperf_jax.mesh import Layout, make_layout
+from algoperf_jax.trying.jax_host_reads import count_host_reads
 from algoperf_jax.workload import Workload
 from algoperf_jax.workload_view import MetricsLogger
 
@@ -40,4 +44,7 @@ FRAMEWORK = Framework(
     make_layout=_make_layout,
     connect=_connect,
     agreement=distributed.agreement,
+    forget_compiled=jax.clear_caches,
+    watch_compilations=CompileWatch,
+    count_host_reads=count_host_reads,
 )

@@ -1,64 +1,52 @@
 """Finds a submission by name, file or dotted module, and checks that it has the functions it needs."""
 
+import contextlib
 import importlib
-import importlib.util
 import inspect
+import os
 import pathlib
-import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from algoperf_jax import search_space, submission_files
 from algoperf_jax.errors import SubmissionError, did_you_mean
 from algoperf_jax.frameworks import ENTRIES, JAX, algorithm_names
 from algoperf_jax.optax_submission import make_functions
 from algoperf_jax.submission import Source, Submission
+from algoperf_jax.submission_interface import FACTORY, OPTIONAL, PREPARE_ARGUMENTS, REQUIRED, UPDATE_ARGUMENTS
 from algoperf_jax.workload import Workload
-
-_REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params", "data_selection")
-_OPTIONAL = ("prepare_for_eval", "get_eval_batch_size")
-_FACTORY = "make_optimizer"
-_UPDATE_ARGUMENTS = (
-    "workload",
-    "current_param_container",
-    "current_params_types",
-    "model_state",
-    "hyperparameters",
-    "batch",
-    "loss_type",
-    "optimizer_state",
-    "eval_results",
-    "global_step",
-    "rng",
-)
-_PREPARE_ARGUMENTS = tuple(name for name in _UPDATE_ARGUMENTS if name != "batch")
+from third_party.algoperf import jax_sharding_utils
+from third_party.submission_imports import import_file, is_active, submission_imports
 
 
 def load_submission(reference: str, workload: Workload, framework: str = JAX) -> Submission:
-    """Loads and checks a submission.
+    """Loads and checks a submission; its functions run within `submission_imports(reference)`, if it is a file.
 
     Args:
-      reference: the name of a ready-made algorithm, the path of a `.py` file, or a dotted module.
+      reference: the name of a ready-made algorithm, the path of a `.py` file or of a folder with a `submission.py`, or
+        a dotted module.
       workload: the workload it will train, for the batch size of algorithms that do not choose one.
       framework: name of the framework that it is written in.
 
     Raises:
       SubmissionError: it cannot be found, read or imported, or it lacks a function.
     """
-    module = _import(reference, framework)
+    with contextlib.nullcontext() if is_active() else submission_imports(reference):
+        module = _import(reference, framework)
     path = _file_of(module, reference)
-    name = path.parent.name if path.stem in ("submission", "__init__") else path.stem
-    source = Source(path, {path.name: path.read_bytes()})
-    if framework == JAX and hasattr(module, _FACTORY):
+    name = _name_of(path)
+    source = Source(path, _files_of(path))
+    if framework == JAX and hasattr(module, FACTORY):
         return _from_factory(name, module, source, workload)
-    functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*_REQUIRED, *_OPTIONAL)}
+    functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*REQUIRED, *OPTIONAL)}
     if reference in algorithm_names(framework) and functions["get_batch_size"] is None:
         functions["get_batch_size"] = lambda workload_name: workload.batch_size
-    missing = [function for function in _REQUIRED if not callable(functions[function])]
+    missing = [function for function in REQUIRED if not callable(functions[function])]
     if missing:
         raise SubmissionError(
             f"submission {path} lacks {', '.join(missing)}",
-            expected=f"the functions {', '.join(_REQUIRED)}, or an optax factory {_FACTORY}(hyperparameters, workload)",
+            expected=f"the functions {', '.join(REQUIRED)}, or an optax factory {FACTORY}(hyperparameters, workload)",
         )
     submission = Submission(
         name=name,
@@ -66,13 +54,22 @@ def load_submission(reference: str, workload: Workload, framework: str = JAX) ->
         **functions,
         hyperparameters=_declared_hyperparameters(module),
         source=source,
+        use_mesh=jax_sharding_utils.use_mesh,
     )
     _check_signatures(submission)
     return submission
 
 
+def _name_of(path: pathlib.Path) -> str:
+    """The file's name, or that of its folder where the file's says nothing; `<method>_jax` for `<method>/jax/`."""
+    if path.stem not in ("submission", "__init__"):
+        return path.stem
+    folder = path.parent
+    return f"{folder.parent.name}_{folder.name}" if folder.name in ENTRIES else folder.name
+
+
 def _from_factory(name: str, module: ModuleType, source: Source, workload: Workload) -> Submission:
-    _check_accepts(source.path, _FACTORY, module.make_optimizer, positional=2, keywords=())
+    _check_accepts(source.path, FACTORY, module.make_optimizer, positional=2, keywords=())
     declared: Any = getattr(module, "Hyperparameters", None)
     defaults = _declared_hyperparameters(module)
     if declared is not None and defaults is None:
@@ -102,37 +99,33 @@ def _declared_hyperparameters(module: ModuleType) -> Mapping[str, Any] | None:
 def _import(reference: str, framework: str) -> ModuleType:
     if reference in algorithm_names(framework):
         return importlib.import_module(f"{ENTRIES[framework].algorithms}.{reference}")
-    if reference.endswith(".py") or "/" in reference:
-        path = pathlib.Path(reference).expanduser()
-        if not path.is_file():
-            raise SubmissionError("config.submission: no such file", value=reference, expected="a readable Python file")
-        return _import_file(path.resolve())
+    path = submission_files.find(reference)
+    is_path = reference.endswith(".py") or "/" in reference
+    if path is None and is_path:
+        raise SubmissionError(
+            "config.submission: no such file",
+            value=reference,
+            expected="a readable Python file, or a folder with a submission.py",
+        )
+    if path is not None and "." in path.stem:
+        raise SubmissionError(
+            "config.submission: a Python file cannot be imported by this name",
+            value=path.name,
+            expected="a name without further dots",
+        )
     try:
-        return importlib.import_module(reference)
+        if path is None or (submission_files.is_project_file(path) and not is_path):
+            return importlib.import_module(reference)
+        return import_file(path)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}."):
+        if path is None and isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}."):
             raise SubmissionError(
                 "config.submission: unknown algorithm",
                 value=reference,
                 expected="a ready-made algorithm, the path of a .py file or a dotted module",
                 remedy=did_you_mean(reference, algorithm_names(framework)),
             ) from error
-        raise _import_failure(reference, error) from error
-
-
-def _import_file(path: pathlib.Path) -> ModuleType:
-    name = f"submission_{path.parent.name}_{path.stem}".replace("-", "_").replace(".", "_")
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None, path
-    assert specification.loader is not None, path
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    try:
-        specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise _import_failure(str(path), error) from error
-    return module
+        raise _import_failure(str(path or reference), error) from error
 
 
 def _import_failure(reference: str, error: BaseException) -> SubmissionError:
@@ -148,14 +141,30 @@ def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
     return pathlib.Path(str(module.__file__)).resolve()
 
 
+def _files_of(path: pathlib.Path) -> dict[str, bytes]:
+    """The submission's files, and what tells of its requirements, by their names in its folder.
+
+    Files outside it are named `above/...`, from the folder that holds everything.
+    """
+    folder = path.parent
+    files = [path, *submission_files.collect(path).trees, *folder.glob("requirements*.txt")]
+    files += folder.glob(search_space.FILE_NAME)
+    base = os.path.commonpath([file.parent for file in files])
+    names = {
+        file: str(file.relative_to(folder)) if file.is_relative_to(folder) else f"above/{file.relative_to(base)}"
+        for file in files
+    }
+    return {name: file.read_bytes() for file, name in names.items()}
+
+
 def _check_signatures(submission: Submission) -> None:
     path = submission.source.path
     _check_accepts(path, "get_batch_size", submission.get_batch_size, positional=1, keywords=())
     _check_accepts(path, "init_optimizer_state", submission.init_optimizer_state, positional=5, keywords=())
     _check_accepts(path, "data_selection", submission.data_selection, positional=8, keywords=())
-    _check_accepts(path, "update_params", submission.update_params, positional=0, keywords=_UPDATE_ARGUMENTS)
+    _check_accepts(path, "update_params", submission.update_params, positional=0, keywords=UPDATE_ARGUMENTS)
     if submission.prepare_for_eval is not None:
-        _check_accepts(path, "prepare_for_eval", submission.prepare_for_eval, positional=0, keywords=_PREPARE_ARGUMENTS)
+        _check_accepts(path, "prepare_for_eval", submission.prepare_for_eval, positional=0, keywords=PREPARE_ARGUMENTS)
 
 
 def _check_accepts(path: pathlib.Path, name: str, function: Any, *, positional: int, keywords: tuple[str, ...]) -> None:

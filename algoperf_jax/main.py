@@ -1,16 +1,18 @@
-"""The command line: runs one trial.
+"""The command line: runs one trial, or the trials of studies.
 
     python -m algoperf_jax.main --config=configs/ogbg.py [--config.KEY=VALUE ...]
+    python -m algoperf_jax.main --config=configs/ogbg.py --config.search_space=FILE.json --config.num_studies=3
     python -m algoperf_jax.main --list
 
 Exit codes: 0 when the trial ended or was interrupted in an orderly way, 2 with one line on stderr when something is to
-be mended by the user or the trial failed.
+be mended by the user or the trial failed. Studies go on when a trial fails: 2 only if all of their trials did.
 """
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -56,19 +58,28 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_OK
     try:
         config = configs.from_command_line(arguments, base.get_config())
-        from algoperf_jax.run import execute
+        from algoperf_jax import run, study
 
-        result = execute(config, Console(), stop_requested=StopOnSignal())
+        console, stop_requested = Console(), StopOnSignal()
+        with study.compilation(config, console):
+            if configs.means_study(config):
+                failure = study.execute(config, console, stop_requested=stop_requested).failure
+            else:
+                failure = _failure(run.execute(config, console, stop_requested=stop_requested))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
-    if result["status"] == "failed":
-        print(
-            f"error: {result['reason']} (Logs: {result['directory']}; --config.overwrite=True runs the trial again.)",
-            file=sys.stderr,
-        )
+    if failure is not None:
+        print(f"error: {failure}", file=sys.stderr)
         return EXIT_USER_ERROR
     return EXIT_OK
+
+
+def _failure(result: Mapping[str, Any]) -> str | None:
+    """The line about a trial that failed."""
+    if result["status"] != "failed":
+        return None
+    return f"{result['reason']} (Logs: {result['directory']}; --config.overwrite=True runs the trial again.)"
 
 
 if __name__ == "__main__":

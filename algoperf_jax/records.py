@@ -55,10 +55,14 @@ class Records:
         if checkpoints.exists():
             restored = checkpoints.restore(state, self._progress.say)
             state, count = restored.state, restored.extra["events"]
+        self.begin(count)
+        return state
+
+    def begin(self, count: int = 0) -> None:
+        """Opens the log after its first `count` events; what an earlier process wrote beyond them is dropped."""
         if self._leader:
             for event in self._log.rewind(count):
                 self._progress(event)
-        return state
 
     def describe(
         self, config: Mapping[str, Any], meta_data: Mapping[str, Any], params: Parameters, source: Source
@@ -80,6 +84,14 @@ class Records:
                 path.write_bytes(content)
         except OSError as error:
             raise disk_error(folder, error) from error
+
+    def keep_rule_report(self, report: Mapping[str, Any]) -> None:
+        """Writes what the source of the submission tells about the benchmark's rules."""
+        if self._leader:
+            try:
+                write_json(self._directory.rule_report, report)
+            except OSError as error:
+                raise disk_error(self._directory.path, error) from error
 
     def emit(self, event: Event) -> None:
         """Logs and shows an event, after the scalars that the submission logged before it."""

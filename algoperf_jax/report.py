@@ -1,5 +1,6 @@
-"""What a trial leaves for people: a summary table and a picture of the learning curve."""
+"""What trials and studies leave for people: summary tables and a picture of the learning curve."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from algoperf_jax.run_directory import disk_error
 from algoperf_jax.run_state import Evaluation
+from algoperf_jax.study_result import StudyResult, TrialRecord
 from algoperf_jax.workload import Goal
 
 _STATUS_WORDS = {
@@ -40,7 +42,7 @@ def print_summary(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table)
     # Outside the table, where nothing breaks them into pieces.
     for name in ("learning_curve", "directory"):
-        console.print(f"{name.replace('_', ' ')}: {result[name]}", markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"{name.replace('_', ' ')}: {result[name]}")
 
 
 def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -49,7 +51,7 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if result["reason"]:
         rows.append(("reason", result["reason"]))
     seconds = result["time_to_target_sec"]
-    rows.append(("time to validation target", "not reached" if seconds is None else f"{seconds:.1f} s"))
+    rows.append(("time to validation target", _time(seconds)))
     rows.append(("steps", f"{result['steps']}"))
     for split in ("validation", "test"):
         best, target = result["best"].get(split), result["targets"].get(split)
@@ -68,6 +70,96 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if result["not_comparable"]:
         rows.append(("not comparable", f"this run set {', '.join(result['not_comparable'])}"))
     return rows
+
+
+def print_trial_heading(console: Console, config: Any, *, number: int, of: int) -> None:
+    """The line before a trial of a study run; `config` is the trial's own."""
+    point = config.hyperparameters.to_dict()
+    tried = [f"{name}={_short(value)}" for name, value in point.items()] or ["default hyperparameters"]
+    _say(
+        console,
+        f"study {config.study}, trial {config.trial} ({number} of {of}): {', '.join(tried)}, seed {config.seed}",
+    )
+
+
+def print_finished(console: Console, result: Mapping[str, Any]) -> None:
+    """The line about a trial of a study that is finished already; `result` is what `result.json` holds."""
+    seconds, status = result["time_to_target_sec"], _STATUS_WORDS[result["status"]]
+    _say(console, f"finished already: {status}, time to validation target {_time(seconds)}, {result['steps']} steps")
+
+
+def print_study(console: Console, study: StudyResult, *, overwrite: bool) -> None:
+    """The table at the end of a study run, and the benchmark's time.
+
+    Args:
+      console: where to.
+      study: what was found.
+      overwrite: whether the run was to overwrite what it found on the disk.
+    """
+    results = [record.result for record in study.trials if record.result is not None]
+    table = Table(title=Text(_study_title(results), style="table.title"))
+    for name in ("study", "trial", "outcome", "time to target", "best", "steps", "hyperparameters"):
+        table.add_column(name, overflow="fold", max_width=None if name == "hyperparameters" else 9)
+    varied = _varied([record.hyperparameters for record in study.trials])
+    for record in study.trials:
+        table.add_row(*map(Text, _study_row(record, varied)))
+    console.print(table)
+    for record in study.trials:
+        if record.status == "failed":
+            _say(console, f"study {record.study}, trial {record.trial} failed: {record.reason}")
+    fastest = study.fastest()
+    for number, seconds in fastest.items():
+        _say(console, f"study {number}: fastest time to the validation target: {_time(seconds)}")
+    if fastest:
+        _say(console, f"median over the studies of these times: {_time(study.benchmark_time_sec())}")
+    incomparable = sorted({name for result in results for name in result["not_comparable"]})
+    if incomparable:
+        _say(console, f"not comparable: this run set {', '.join(incomparable)}")
+    if study.interrupted:
+        ended = sum(record.status != "interrupted" for record in study.trials)
+        how = "the same command without --config.overwrite=True" if overwrite else "the same command"
+        _say(console, f"interrupted: {ended} of {study.num_planned} trials have ended; {how} goes on")
+
+
+def _study_title(results: Sequence[Mapping[str, Any]]) -> str:
+    if not results:
+        return "no trial began"
+    first = results[0]
+    target = f"validation {first['metric']}, target {first['targets']['validation']:g}"
+    return f"{first['workload']} ({first['data']} data) with {first['submission']}: {target}"
+
+
+def _study_row(record: TrialRecord, varied: Sequence[str]) -> list[str]:
+    result = record.result or {}
+    best = result.get("best", {}).get("validation")
+    return [
+        f"{record.study}",
+        f"{record.trial}",
+        record.status.replace("_", " "),
+        _time(record.time_to_target_sec),
+        "" if best is None else f"{best:.4f}",
+        f"{result.get('steps', '')}",
+        "\n".join(f"{name} {_short(record.hyperparameters[name])}" for name in varied),
+    ]
+
+
+def _varied(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of those hyperparameters that are not the same in all points; all names if there are none."""
+    names = list(points[0]) if points else []
+    return [name for name in names if any(point[name] != points[0][name] for point in points)] or names
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value}"
+
+
+def _time(seconds: float | None) -> str:
+    return "not reached" if seconds is None or math.isinf(seconds) else f"{seconds:.1f} s"
+
+
+def _say(console: Console, text: str) -> None:
+    """A line as it is, which nothing breaks into pieces."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal: Goal, *, title: str) -> None:

@@ -1,7 +1,6 @@
 """From a configuration to a finished trial: makes the parts, runs the loop, and keeps what it leaves."""
 
 import contextlib
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,20 +18,24 @@ from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
 from algoperf_jax.checkpoint import Checkpoints
 from algoperf_jax.clock import Clock
 from algoperf_jax.compile_watch import CompileWatch
+from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.events import Event
 from algoperf_jax.framework import Framework, load_framework
 from algoperf_jax.load_submission import load_submission
 from algoperf_jax.progress import Progress
 from algoperf_jax.records import Records, Result
+from algoperf_jax.rule_check.static import static_report
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 from algoperf_jax.run_directory import RunDirectory
 from algoperf_jax.run_state import Evaluation, RunState
-from algoperf_jax.submission import Submission
+from algoperf_jax.submission import Source, Submission
 from algoperf_jax.trial import Outcome, Trial, run
 from algoperf_jax.workload import Goal, Workload
+from algoperf_jax.workload_view import WorkloadView
+from third_party.submission_imports import submission_imports
 
 _OVERWRITES = "go on with the same command without --config.overwrite=True, which would start afresh"
-_CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps")
+_CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps", "share_compilation")
 
 
 def execute(
@@ -56,6 +59,12 @@ def execute(
     Raises:
       UserError: something that the user can mend; nothing that was computed is lost.
     """
+    # Files of the submission may import more when they run, so all that follows happens within.
+    with submission_imports(config.submission):
+        return _execute(config, console, stop_requested, now)
+
+
+def _execute(config: Any, console: Console, stop_requested: Callable[[], bool], now: Callable[[], int]) -> Result:
     # Set-up runs from here on; only the loop can tell when it ends.
     clock = Clock.start(clocks.SETUP, now=now)
     compile_watch = CompileWatch()
@@ -69,12 +78,17 @@ def execute(
     directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
     with run_directory.only_process(directory) if leader else contextlib.nullcontext():
         result = _claim(directory, config, leader=leader)
+        if result is not None and configs.means_study(config):
+            report.print_finished(console, result)
+            return result
         if result is not None:
             console.print("This trial is finished already; nothing is run.", markup=False)
         else:
             result = _run_claimed(
                 config, framework, workload, submission, directory, console, clock, compile_watch, stop_requested
             )
+            if configs.means_study(config) and not config.share_compilation:
+                framework.forget_compiled()
     report.print_summary(console, result)
     return result
 
@@ -125,8 +139,13 @@ def _run_claimed(
         clock = clock.waiting(parts.backend.wait_for)
     progress.start()
     try:
-        # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
-        outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
+        try:
+            # The state is handed over without a name, so that nothing keeps the arrays that the first step replaces.
+            outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
+        except SubmissionError as error:
+            if directory.has_checkpoints():
+                raise  # there is something to go on with, once this is mended
+            outcome = _failed_at_start(parts, records, clock, error)
         result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
         if leader:
             report.draw_learning_curve(
@@ -140,6 +159,14 @@ def _run_claimed(
         progress.stop()
         records.close()
     return result
+
+
+def _failed_at_start(parts: Parts, records: Records, clock: Clock, error: SubmissionError) -> Outcome:
+    """The outcome of a trial whose submission could not make its state."""
+    records.begin()
+    records.emit(Event("start", 0, {}, _start_values(parts)))
+    state = RunState(None, None, None, rng=parts.keys.loop)
+    return Outcome("failed", str(error), error, state, clock.book(clock.bucket).into(clocks.OTHER))
 
 
 def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | None:
@@ -157,13 +184,15 @@ def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | No
 
 def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Records, progress: Progress) -> RunState:
     """A new state, or that of the last checkpoint; opens the log accordingly."""
-    checkpoints = Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept)
-    state = records.resume(checkpoints, initial_state(parts))
+    _refuse_other_source(parts.submission.source, directory)
     facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
     device = parts.backend.devices()
     meta_data = environment.meta_data(facts, config.seed, device)
     params = parameters.abstract(parts.view.param_shapes)
     records.describe(configs.as_dict(config), meta_data, params, parts.submission.source)
+    records.keep_rule_report(static_report(config.submission, config.framework).as_dict())
+    checkpoints = Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept)
+    state = records.resume(checkpoints, initial_state(parts))
     records.emit(Event("resume" if state.step else "start", state.step, {}, _start_values(parts)))
     begin = f"going on from step {state.step}" if state.step else "starting"
     progress.say(
@@ -175,13 +204,22 @@ def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Re
     return state
 
 
+def _refuse_other_source(source: Source, directory: RunDirectory) -> None:
+    """A trial is one algorithm's: it does not go on with other code."""
+    changed = source.differing(directory.source) if directory.has_checkpoints() else []
+    if changed:
+        raise RunError(
+            f"{changed[0]} of the submission {source.path} has changed since the trial in {directory.path} began",
+            expected=f"the files that are in {directory.source}",
+            remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
+        )
+
+
 def _start_values(parts: Parts) -> dict[str, Any]:
-    source = parts.submission.source
-    digest = hashlib.sha256(b"".join(source.files[name] for name in sorted(source.files))).hexdigest()
     return {
         "workload": parts.workload.name,
         "submission": parts.submission.name,
-        "submission_sha256": digest,
+        "submission_sha256": parts.submission.source.digest(),
         "batch_size": parts.batch_size,
         "data": parts.workload.data.origin,
         "data_facts": parts.workload.data.describe(),
@@ -193,8 +231,8 @@ def _start_values(parts: Parts) -> dict[str, Any]:
 def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
     """The view's public plain values, as the public logs list them."""
     facts = {}
-    for name in dir(type(parts.view)):
-        if not name.startswith("_") and isinstance(getattr(type(parts.view), name), property):
+    for name in dir(WorkloadView):
+        if not name.startswith("_") and isinstance(getattr(WorkloadView, name), property):
             try:
                 value = getattr(parts.view, name)
             except NotImplementedError:  # a fact that makes no sense for this workload, such as the mean of graphs
@@ -232,7 +270,7 @@ def _result(
         "compile_count": compile_watch.count,
         "compile_sec": compile_watch.seconds,
         "memory_peak_bytes": parts.backend.memory_peak_bytes(),
-        "not_comparable": [f"config.{key}" for key in _CHANGE_THE_TASK if config[key] is not None],
+        "not_comparable": [f"config.{key}" for key in _CHANGE_THE_TASK if config[key] not in (None, False)],
         "learning_curve": str(directory.learning_curve),
         "directory": str(directory.path),
     }

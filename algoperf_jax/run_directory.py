@@ -16,8 +16,20 @@ from typing import Any
 from algoperf_jax import config as configs
 from algoperf_jax.errors import RunError
 
-# What may differ between the run that made a directory and the one that goes on with it: none of it changes results.
-_MAY_DIFFER = ("overwrite", "progress_period_sec", "experiment_dir", "distributed", "checkpoints_kept")
+# What may differ between the run that made a directory and the one that goes on with it: none of it changes what a
+# trial computes. What a search space gives to a trial is in its hyperparameters.
+_MAY_DIFFER = (
+    "overwrite",
+    "progress_period_sec",
+    "experiment_dir",
+    "distributed",
+    "checkpoints_kept",
+    "search_space",
+    "search_seed",
+    "num_trials",
+    "num_studies",
+    "trials",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +68,18 @@ class RunDirectory:
         return self.path / "submission"
 
     @property
+    def rule_report(self) -> pathlib.Path:
+        """What checking the submission's source against the rules found, JSON."""
+        return self.path / "rule_report.json"
+
+    @property
     def learning_curve(self) -> pathlib.Path:
         """The learning curve, PNG."""
         return self.path / "learning_curve.png"
+
+    def has_checkpoints(self) -> bool:
+        """Whether there is something to go on with: a checkpoint whose writing was completed."""
+        return any(path.name.rpartition("_")[2].isdigit() for path in self.checkpoints.glob("checkpoint_*"))
 
     def preemption_count(self) -> int:
         """How many processes have worked on this trial before this one."""

@@ -15,8 +15,10 @@ The functions, their arguments and the calling conventions are those of the benc
 import dataclasses
 import enum
 import functools
+import hashlib
 import inspect
 import pathlib
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +49,25 @@ class Source:
     path: pathlib.Path
     files: Mapping[str, bytes]
 
+    def digest(self) -> str:
+        """SHA-256 of all files."""
+        return hashlib.sha256(b"".join(self.files[name] for name in sorted(self.files))).hexdigest()
+
+    def differing(self, folder: pathlib.Path) -> list[str]:
+        """Names of the files that a copy in a folder lacks, or has with another content, or has besides."""
+        copies = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return sorted(name for name in {*copies, *self.files} if copies.get(name) != self.files.get(name))
+
+    def line_of(self, error: BaseException) -> str:
+        """The last line of the submission's that an error came through, ` (submission.py, line 12)`, or nothing."""
+        own = {pathlib.Path(name).name for name in self.files}
+        lines = [
+            f" ({pathlib.Path(frame.filename).name}, line {frame.lineno})"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if pathlib.Path(frame.filename).name in own and "site-packages" not in frame.filename
+        ]
+        return lines[-1] if lines else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
@@ -61,6 +82,7 @@ class Submission:
       hyperparameters: names and defaults when the submission declares them, by a named tuple `Hyperparameters` with a
         default for every field; else None: any are passed on.
       source: its code, for the log.
+      use_mesh: told the device mesh of the run, before any other function is called.
     """
 
     name: str
@@ -73,6 +95,7 @@ class Submission:
     get_eval_batch_size: Callable[[str], int] | None
     hyperparameters: Mapping[str, Any] | None
     source: Source
+    use_mesh: Callable[[Any], None] = lambda mesh: None
 
     @functools.cached_property
     def takes_train_state(self) -> bool:

@@ -213,7 +213,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
             data_key,
         )
         function = "update_params"
-        extra = {"train_state": _train_state(state, clock)} if submission.takes_train_state else {}
+        extra = {"train_state": train_state(state, clock)} if submission.takes_train_state else {}
         returned = submission.update_params(**_common_arguments(trial, state, update_key), batch=batch, **extra)
         update = _checked(trial, function, returned)
         complete = False
@@ -280,7 +280,7 @@ def _common_arguments(trial: Trial, state: RunState, key: Any) -> dict[str, Any]
     }
 
 
-def _train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
+def train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
     """What the benchmark documents as `train_state`; times are of the end of the previous step, in seconds."""
     return MappingProxyType(
         {
@@ -302,7 +302,8 @@ def _failure(trial: Trial, function: str, error: BaseException, state: RunState,
         return _TrialFailedError(str(error), state, clock)
     if isinstance(error, UserError):
         raise error  # a full disk or damaged data is not the submission's failure; the trial goes on once it is mended
-    what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}"
+    where = trial.submission.source.line_of(error)
+    what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}{where}"
     reason = ": ".join([what, *_first_line(error)])
     hint = trial.backend.explain(error)
     return _TrialFailedError(f"{reason}. {hint}" if hint else reason, state, clock)

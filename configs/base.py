@@ -17,8 +17,8 @@ def get_config() -> ConfigDict:
 
     # The training algorithm: a ready-made one, the path of a .py file, or a dotted module.
     config.submission = "nadamw"
-    # The framework that it is written in, `jax` or `pytorch`; unset tells it from what the file imports, and takes the
-    # ready-made algorithms of JAX.
+    # The framework that it is written in, `jax` or `pytorch`, or `jax_pmap` for JAX submissions with a leading axis of
+    # devices; unset tells it from the submission's files, and takes the ready-made algorithms of JAX.
     config.framework = config_dict.placeholder(str)
     # The model of PyTorch submissions: `twin` (a module of its own), `bridge` (the JAX model inside a module), or
     # `auto` (a twin where there is one).
@@ -32,6 +32,23 @@ def get_config() -> ConfigDict:
     config.ruleset = "external"
     # `standard`, or `reference` for the bookkeeping of AlgoPerf v0.6's runner.
     config.timing_rules = "standard"
+
+    # Studies: several trials in one command, each with a seed of its own that follows from config.seed. They are meant
+    # when one of the first three keys is set; else the one trial that config.study and config.trial number is run.
+    # JSON file with the hyperparameters of the trials: a list of points, or ranges that points are drawn from. What a
+    # configuration file sets as hyperparameters is then left out.
+    config.search_space = config_dict.placeholder(str)
+    # Trials of each study; unset takes every point of a list, 5 points of ranges, or 1 trial where there is no space.
+    config.num_trials = config_dict.placeholder(int)
+    # Studies, numbered from config.study on; all of them try the same points. Unset takes 1.
+    config.num_studies = config_dict.placeholder(int)
+    # Only these trials of each study: `3`, `2:4` (both included), `:2` or `4:`. Unset runs all.
+    config.trials = config_dict.placeholder(str)
+    # Seed of the order of the points that are drawn from ranges.
+    config.search_seed = 0
+    # Keep compiled JAX programs in <experiment_dir>/.compilation_cache, so that only the first trial that needs one
+    # pays for it. For development: times are then not comparable with others.
+    config.share_compilation = False
 
     # Limits and sizes; unset takes the workload's or the submission's own. Results of runs that set one of the first
     # three are not comparable with others, and their logs say so.

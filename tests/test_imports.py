@@ -21,6 +21,7 @@ TYPES = ("algoperf_jax.workload", "algoperf_jax.errors", "algoperf_jax.parameter
 FRAMEWORK = (
     *TYPES,
     "algoperf_jax.backend",
+    "algoperf_jax.compile_watch",
     "algoperf_jax.distributed",
     "algoperf_jax.environment",
     "algoperf_jax.evaluation",
@@ -29,8 +30,11 @@ FRAMEWORK = (
     "algoperf_jax.mesh",
     "algoperf_jax.submission",
     "algoperf_jax.trial",
+    "algoperf_jax.trying.host_reads",
     "algoperf_jax.workload_view",
 )
+# What lets a submission import what it was written against.
+SUBMISSIONS = ("third_party.algoperf.jax_sharding_utils", "third_party.submission_imports")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +50,13 @@ class Layer:
 
 
 # The command lines that read a configuration know its defaults.
-_COMMAND_LINE = Layer(("algoperf_jax",), modules=("workloads", "configs.base"))
+_COMMAND_LINE = Layer(("algoperf_jax",), modules=("workloads", "configs.base", *SUBMISSIONS))
 LAYERS = {
-    "algoperf_jax": Layer(("algoperf_jax",), modules=("workloads",)),
+    "algoperf_jax": Layer(("algoperf_jax",), modules=("workloads", *SUBMISSIONS)),
     "algoperf_jax.main": _COMMAND_LINE,
     "algoperf_jax.bench": _COMMAND_LINE,
+    "algoperf_jax.check_submission": _COMMAND_LINE,
+    "algoperf_jax.dry_run": _COMMAND_LINE,
     "configs": Layer(("configs",)),
     "scoring": Layer(("scoring",)),
     "third_party": Layer(("third_party", "algoperf_jax", "torch_compat"), extras=("torch",)),
@@ -144,6 +150,7 @@ def test_no_import_against_the_layout() -> None:
         ("torch_compat.bridge", "from algoperf_jax import run"),
         ("torch_compat.bridge", "from algoperf_jax import assembly"),
         ("algoperf_jax.framework", "import torch_compat.framework"),
+        ("algoperf_jax.framework", "import third_party.pmap.framework"),
         ("workloads.ogbg.data", "import tensorflow as tf"),
         ("workloads.ogbg.data", "import tensorflow_datasets"),
         ("workloads.ogbg.model", "from algoperf_jax import trial"),

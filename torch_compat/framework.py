@@ -1,12 +1,15 @@
 """PyTorch: how its submissions are run."""
 
 import os
+import sys
 from typing import Any
 
 import jax
 import numpy as np
+import torch
 from jax.sharding import Mesh
 
+from algoperf_jax.compile_watch import CompileWatch
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework import Connection, Framework
 from algoperf_jax.frameworks import PYTORCH
@@ -14,6 +17,7 @@ from algoperf_jax.mesh import BATCH_AXIS, Layout
 from algoperf_jax.workload import Workload
 from algoperf_jax.workload_view import MetricsLogger
 from torch_compat import bridge, processes, twins
+from torch_compat.host_reads import count_host_reads
 from torch_compat.metrics_logger import TensorLogger
 from torch_compat.parameter_transfer import ParameterTransfer
 from torch_compat.torch_backend import TorchBackend
@@ -77,10 +81,25 @@ def _model(workload: Workload, chosen: str) -> TorchModel:
     return twin or bridge.build(workload)
 
 
+def _forget_compiled() -> None:
+    jax.clear_caches()
+    if "torch._dynamo" in sys.modules:  # only where something was compiled: importing it takes seconds
+        torch.compiler.reset()
+
+
+def _watch_compilations() -> CompileWatch:
+    from torch_compat.compile_watch import TorchCompileWatch  # loads PyTorch's compiler, which takes a second
+
+    return TorchCompileWatch()
+
+
 FRAMEWORK = Framework(
     name=PYTORCH,
     start=_start,
     make_layout=_make_layout,
     connect=_connect,
     agreement=processes.agreement,
+    forget_compiled=_forget_compiled,
+    watch_compilations=_watch_compilations,
+    count_host_reads=count_host_reads,
 )

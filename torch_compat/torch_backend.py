@@ -142,6 +142,10 @@ class TorchBackend:
             )
         if self._device.type == "cpu" and ("CUDA" in text or "NVIDIA" in text or "nccl" in text.lower()):
             return "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one."
+        if not self._processes.grouped and ("torch.distributed" in text or "process group" in text):
+            return "It asks for several processes: start it with torchrun --nproc_per_node=N -m algoperf_jax.main ..."
+        if "compiler" in text.lower() and type(error).__module__.startswith("torch._"):
+            return "torch.compile needs a C++ compiler here; TORCHDYNAMO_DISABLE=1 in the environment runs without it."
         return ""
 
     def devices(self) -> dict[str, Any]:

@@ -189,7 +189,6 @@ def test_what_was_mended_may_run_in_the_same_directory(command: Command) -> None
         ("def get_batch_size(name): raise KeyError(name)", "get_batch_size('tiny') raised KeyError: 'tiny'"),
         ("def get_batch_size(name): raise ValueError(name)", "get_batch_size('tiny') raised ValueError: tiny"),
         ("def get_eval_batch_size(name): return 1.5", "get_eval_batch_size('tiny') returned: found 1.5"),
-        ("def init_optimizer_state(*arguments): raise OSError('no')", "init_optimizer_state raised OSError: no"),
     ],
 )
 def test_submission_fails_before_the_trial(
@@ -216,10 +215,20 @@ def test_submission_fails_before_the_trial(
             "def prepare_for_eval(model_state, **rest): return 1, {}, model_state",
             "prepare_for_eval returned parameters of 0 arrays; expected",
         ),
-        ("def update_params(**arguments): raise SystemExit(0)", "update_params raised SystemExit at step 0: 0"),
+        (
+            "def init_optimizer_state(*arguments): raise OSError('no')",
+            "init_optimizer_state raised OSError (algorithm.py, line 16): no",
+        ),
+        (
+            "def update_params(**arguments): raise SystemExit(0)",
+            "update_params raised SystemExit at step 0 (algorithm.py, line 16): 0",
+        ),
         ("def update_params(**arguments): next(iter(()))", "update_params raised StopIteration at step 0"),
         ("def data_selection(*arguments): raise StopIteration", "data_selection raised StopIteration at step 0"),
-        ("def data_selection(*arguments): raise KeyError('x')", "data_selection raised KeyError at step 0: 'x'"),
+        (
+            "def data_selection(*arguments): raise KeyError('x')",
+            "data_selection raised KeyError at step 0 (algorithm.py, line 16): 'x'",
+        ),
         ("def update_params(workload, **rest): workload.step_hint = 9", "workload.step_hint cannot be set"),
         (
             "def update_params(workload, **rest): workload.metrics_logger.append_scalar_metrics({'loss': [1, 2]}, 0)",

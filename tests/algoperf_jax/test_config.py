@@ -94,6 +94,35 @@ def test_another_submission_drops_the_hyperparameters_of_the_file() -> None:
     assert config.hyperparameters.to_dict() == {"beta2": 0.9}
 
 
+@pytest.mark.parametrize("submission", [(), ("--config.submission=nadamw",)])
+def test_a_search_space_drops_the_hyperparameters_of_the_file(submission: tuple[str, ...]) -> None:
+    config = read(MNIST, "--config.search_space=space.json", "--config.hyperparameters.beta2=0.9", *submission)
+    assert config.hyperparameters.to_dict() == {"beta2": 0.9}
+    assert read(MNIST, "--config.num_trials=2").hyperparameters == read(MNIST).hyperparameters
+
+
+def test_keys_that_mean_a_study() -> None:
+    assert not configs.means_study(read(MNIST, "--config.study=2", "--config.trial=3", "--config.ruleset=external"))
+    for argument in ("--config.search_space=space.json", "--config.num_trials=1", "--config.num_studies=1"):
+        assert configs.means_study(read(MNIST, argument))
+
+
+@pytest.mark.parametrize("workload", ["mnist", "ogbg_gelu"])
+def test_rulesets(workload: str) -> None:
+    external = read(f"--config=configs/external_tuning.py:{workload}", "--config.search_space=space.json")
+    assert (external.workload, external.ruleset) == (workload, "external")
+    assert (external.num_studies, external.num_trials, external.search_space) == (3, 5, "space.json")
+    self_tuning = read(f"--config=configs/self_tuning.py:{workload}", "--config.submission=mine.py")
+    assert (self_tuning.workload, self_tuning.ruleset) == (workload, "self")
+    assert (self_tuning.num_studies, self_tuning.num_trials) == (3, None)
+    assert not external.hyperparameters
+    assert not self_tuning.hyperparameters
+
+
+def test_ruleset_without_a_workload() -> None:
+    assert "config.workload is empty. Set --config.workload=" in refusal("--config=configs/self_tuning.py")
+
+
 def test_config_is_locked() -> None:
     with pytest.raises(AttributeError):
         read(MNIST).new_key = 1
@@ -126,12 +155,25 @@ def test_config_is_locked() -> None:
         ("--config.timing_rules=odd", "config.timing_rules: found 'odd'; expected one of standard, reference"),
         ("--config.data_dir=", "config.data_dir is empty. Set --config.data_dir=..."),
         ("--config.workload=", "config.workload is empty"),
+        ("--config.search_space=", "config.search_space is empty"),
+        ("--config.num_trials=2:4", "config.num_trials: found '2:4'; expected a value of type int"),
+        (
+            "--config.trials=2",
+            "config.trials: found '2'; expected config.search_space or config.num_trials with it. Set --config.trial",
+        ),
         ("--flag=3", "unknown argument: found '--flag=3'; expected --config=FILE and --config.KEY=VALUE"),
         ("word", "unexpected argument: found 'word'"),
     ],
 )
 def test_argument_is_refused(argument: str, expected: str) -> None:
     assert expected in refusal(MNIST, argument)
+
+
+def test_hyperparameters_of_a_self_tuning_submission() -> None:
+    line = refusal(MNIST, "--config.ruleset=self", "--config.hyperparameters.beta2=0.9")
+    assert line.startswith("config.hyperparameters.beta2 is given to a self-tuning submission; expected no")
+    # Those of a file are for the external ruleset; the preset for self-tuning has none.
+    assert read(MNIST, "--config.ruleset=self").ruleset == "self"
 
 
 @pytest.mark.parametrize("key", configs._POSITIVE)

@@ -9,7 +9,7 @@ import pytest
 from algoperf_jax import framework
 from algoperf_jax.errors import ConfigError, SubmissionError
 from algoperf_jax.framework import load_framework
-from algoperf_jax.frameworks import ENTRIES, JAX, PYTORCH, algorithm_names, name_for
+from algoperf_jax.frameworks import ENTRIES, JAX, JAX_PMAP, PYTORCH, algorithm_names, name_for
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -106,3 +106,28 @@ def test_without_torch_jax_runs_and_pytorch_is_refused_in_one_line(tmp_path: pat
             "error: a pytorch submission needs torch, which is not installed. Install it with: "
             'pip install -e ".[torch]"'
         ]
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "expected"),
+    [
+        ("import jax\nstep = jax.pmap(f)", None, JAX_PMAP),
+        ("from jax import pmap", None, JAX_PMAP),
+        ("import jax\n# jax.pmap", None, JAX),
+        ("import jax\nstep = jax.pmap(f)", "jax", JAX),
+        ("import jax", "jax_pmap", JAX_PMAP),
+        ("import rule", None, PYTORCH),
+    ],
+)
+def test_older_submissions_are_told_by_their_steps(
+    tmp_path: pathlib.Path, text: str, chosen: str | None, expected: str
+) -> None:
+    (tmp_path / "rule.py").write_text("import torch")
+    (tmp_path / "submission.py").write_text(text)
+    assert name_for(str(tmp_path / "submission.py"), chosen) == expected
+
+
+def test_the_adapter_is_no_choice_for_pytorch(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "submission.py").write_text("import torch")
+    with pytest.raises(ConfigError, match="expected pytorch"):
+        name_for(str(tmp_path / "submission.py"), "jax_pmap")

@@ -44,6 +44,14 @@ def test_claim_makes_the_directory_and_keeps_the_configuration(directory: RunDir
     assert directory.preemption_count() == 1
 
 
+def test_whether_there_are_checkpoints(directory: RunDirectory) -> None:
+    assert not directory.has_checkpoints()
+    (directory.checkpoints / "checkpoint_3.orbax-checkpoint-tmp").mkdir(parents=True)
+    assert not directory.has_checkpoints()
+    (directory.checkpoints / "checkpoint_3").mkdir()
+    assert directory.has_checkpoints()
+
+
 def test_the_same_configuration_goes_on(directory: RunDirectory) -> None:
     begin(directory)
     assert claim(directory, config(overwrite=True), overwrite=False) is None
@@ -59,6 +67,14 @@ def test_another_configuration_is_refused_with_all_differences(directory: RunDir
     assert "config.mesh.data: None there, 2 now; config.seed: 0 there, 1 now" in line
     assert "--config.overwrite=True" in line
     assert json.loads(directory.config.read_text()) == config()
+
+
+def test_which_other_trials_a_study_has_may_differ(directory: RunDirectory) -> None:
+    begin(directory, num_trials=3, search_space="old.json", trials=None, hyperparameters={})
+    changes: dict[str, Any] = {"num_trials": 5, "num_studies": 2, "search_space": "new.json", "trials": "2:"}
+    assert claim(directory, config(**changes, hyperparameters={}), overwrite=False) is None
+    with pytest.raises(RunError, match=r"config\.hyperparameters\.x: None there, 1 now"):
+        claim(directory, config(**changes, hyperparameters={"x": 1}), overwrite=False)
 
 
 def test_a_run_in_which_nothing_began_has_no_claim(directory: RunDirectory) -> None:

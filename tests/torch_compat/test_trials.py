@@ -322,8 +322,8 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
         ),
         (
             "def update_params(**rest): raise RuntimeError('Found no NVIDIA driver on your system.')",
-            "descent: update_params raised RuntimeError at step 0: Found no NVIDIA driver on your system.. It asks for "
-            "CUDA, and PyTorch sees no GPU here",
+            "descent: update_params raised RuntimeError at step 0 (descent.py, line 28): Found no NVIDIA driver on "
+            "your system.. It asks for CUDA, and PyTorch sees no GPU here",
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest):\n    torch.zeros(1, device='cuda')",

@@ -1,0 +1,90 @@
+"""What goes wrong while a submission's functions are called: collected, and told once for all workloads."""
+
+import inspect
+import os
+import pathlib
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from algoperf_jax.errors import UserError
+from algoperf_jax.rule_check.findings import Finding, Severity
+
+_MOST_CHARACTERS = 300
+
+
+class Problems:
+    """Collects findings; the same one on several workloads becomes one."""
+
+    def __init__(self, entry: pathlib.Path, files: tuple[str, ...]) -> None:
+        """Args:
+        entry: the file that defines the submission's functions.
+        files: all its files, as findings name them.
+        """
+        self._entry = entry
+        self._paths = {str((entry.parent / name).resolve()): name for name in files}
+        self._found: dict[Finding, list[str]] = {}
+
+    def add(
+        self,
+        severity: Severity,
+        rule: str,
+        message: str,
+        *,
+        workload: str = "",
+        error: BaseException | None = None,
+        function: Callable[..., Any] | None = None,
+    ) -> None:
+        """Adds a finding.
+
+        Args:
+          severity, rule, message: as in `Finding`.
+          workload: on which it came up, if that matters.
+          error: what was raised; tells the line.
+          function: what it was, for problems that no line raised.
+        """
+        file, line = self._raised_at(error) or self._defined_at(function) or (self._entry.name, 0)
+        text = " ".join(message.split())[:_MOST_CHARACTERS]
+        self._found.setdefault(Finding(severity, rule, text, file, line), []).append(workload)
+
+    def is_failed(self, workload: str) -> bool:
+        """Whether there are errors on a workload."""
+        return any(workload in workloads and f.severity == "error" for f, workloads in self._found.items())
+
+    def findings(self) -> list[Finding]:
+        """Everything, with the names of the workloads in the messages."""
+        return [
+            Finding(f.severity, f.rule, f"{f.message}{_on(workloads)}", f.file, f.line)
+            for f, workloads in self._found.items()
+        ]
+
+    def _raised_at(self, error: BaseException | None) -> tuple[str, int] | None:
+        """The submission's own line through which an error, or what caused it, came last."""
+        while error is not None:
+            for frame in reversed(traceback.extract_tb(error.__traceback__)):
+                name = self._paths.get(os.path.realpath(frame.filename))
+                if name is not None:
+                    return name, frame.lineno or 0
+            error = error.__cause__
+        return None
+
+    def _defined_at(self, function: Callable[..., Any] | None) -> tuple[str, int] | None:
+        code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
+        name = self._paths.get(os.path.realpath(code.co_filename)) if code is not None else None
+        return None if code is None or name is None else (name, code.co_firstlineno)
+
+
+def described(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def without_remedy(error: UserError) -> str:
+    """What an error says is wrong; to mend it is the submitter's business."""
+    return str(error).removesuffix(f". {' '.join((error.remedy or '').split())}")
+
+
+def _on(workloads: list[str]) -> str:
+    names = sorted({name for name in workloads if name})
+    return f" (on {', '.join(names)})" if names else ""

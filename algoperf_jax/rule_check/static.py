@@ -1,0 +1,95 @@
+"""What can be said about a submission without running it: read from the source of every file that belongs to it."""
+
+import ast
+import os
+import pathlib
+from collections.abc import Iterator
+
+from algoperf_jax import frameworks, submission_files
+from algoperf_jax.errors import SubmissionError, did_you_mean
+from algoperf_jax.frameworks import ENTRIES
+from algoperf_jax.rule_check import interface, private_parts, requirements, surroundings, workload_names
+from algoperf_jax.rule_check.findings import Finding, Report, in_order
+from algoperf_jax.rule_check.modules import Module
+from algoperf_jax.submission_files import SubmissionFiles
+from algoperf_jax.submission_interface import REQUIRED
+
+PREVENT_LOADING = frozenset({"syntax", "missing-function", "missing-module", "signature"})
+"""Rules whose errors mean that the submission cannot be loaded."""
+_HEAD_CHARACTERS = 200
+
+
+def static_report(reference: str, framework: str | None = None) -> Report:
+    """Reads a submission; imports and runs nothing of it, nor JAX or PyTorch.
+
+    Args:
+      reference: as `config.submission`.
+      framework: as `config.framework`.
+
+    Raises:
+      UserError: there is no such submission, or its framework is not told.
+    """
+    name = frameworks.name_for(reference, framework)
+    algorithms = frameworks.algorithm_names(name) if name in ENTRIES else ()
+    is_ready_made = reference in algorithms
+    entry = submission_files.find(f"{ENTRIES[name].algorithms}.{reference}" if is_ready_made else reference)
+    if entry is None:
+        raise SubmissionError(
+            "no such submission",
+            value=reference,
+            expected="a Python file, a folder with a submission.py, a ready-made algorithm or a dotted module",
+            remedy=did_you_mean(reference, algorithms),
+        )
+    files = submission_files.collect(entry)
+    modules = [Module(_named(path, entry), tree) for path, tree in files.trees.items()]
+    broken = sorted({entry, *_referred_to(files)} - set(files.trees))
+    findings = [_syntax_finding(path, entry) for path in broken]
+    # The engine chooses the batch size for its own algorithms.
+    required = [name for name in REQUIRED if not (is_ready_made and name == "get_batch_size")]
+    for module in modules:
+        findings += surroundings.check(module)
+        if module.name == entry.name:
+            findings += interface.check(module, required=required)
+    findings += workload_names.check(modules)
+    findings += private_parts.check(modules)
+    findings += requirements.check_imports(modules, files)
+    findings += requirements.check_files(entry.parent, files.imported_libraries())
+    names = sorted(_named(path, entry) for path in {*files.trees, *broken})
+    return Report(str(entry), name, tuple(names), in_order(findings))
+
+
+def _named(path: pathlib.Path, entry: pathlib.Path) -> str:
+    return os.path.relpath(path, entry.parent)
+
+
+def _referred_to(files: SubmissionFiles) -> Iterator[pathlib.Path]:
+    """The files that the submission imports of its own, also those that cannot be parsed."""
+    for place in files.aliases.values():
+        if place is not None and (file := submission_files.source_of(place)) is not None:
+            yield file
+    for path, tree in files.trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                places = [place, *(place / alias.name for alias in node.names)]
+                modules = (submission_files.module_at(place) for place in places if place.name)
+                yield from (file for found in modules if found and (file := submission_files.source_of(found)))
+
+
+def _syntax_finding(path: pathlib.Path, entry: pathlib.Path) -> Finding:
+    """Why a file cannot be parsed."""
+    name = _named(path, entry)
+    try:
+        content = path.read_bytes()
+        ast.parse(content)
+    except SyntaxError as error:
+        text = content.decode(errors="replace")
+        again = text.find(text[:_HEAD_CHARACTERS], 1) if len(text) > 2 * _HEAD_CHARACTERS else -1
+        if again > 0:
+            line = text.count("\n", 0, again) + 1
+            return Finding("error", "syntax", "the file holds a second copy of itself, which begins here", name, line)
+        where = f": {error.text.strip()[:80]}" if error.text else ""
+        return Finding("error", "syntax", f"{error.msg}{where}", name, error.lineno or 0)
+    except (OSError, ValueError) as error:
+        return Finding("error", "syntax", f"cannot be read as Python: {error}", name)
+    return Finding("error", "syntax", "cannot be read as Python", name)

@@ -1,0 +1,103 @@
+"""Runs the trials of a study run one after another."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+from rich.console import Console
+
+from algoperf_jax import report, run, search_space, study_plan
+from algoperf_jax.errors import SubmissionError
+from algoperf_jax.study_result import StudyResult, TrialRecord
+
+
+def execute(
+    config: Any,
+    console: Console,
+    *,
+    stop_requested: Callable[[], bool] = lambda: False,
+    run_trial: Callable[..., run.Result] = run.execute,
+) -> StudyResult:
+    """Runs the trials that are not finished yet, and shows what all of them found.
+
+    Args:
+      config: a checked configuration, of which `config.means_study` holds.
+      console: where progress and summaries are written.
+      stop_requested: whether to checkpoint and leave; asked after each step and each trial.
+      run_trial: runs one trial, as `run.execute` does.
+
+    Raises:
+      UserError: something that the user can mend and that every trial would meet; the same command goes on.
+    """
+    space = None if config.search_space is None else search_space.read(config.search_space)
+    plan = study_plan.plan(config, space)
+    rank, alone = _place(config)
+    leader_console = console if rank == 0 else Console(quiet=True)
+    records: list[TrialRecord] = []
+    interrupted = False
+    for own in plan:
+        # Several processes may be asked to stop at different moments: they leave after a step, on which they agree.
+        interrupted = interrupted or (alone and stop_requested())
+        if interrupted:
+            break
+        report.print_trial_heading(leader_console, own, number=len(records) + 1, of=len(plan))
+        records.append(_record(own, lambda own=own: run_trial(own, console, stop_requested=stop_requested)))
+        interrupted = records[-1].status == "interrupted"
+    result = StudyResult(tuple(records), len(plan), interrupted)
+    report.print_study(leader_console, result, overwrite=config.overwrite)
+    return result
+
+
+def _record(config: Any, run_trial: Callable[[], run.Result]) -> TrialRecord:
+    hyperparameters = config.hyperparameters.to_dict()
+    try:
+        result = run_trial()
+    except SubmissionError as error:
+        # Only the words: the error itself holds on to all that the trial had in memory.
+        return TrialRecord(config.study, config.trial, hyperparameters, "failed", str(error), None)
+    return TrialRecord(config.study, config.trial, hyperparameters, result["status"], result["reason"], result)
+
+
+def _place(config: Any) -> tuple[int, bool]:
+    """The number of this process, and whether it is the only one; JAX knows that only when all have joined."""
+    if "LOCAL_RANK" in os.environ:  # started by torchrun
+        return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]) == 1
+    return config.distributed.process_id or 0, (config.distributed.num_processes or 1) == 1
+
+
+@contextlib.contextmanager
+def compilation(config: Any, console: Console) -> Iterator[None]:
+    """Lets trials find the programs that others have compiled, if `config.share_compilation` says so."""
+    if not config.share_compilation:
+        yield
+        return
+    folder = pathlib.Path(config.experiment_dir).expanduser().absolute() / ".compilation_cache"
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    if _place(config)[0] == 0:
+        console.print(
+            f"Compiled programs are shared by trials through {folder}: their times are not comparable with others.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    try:
+        _use_cache(settings)
+        yield
+    finally:
+        _use_cache(before)
+
+
+def _use_cache(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    # JAX decides once, at its first compilation, whether and where it keeps programs; this makes it decide again.
+    compilation_cache.reset_cache()

@@ -1,0 +1,68 @@
+"""What a study run found: its trials, and the benchmark's time."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """A trial of a study.
+
+    Attributes:
+      study: number of the study.
+      trial: number of the trial in it.
+      hyperparameters: the point that was tried.
+      status: as in `result.json`.
+      reason: why it has this status, or empty.
+      result: what `result.json` holds; None if the submission failed before there was any.
+    """
+
+    study: int
+    trial: int
+    hyperparameters: Mapping[str, Any]
+    status: str
+    reason: str
+    result: Mapping[str, Any] | None
+
+    @property
+    def time_to_target_sec(self) -> float:
+        """Submission time to the validation target, seconds; infinite if it was not reached."""
+        seconds = None if self.result is None else self.result["time_to_target_sec"]
+        return math.inf if seconds is None else seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyResult:
+    """The trials of a study run, in the order in which they ran.
+
+    Attributes:
+      trials: those that ended, in this run or before it, and the one that was interrupted.
+      num_planned: how many there are to be.
+      interrupted: whether the run left before the last.
+    """
+
+    trials: tuple[TrialRecord, ...]
+    num_planned: int
+    interrupted: bool
+
+    @property
+    def failure(self) -> str | None:
+        """One line if every trial failed, else None."""
+        if self.interrupted or any(record.status != "failed" for record in self.trials):
+            return None
+        return f"all {len(self.trials)} trials failed; the first: {self.trials[0].reason}"
+
+    def fastest(self) -> Mapping[int, float]:
+        """Study -> seconds to the validation target of its fastest trial, infinite if none reached it."""
+        studies = sorted({record.study for record in self.trials})
+        return {
+            study: min(record.time_to_target_sec for record in self.trials if record.study == study)
+            for study in studies
+        }
+
+    def benchmark_time_sec(self) -> float:
+        """The benchmark's time for the workload: the median over the studies of the fastest trial's."""
+        return statistics.median(self.fastest().values()) if self.trials else math.inf

@@ -1,0 +1,46 @@
+"""A study of three real trials of the tiny workload in a process of their own, on the clock of `killable_run`.
+
+Usage: python -m tests.algoperf_jax.killable_study SEARCH_SPACE EXPERIMENT_DIR
+"""
+
+import functools
+import itertools
+import sys
+from typing import Any
+
+from rich.console import Console
+
+import workloads
+from algoperf_jax import config as configs
+from algoperf_jax import run, study
+from configs import base
+from tests.algoperf_jax.killable_run import TICK_NANOSECONDS
+
+
+def main(search_space: str, experiment_dir: str) -> None:
+    entries: Any = workloads
+    entries._ENTRIES = {**workloads._ENTRIES, "tiny": workloads.Entry("tests.algoperf_jax.tiny_workload")}
+    config = configs.from_command_line(
+        [
+            "--config=tests/algoperf_jax/tiny_config.py",
+            f"--config.search_space={search_space}",
+            f"--config.experiment_dir={experiment_dir}",
+            "--config.max_steps=40",
+            "--config.eval_period_sec=0.1",
+            "--config.tensorboard=False",
+        ],
+        base.get_config(),
+    )
+    steps = itertools.count(1)
+    nanoseconds = [0]
+
+    def stop_requested() -> bool:
+        nanoseconds[0] = next(steps) * TICK_NANOSECONDS
+        return False
+
+    run_trial = functools.partial(run.execute, now=lambda: nanoseconds[0])
+    study.execute(config, Console(), stop_requested=stop_requested, run_trial=run_trial)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,16 @@
+"""The module `algoperf.pytorch_utils`: where a PyTorch submission runs."""
+
+import os
+
+import torch
+
+
+def pytorch_setup() -> tuple[bool, int, torch.device, int]:
+    """Where this process runs; submissions call it when they are imported.
+
+    Returns:
+      Whether torchrun started it, its number on this host, its device, and the number of GPUs (0 on a CPU).
+    """
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    return "LOCAL_RANK" in os.environ, local_rank, device, torch.cuda.device_count()

@@ -1,0 +1,39 @@
+"""The module `algoperf.spec`: this project's types under the names that submissions know.
+
+Most names stand in annotations only, which Python evaluates when a submission is imported, so each must exist.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from algoperf_jax.parameters import ShapeTuple as ShapeTuple
+from algoperf_jax.submission import ForwardPassMode as ForwardPassMode
+from algoperf_jax.submission import TrainingCompleteError as TrainingCompleteError
+from algoperf_jax.workload import LossType as LossType
+from algoperf_jax.workload import ParameterType as ParameterType
+from algoperf_jax.workload_view import WorkloadView
+
+Workload = WorkloadView
+Tensor = Any
+Shape = tuple[int, ...] | ShapeTuple
+ParameterShapeTree = dict[str, Any]
+ParameterKey = str
+ParameterContainer = Any
+ParameterTypeTree = dict[str, Any]
+RandomState = Any
+OptimizerState = Any
+Hyperparameters = Any
+Timing = int
+Steps = int
+ModelAuxiliaryState = Any
+ModelInitState = tuple[ParameterContainer, ModelAuxiliaryState]
+UpdateReturn = tuple[OptimizerState, ParameterContainer, ModelAuxiliaryState]
+InitOptimizerFn = Callable[..., OptimizerState]
+UpdateParamsFn = Callable[..., UpdateReturn]
+PrepareForEvalFn = Callable[..., UpdateReturn]
+DataSelectionFn = Callable[..., Any]
+Batch = dict[str, Any]
+InputQueue = Iterator[Batch]
+RandomKey = jax.Array
