@@ -61,7 +61,8 @@ def from_command_line(arguments: Sequence[str], base: ConfigDict) -> ConfigDict:
     Raises:
       ConfigError: naming the argument, key or value at fault.
     """
-    arguments = _joined(arguments)
+    # The file comes first, wherever it is named.
+    arguments = sorted(_joined(arguments), key=lambda argument: not argument.startswith("--config="))
     path = _check_file(arguments)
     values = flags.FlagValues()
     # Names of hyperparameters are the submission's business, so an override may introduce one.

@@ -110,7 +110,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def _from_folders(self, name: str) -> pathlib.Path | None:
         """For names that only appear at run time: as from the submission's folder and those above it."""
         assert self._files is not None, name
-        if submission_files.is_library(name.partition(".")[0]):
+        if submission_files.is_library(name.partition(".")[0]) or not _asked_by_submission():
             return None
         places = (folder.joinpath(*name.split(".")) for folder in submission_files.folders_above(self._files.folder))
         return next((found for place in places if (found := submission_files.module_at(place))), None)
@@ -148,6 +148,17 @@ class _EmptyPackage(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__path__ = []
+
+
+def _asked_by_submission() -> bool:
+    """Whether a file of the submission imports at this moment; libraries look for others that may be installed, too."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module != __name__ and module.partition(".")[0] not in ("importlib", "_frozen_importlib"):
+            return module.partition(".")[0] == _ROOT
+        frame = frame.f_back
+    return False
 
 
 def _found(name: str) -> str | None:

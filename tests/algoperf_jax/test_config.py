@@ -60,6 +60,11 @@ def test_spellings_of_an_override(arguments: list[str]) -> None:
     assert read(MNIST, *arguments).max_steps == 7
 
 
+def test_the_file_may_come_last() -> None:
+    config = read("--config.max_steps=7", MNIST)
+    assert (config.workload, config.max_steps) == ("mnist", 7)
+
+
 def test_separate_file_argument() -> None:
     assert read("--config", "configs/mnist.py").workload == "mnist"
 

@@ -71,6 +71,8 @@ def test_names_that_appear_at_run_time_are_found(tmp_path: pathlib.Path) -> None
     )
     write(tmp_path / "team" / "rule.py", "x = 3")
     with imports.submission_imports(str(path)):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("team.rule")  # it is nobody else's
         assert imports.import_file(path).f().x == 3
     assert "team.rule" not in sys.modules
 

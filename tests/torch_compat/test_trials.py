@@ -326,6 +326,10 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
             "your system.. It asks for CUDA, and PyTorch sees no GPU here",
         ),
         (
+            "def init_optimizer_state(*rest): raise RuntimeError('torch.distributed needs to be initialized!')",
+            "It asks for several processes: start it with torchrun --nproc_per_node=N -m algoperf_jax.main ...",
+        ),
+        (
             "def update_params(optimizer_state, current_param_container, **rest):\n    torch.zeros(1, device='cuda')",
             "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one.",
         ),
