@@ -7,7 +7,7 @@ github.com/mlcommons/algorithmic-efficiency, or the parts of them that tests ask
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -23,7 +23,10 @@ from configs import base
 from tests import golden_support
 from third_party.submission_imports import submission_imports
 
+# Where a submission stands, and the trajectory that it follows; that of the baseline holds for its older forms too.
 FILES = {
+    "nadamw_v05_pmap": "algoperf_v05/submissions/external_tuning/baseline/submission.py",
+    "nadamw_v06_pmap": "algoperf_v06/submissions/external_tuning/baseline/submission.py",
     "nadamw_external_jax": "algorithms/baselines/external_tuning/jax_nadamw_full_budget.py",
     "nadamw_external_pytorch": "algorithms/baselines/external_tuning/pytorch_nadamw_full_budget.py",
     "schedule_free_adamw_v2_self_pytorch": "submissions/self_tuning/schedule_free_adamw_v2/submission.py",
@@ -31,6 +34,7 @@ FILES = {
     "lion_self_pytorch": "submissions/self_tuning/lion/submission.py",
     "ademamix_self_pytorch": "submissions/self_tuning/ademamix/submission.py",
 }
+TRAJECTORIES = {name: "nadamw_external_jax" if name.endswith("_pmap") else name for name in FILES}
 # float32 sums in another order: recorded with two versions of JAX, the trajectories differ by 1e-7 in the loss and by
 # 3e-8 in sums of squares.
 RTOL = 1e-5
@@ -45,6 +49,11 @@ def file_of(name: str) -> pathlib.Path:
     found = sorted(pathlib.Path(folder).glob(f"**/{FILES[name]}"), key=lambda path: len(path.parts))
     assert found, f"{FILES[name]} is not in ALGOPERF_SUBMISSIONS={folder}"
     return found[0]
+
+
+def golden_of(name: str) -> dict[str, Any]:
+    """The recorded trajectory."""
+    return golden_support.listing(f"submissions/{TRAJECTORIES[name]}")
 
 
 def batch(number: int, count: int, framework: str) -> dict[str, Any]:
@@ -68,11 +77,12 @@ class Queue(Iterator[Any]):
     """The batches in their order."""
 
     framework: str
+    put_batch: Callable[[Any], Any]
     drawn: int = 0
 
     def __next__(self) -> dict[str, Any]:
         self.drawn += 1
-        return batch(self.drawn - 1, BATCH_SIZE, self.framework)
+        return self.put_batch(batch(self.drawn - 1, BATCH_SIZE, self.framework))
 
 
 class Training:
@@ -83,13 +93,14 @@ class Training:
         config.submission, config.ruleset = reference, golden["ruleset"]
         config.step_hint, config.batch_size = golden["step_hint"], BATCH_SIZE
         config.hyperparameters.update(golden["hyperparameters"] or {})
-        self.framework = load_framework(name_for(reference, golden["framework"]))
-        if golden["framework"] == "jax":
+        is_jax = golden["framework"] == "jax"
+        self.framework = load_framework(name_for(reference, None if reference.endswith(".py") else golden["framework"]))
+        if is_jax:
             config.mesh.data = devices
         workload = load_workload(config)
         submission = load_submission(reference, workload, self.framework.name)
         self.parts: Parts = assemble(config, self.framework, workload, submission, None)
-        self.queue = Queue(golden["framework"])
+        self.queue = Queue(golden["framework"], self.parts.backend.put_batch if is_jax else lambda batch: batch)
         self.step = 0
         self.key = np.asarray([0, 1], np.uint32)
         self.params, self.state = self._recipe_state()
@@ -117,11 +128,14 @@ class Training:
         """The probe's mean loss, and sum and sum of squares of each parameter, in float64."""
         view: Any = self.parts.view
         probe = batch(PROBE_NUMBER, PROBE_SIZE, self.queue.framework)
-        logits, _ = view.model_fn(self.params, probe, self.state, ForwardPassMode.EVAL, self.key, False)
+        params, state = self.params, self.state
+        if self.queue.framework == "jax":
+            params, state = self.parts.backend.for_evaluation(params, state)
+        logits, _ = view.model_fn(params, probe, state, ForwardPassMode.EVAL, self.key, False)
         loss = view.loss_fn(probe["targets"], logits, probe.get("weights"))
         sums = {
             name: [float(array.sum()), float((array**2).sum())]
-            for name, array in ((name, np.asarray(array, np.float64)) for name, array in self._named().items())
+            for name, array in ((name, np.asarray(array, np.float64)) for name, array in _named(params).items())
         }
         return {"probe_loss": loss["summed"].item() / float(loss["n_valid_examples"]), "params": sums}
 
@@ -143,7 +157,10 @@ class Training:
     def _recipe_state(self) -> tuple[Any, Any]:
         params, state = self.parts.backend.initialize(self.key)
         if self.queue.framework == "jax":
-            return jax.device_put(golden_support.recipe(params), self.parts.layout.replicated), state
+            # Recipe parameters in the place of those that were drawn, with the leading axis that they may have.
+            recipe, _ = golden_support.recipe_state(self.parts.workload)
+            copied = jax.tree.map(lambda own, old: np.broadcast_to(own, old.shape), recipe, params)
+            return jax.device_put(copied, jax.tree.map(lambda old: old.sharding, params)), state
         import torch
 
         names = {name: {name: np.empty(p.shape, np.float32)} for name, p in params.named_parameters()}
@@ -152,11 +169,12 @@ class Training:
                 parameter.copy_(torch.from_numpy(golden_support.recipe(names[name])[name]))
         return params, state
 
-    def _named(self) -> dict[str, Any]:
-        if self.queue.framework != "jax":
-            return {name: parameter.detach().numpy() for name, parameter in self.params.named_parameters()}
-        leaves = jax.tree_util.tree_flatten_with_path(self.params)[0]
-        return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+def _named(params: Any) -> dict[str, Any]:
+    if hasattr(params, "named_parameters"):
+        return {name: parameter.detach().numpy() for name, parameter in params.named_parameters()}
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def follow(reference: str, golden: dict[str, Any], *, devices: int = 1) -> Iterator[tuple[str, dict, dict]]:
