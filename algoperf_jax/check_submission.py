@@ -115,7 +115,7 @@ def _examined(options: argparse.Namespace, report: Report) -> tuple[Sequence[Fin
 
 def _point(options: argparse.Namespace, file: pathlib.Path) -> tuple[Mapping[str, Any], list[Finding]]:
     """The hyperparameters that the submission is given, and what is wrong with its own search space."""
-    from algoperf_jax import search_space
+    from algoperf_jax.tuning import search_space
 
     if options.search_space is not None:
         return search_space.read(options.search_space).points(1, 0)[0], []

@@ -122,7 +122,8 @@ def _configuration(workload: str, arguments: Sequence[str]) -> Any:
 
 def _first_point(config: Any) -> Mapping[str, Any]:
     """Of the search space that is given or that came with the submission."""
-    from algoperf_jax import search_space, submission_files
+    from algoperf_jax import submission_files
+    from algoperf_jax.tuning import search_space
 
     file = submission_files.find(config.submission)
     path = config.search_space or (search_space.beside(file) if file is not None else None)

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from algoperf_jax import search_space, submission_files
+from algoperf_jax import submission_files
 from algoperf_jax.errors import SubmissionError, did_you_mean
 from algoperf_jax.frameworks import ENTRIES, JAX, algorithm_names
 from algoperf_jax.optax_submission import make_functions
 from algoperf_jax.submission import Source, Submission
 from algoperf_jax.submission_interface import FACTORY, OPTIONAL, PREPARE_ARGUMENTS, REQUIRED, UPDATE_ARGUMENTS
+from algoperf_jax.tuning import search_space
 from algoperf_jax.workload import Workload
 from third_party.algoperf import jax_sharding_utils
 from third_party.submission_imports import import_file, is_active, submission_imports

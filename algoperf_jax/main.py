@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_OK
     try:
         config = configs.from_command_line(arguments, base.get_config())
-        from algoperf_jax import run, study
+        from algoperf_jax import run
+        from algoperf_jax.tuning import study
 
         console, stop_requested = Console(), StopOnSignal()
         with study.compilation(config, console):

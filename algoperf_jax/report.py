@@ -11,7 +11,7 @@ from rich.text import Text
 
 from algoperf_jax.run_directory import disk_error
 from algoperf_jax.run_state import Evaluation
-from algoperf_jax.study_result import StudyResult, TrialRecord
+from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 from algoperf_jax.workload import Goal
 
 _STATUS_WORDS = {

@@ -10,7 +10,7 @@ from rich.console import Console
 from algoperf_jax import report
 from algoperf_jax.errors import RunError
 from algoperf_jax.run_state import Evaluation
-from algoperf_jax.study_result import StudyResult, TrialRecord
+from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 from algoperf_jax.workload import Goal
 from configs import base
 

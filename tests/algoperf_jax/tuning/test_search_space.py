@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algoperf_jax import halton, search_space
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.search_space import Choice, PointList, Range, Ranges, SearchSpace
+from algoperf_jax.tuning import halton, search_space
+from algoperf_jax.tuning.search_space import Choice, PointList, Range, Ranges, SearchSpace
 from tests import golden_support
 
 SPACES = golden_support.listing("halton")["spaces"]

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.search_space import Point, SearchSpace
+from algoperf_jax.tuning.search_space import Point, SearchSpace
 
 _SELECTION = re.compile(r"(\d*)(:?)(\d*)")
 

@@ -14,12 +14,12 @@ import jax
 import pytest
 from rich.console import Console
 
-from algoperf_jax import study
 from algoperf_jax.errors import DataError, SubmissionError
+from algoperf_jax.tuning import study
 from configs import base
 from tests.algoperf_jax.conftest import Command
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 Write = Callable[..., pathlib.Path]
 
 # Does what its hyperparameters say, once: a file marks that it has been done.
@@ -264,7 +264,7 @@ def start(space: pathlib.Path, experiment_dir: pathlib.Path) -> subprocess.Popen
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.algoperf_jax.killable_study", str(space), str(experiment_dir)],
+        [sys.executable, "-m", "tests.algoperf_jax.tuning.killable_study", str(space), str(experiment_dir)],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": "", **compilation_cache},
         stdout=subprocess.PIPE,

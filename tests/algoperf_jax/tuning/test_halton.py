@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from algoperf_jax import halton
+from algoperf_jax.tuning import halton
 from tests import golden_support
 
 GOLDEN = golden_support.listing("halton")

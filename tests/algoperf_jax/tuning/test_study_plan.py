@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from algoperf_jax import study_plan
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.search_space import PointList, SearchSpace
+from algoperf_jax.tuning import study_plan
+from algoperf_jax.tuning.search_space import PointList, SearchSpace
 from configs import base
 
 SPACE = PointList("space.json", tuple({"b": index, "a": 0.5} for index in range(1, 5)))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from algoperf_jax.study_result import StudyResult, TrialRecord
+from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
 def record(study: int, trial: int, seconds: float | None, status: str = "target_reached") -> TrialRecord:

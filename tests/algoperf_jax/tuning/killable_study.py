@@ -1,6 +1,6 @@
 """A study of three real trials of the tiny workload in a process of their own, on the clock of `killable_run`.
 
-Usage: python -m tests.algoperf_jax.killable_study SEARCH_SPACE EXPERIMENT_DIR
+Usage: python -m tests.algoperf_jax.tuning.killable_study SEARCH_SPACE EXPERIMENT_DIR
 """
 
 import functools
@@ -12,7 +12,8 @@ from rich.console import Console
 
 import workloads
 from algoperf_jax import config as configs
-from algoperf_jax import run, study
+from algoperf_jax import run
+from algoperf_jax.tuning import study
 from configs import base
 from tests.algoperf_jax.killable_run import TICK_NANOSECONDS
 

@@ -10,9 +10,10 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
-from algoperf_jax import report, run, search_space, study_plan
+from algoperf_jax import report, run
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.study_result import StudyResult, TrialRecord
+from algoperf_jax.tuning import search_space, study_plan
+from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
 def execute(
