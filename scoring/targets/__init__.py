@@ -1,0 +1,104 @@
+"""Targets, budgets and the workloads that count, one JSON file for each version of the benchmark."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+
+from scoring.errors import ScoringError
+
+_FOLDER = pathlib.Path(__file__).parent
+BUILTIN = "builtin"
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkloadTarget:
+    """When a workload counts as trained.
+
+    Attributes:
+      metric: name of the target metric, without the split.
+      direction: "min" if small values are good, else "max".
+      validation_target: the value to reach; equality counts.
+      test_target: the value on the test split that ends a trial, or None; scores ignore it.
+      budget_sec: submission time allowed under the external tuning ruleset, or None where it is not known.
+      step_hint: number of steps that the benchmark suggests, or None.
+    """
+
+    metric: str
+    direction: str
+    validation_target: float
+    test_target: float | None = None
+    budget_sec: float | None = None
+    step_hint: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """One version of the benchmark.
+
+    Attributes:
+      version: its name.
+      base_workloads: what the score averages over.
+      held_out_workloads: variants that a submission must train as well, or lose their base workload.
+      studies: number of studies that an official score takes.
+      trials: number of trials in each study under the external tuning ruleset.
+      self_tuning_budget_factor: by how much the self-tuning ruleset lengthens budgets.
+      workloads: name -> target, for every workload whose logs can be read.
+    """
+
+    version: str
+    base_workloads: tuple[str, ...]
+    held_out_workloads: tuple[str, ...]
+    studies: int
+    trials: int
+    self_tuning_budget_factor: float
+    workloads: Mapping[str, WorkloadTarget]
+
+    def base_of(self, variant: str) -> str | None:
+        """The base workload of a variant: the first whose name is part of the variant's."""
+        return next((base for base in self.base_workloads if base in variant), None)
+
+    def budget_sec(self, workload: str, ruleset: str) -> float:
+        """Submission time allowed, seconds; infinite where it is not known."""
+        budget = self.workloads[workload].budget_sec
+        if budget is None:
+            return float("inf")
+        return budget * (self.self_tuning_budget_factor if ruleset == "self" else 1.0)
+
+    def trials_expected(self, ruleset: str) -> int:
+        """Trials in a study: a submission that tunes itself has one."""
+        return 1 if ruleset == "self" else self.trials
+
+
+def versions() -> list[str]:
+    """The versions whose targets come with the package, oldest first."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json") if path.stem != BUILTIN)
+
+
+def read_targets(name: str | pathlib.Path) -> Targets:
+    """Reads the targets of a version ("v0.5", "v0.6"), or those in a JSON file of the same form.
+
+    Raises:
+      ScoringError: there is no such version or file, or the file's content is not of this form.
+    """
+    path = _FOLDER / f"{name}.json"
+    if not path.is_file():
+        path = pathlib.Path(name)
+        if path.suffix != ".json" or not path.is_file():
+            raise ScoringError(
+                f"unknown targets {str(name)!r}; expected {', '.join(versions())} or the path of a JSON file"
+            )
+    try:
+        content = json.loads(path.read_text())
+        workloads = {workload: WorkloadTarget(**entry) for workload, entry in content.pop("workloads").items()}
+        base, held_out = (tuple(content.pop(key)) for key in ("base_workloads", "held_out_workloads"))
+        targets = Targets(base_workloads=base, held_out_workloads=held_out, workloads=workloads, **content)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ScoringError(f"{path}: not a file of targets ({error}); see scoring/targets/v0.6.json") from error
+    for workload in (*targets.base_workloads, *targets.held_out_workloads):
+        if workload not in workloads:
+            raise ScoringError(f"{path}: no target for the workload {workload!r}")
+    for workload, target in workloads.items():
+        if target.direction not in ("min", "max"):
+            raise ScoringError(f"{path}: {workload}: direction is {target.direction!r}; expected 'min' or 'max'")
+    return targets

@@ -1,0 +1,146 @@
+"""Times to the target: of a trial, of a study, of a submission; and which of them count.
+
+Two rules choose a study's trial:
+
+- `documented`: the fastest. Hits after the budget do not count, nor do directories that are not called trial_<number>.
+- `official`, what the official implementation does: the trial whose hit comes in the earliest row of its table, which
+  is not always the fastest. It leaves ties to the order in which the file system lists directories; here they go to the
+  fastest trial, to the first name, or by a given order.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scoring.errors import ScoringError
+from scoring.logs import Logs
+from scoring.targets import Targets
+
+RULES = ("documented", "official")
+UNITS = ("seconds", "steps")
+TIES = ("fastest", "name")
+# A time beyond this multiple of the best counts as a miss.
+MAX_RATIO = 4.0
+_STUDY = ["submission", "workload", "study"]
+
+
+def first_hits(logs: Logs) -> pd.DataFrame:
+    """When each trial reaches its validation target first.
+
+    Returns:
+      `logs.trials`, with `hit_row` (number of the evaluation, from 0), `hit_time_sec` (submission time, seconds) and
+      `hit_step`; all infinite where the target is not reached.
+    """
+    evaluations, trials = logs.evaluations, logs.trials
+    targets = [logs.targets.workloads[workload] for workload in trials["workload"]]
+    # Large values are good after the change of sign, which is exact.
+    sign = np.array([1.0 if target.direction == "max" else -1.0 for target in targets])
+    bound = np.array([target.validation_target for target in targets])
+    trial = evaluations["trial_id"].to_numpy()
+    reached = np.flatnonzero(sign[trial] * evaluations["validation"].to_numpy() >= sign[trial] * bound[trial])
+    hit_trials, first = np.unique(trial[reached], return_index=True)
+    at = reached[first]
+    hits = trials.copy()
+    for name, column in (
+        ("hit_row", "row"),
+        ("hit_time_sec", "submission_time_sec"),
+        ("hit_step", "global_step"),
+    ):
+        values = np.full(len(trials), np.inf)
+        values[hit_trials] = evaluations[column].to_numpy()[at]
+        hits[name] = values
+    return hits
+
+
+def within_budget(hits: pd.DataFrame, logs: Logs) -> np.ndarray:
+    """Whether each trial's hit came in the budget; a trial without a hit is within."""
+    budgets = np.array([logs.targets.budget_sec(name, logs.ruleset) for name in hits["workload"]])
+    seconds = hits["hit_time_sec"].to_numpy()
+    return (seconds <= budgets) | np.isinf(seconds)
+
+
+def study_times(
+    logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest", unit: str = "seconds"
+) -> pd.DataFrame:
+    """What each study contributes.
+
+    Args:
+      logs: from `load`.
+      rule: "documented" or "official", see the module.
+      ties: for the official rule: "fastest", "name", or paths of trials, the preferred first (trials that are not
+        among them come after, by name).
+      unit: "seconds" of submission time, or "steps".
+
+    Returns:
+      A row per submission, workload and study, in order of names: `trials_read`, `trials_reaching_target`,
+      `chosen_trial` and `chosen_eval_row` (number from 0; both empty where no trial reaches the target), `value`
+      (seconds or steps, infinite for a miss).
+
+    Raises:
+      ScoringError: unknown rule, ties or unit.
+    """
+    for value, known in ((rule, RULES), (unit, UNITS), *(((ties, TIES),) if isinstance(ties, str) else ())):
+        if value not in known:
+            raise ScoringError(f"unknown choice {value!r}; expected {' or '.join(known)}")
+    hits = first_hits(logs)
+    column = "hit_step" if unit == "steps" else "hit_time_sec"
+    hits["value"] = hits[column]
+    if rule == "documented":
+        hits = pd.DataFrame(hits[hits["regular_name"]])
+        hits.loc[~within_budget(hits, logs), ["value", "hit_row"]] = np.inf
+        order = ["value", "hit_row", "path"]
+    elif ties == "fastest":
+        order = ["hit_row", "value", "path"]
+    else:
+        ranks = {} if isinstance(ties, str) else {path: rank for rank, path in enumerate(ties)}
+        hits["rank"] = hits["path"].map(lambda path: ranks.get(path, len(ranks)))
+        order = ["hit_row", "rank", "path"]
+    hits["reached"] = np.isfinite(hits["value"])
+    groups = hits.sort_values([*_STUDY, *order]).groupby(_STUDY, sort=True)
+    studies = groups.agg(
+        trials_read=("reached", "size"),
+        trials_reaching_target=("reached", "sum"),
+        chosen_trial=("trial", "first"),
+        chosen_eval_row=("hit_row", "first"),
+        value=("value", "first"),
+    ).reset_index()
+    missed = np.isinf(studies["value"])
+    studies["chosen_trial"] = studies["chosen_trial"].mask(missed)
+    studies["chosen_eval_row"] = studies["chosen_eval_row"].mask(missed).astype("Int64")
+    return studies
+
+
+def medians(studies: pd.DataFrame) -> pd.DataFrame:
+    """Median over the studies that were read: index `submission`, a column per workload, infinite for a miss, NaN
+    for what was never read.
+    """
+    long = studies.groupby(["submission", "workload"])["value"].agg(lambda values: float(np.median(values)))
+    return pd.DataFrame(long.unstack("workload")).sort_index(axis=1)
+
+
+def counted_times(times: pd.DataFrame, targets: Targets, *, empty_means_all: bool = False) -> pd.DataFrame:
+    """The times on base workloads that count after the rules on held-out workloads and on slow ones.
+
+    In this order: a held-out time is a miss if its base workload is missed; a time beyond `MAX_RATIO` times the best
+    of its column is a miss; a base time is a miss if a held-out time of that base is missed.
+
+    Args:
+      times: from `medians`.
+      targets: names the base and held-out workloads.
+      empty_means_all: if no workload is held out, treat every further column as if it were, as the official
+        implementation does.
+
+    Returns:
+      Index as in `times`, the base workloads in order of their names; NaN for what was never read.
+    """
+    named = {*targets.base_workloads, *targets.held_out_workloads}
+    columns = sorted({*times.columns, *named} if empty_means_all and not targets.held_out_workloads else named)
+    counted = times.reindex(columns=columns).astype(float)
+    pairs = [(name, base) for name in columns if name not in targets.base_workloads and (base := targets.base_of(name))]
+    for variant, base in pairs:
+        counted.loc[~np.isfinite(counted[base]), variant] = np.inf
+    counted = counted.mask(counted > MAX_RATIO * counted.min(), np.inf)
+    for variant, base in pairs:
+        counted.loc[~np.isfinite(counted[variant]), base] = np.inf
+    return pd.DataFrame(counted[sorted(targets.base_workloads)])

@@ -1,0 +1,98 @@
+"""The data files of targets."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+import scoring
+import workloads
+from scoring.targets import read_targets, versions
+
+V06 = pathlib.Path(scoring.__file__).parent / "targets" / "v0.6.json"
+
+
+def test_versions_differ_in_budgets_studies_and_held_out_workloads() -> None:
+    assert versions() == ["v0.5", "v0.6"]
+    old, new = read_targets("v0.5"), read_targets("v0.6")
+    assert old.base_workloads == new.base_workloads
+    assert [len(version.held_out_workloads) for version in (old, new)] == [6, 0]
+    assert [version.studies for version in (old, new)] == [5, 3]
+    assert [version.budget_sec("fastmri", "external") for version in (old, new)] == [8859.0, 4430.0]
+    assert [version.budget_sec("fastmri", "self") for version in (old, new)] == [3 * 8859.0, 1.5 * 4430.0]
+    assert new.budget_sec("finewebedu_lm", "self") == float("inf")
+    assert [new.trials_expected(ruleset) for ruleset in ("external", "self")] == [5, 1]
+    assert old.base_of("wmt_glu_tanh") == "wmt"
+    assert old.base_of("mnist") is None
+
+
+@pytest.mark.skipif("ALGOPERF_TEST_DATA" not in os.environ, reason="ALGOPERF_TEST_DATA is not set")
+@pytest.mark.parametrize("version", ["v0.5", "v0.6"])
+def test_values_are_those_of_the_published_logs(version: str) -> None:
+    folder = pathlib.Path(os.environ["ALGOPERF_TEST_DATA"]) / "leaderboard_logs"
+    expected = json.loads((folder / "targets_and_budgets.json").read_text())[version]
+    targets = read_targets(version)
+    assert list(targets.base_workloads) == expected["base_workloads_present_in_published_logs"]
+    assert list(targets.held_out_workloads) == expected["held_out_workloads"]
+    assert set(targets.workloads) == set(expected["workloads"])
+    for name, entry in expected["workloads"].items():
+        target = targets.workloads[name]
+        assert (target.metric, target.direction) == (entry["metric"], entry["direction"])
+        assert target.validation_target == entry["validation_target"]
+        if "seen_in_logs_test_target" in entry:
+            assert target.test_target == pytest.approx(entry["seen_in_logs_test_target"], rel=1e-12)
+            assert target.budget_sec == entry["seen_in_logs_max_allowed_runtime_sec"]
+            assert target.step_hint == entry["seen_in_logs_step_hint"]
+
+
+@pytest.mark.parametrize("name", ["cifar", "mnist", "ogbg"])
+def test_values_are_those_that_runs_end_by(name: str) -> None:
+    for workload, version, key in (
+        (workloads.load(name), "builtin", f"{name}_builtin"),
+        (workloads.load(name, data_dir="unread"), "v0.6", name),
+    ):
+        target = read_targets(version).workloads[key]
+        assert target.metric == workload.goal.metric
+        assert target.validation_target == workload.goal.validation
+        # The published targets of the development workloads know neither.
+        assert target.test_target in (workload.goal.test, None)
+        assert target.budget_sec in (workload.budget.max_runtime_sec, None)
+
+
+def test_a_file_of_ones_own(tmp_path: pathlib.Path) -> None:
+    content = json.loads(V06.read_text())
+    content["base_workloads"] = ["mnist"]
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(content))
+    assert read_targets(file).base_workloads == ("mnist",)
+
+
+@pytest.mark.parametrize("name", ["v0.7", "nowhere.json"])
+def test_unknown_targets(name: str) -> None:
+    with pytest.raises(scoring.ScoringError, match=f"unknown targets '{name}'; expected v0.5, v0.6 or the path"):
+        read_targets(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"base_workloads": ["nothing"]}, "no target for the workload 'nothing'"),
+        ({"workloads": {"mnist": {"metric": "accuracy"}}}, "not a file of targets"),
+        ({"more": 1}, "not a file of targets"),
+        (
+            {"base_workloads": [], "workloads": {"a": {"metric": "m", "direction": "up", "validation_target": 1}}},
+            "a: direction is 'up'; expected 'min' or 'max'",
+        ),
+    ],
+)
+def test_files_that_are_no_targets(tmp_path: pathlib.Path, change: dict, words: str) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({**json.loads(V06.read_text()), **change}))
+    with pytest.raises(scoring.ScoringError) as caught:
+        read_targets(file)
+    assert str(caught.value).startswith(str(file))
+    assert words in str(caught.value)
+    file.write_text("{")
+    with pytest.raises(scoring.ScoringError, match="not a file of targets"):
+        read_targets(file)
