@@ -81,6 +81,7 @@ class _Writer:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self._met: dict[int, int] = {}
+        self._in_memory: dict[Any, int] = {}  # place, shape and type of a tensor's elements -> its number
         self._alive: list[Any] = []  # an id is one object's only while that lives
 
     def write(self, value: Any, name: str) -> Any:
@@ -91,6 +92,10 @@ class _Writer:
         node: dict[str, Any] = {"number": len(self._alive)}
         self._met[id(value)] = node["number"]
         self._alive.append(value)
+        place = _place_in_memory(value)
+        first = self._in_memory.setdefault(place, node["number"]) if place is not None else node["number"]
+        if first != node["number"]:
+            return node | {"kind": "same_memory", "as": first, "requires_grad": value.requires_grad}
         return node | self._described(value, name)
 
     def _described(self, value: Any, name: str) -> dict[str, Any]:
@@ -107,7 +112,9 @@ class _Writer:
         if isinstance(value, torch.Generator):
             return {"kind": "generator", "state": self.write(value.get_state(), name)}
         if _is_stateful(value):
-            return {"kind": "stateful", "class": cls.__qualname__, "state": self.write(_state_of(value), name)}
+            state = self.write(_state_of(value), name)
+            inner = {key: self.write(item, f"{name}.{key}") for key, item in _inner_optimizers(value).items()}
+            return {"kind": "stateful", "class": cls.__qualname__, "state": state, "inner": inner}
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return {"kind": "named_tuple", "class": cls.__name__, "items": self._items(_fields(value), name)}
         if cls in _SEQUENCES.values():
@@ -201,6 +208,11 @@ class _Reader:
     def _stateful(self, node: dict[str, Any], template: Any, place: str) -> Any:
         if not _is_stateful(template) or type(template).__qualname__ != node["class"]:
             raise _differs(place, f"a {node['class']} with state_dict", template)
+        inner = _inner_optimizers(template)
+        if set(inner) != set(node["inner"]):
+            raise _differs(place, f"a {node['class']} with the optimizers {sorted(node['inner'])}", template)
+        # Loading gives each its own groups; a learning rate that is set for one shall stay that of the other.
+        sharing = {key for key, optimizer in inner.items() if optimizer.param_groups is template.param_groups}
         # Read without a template: PyTorch's optimizers make their state when they first need it.
         state = self.read(node["state"], ABSENT, place)
         try:
@@ -209,7 +221,15 @@ class _Reader:
             raise _cannot(place, f"load_state_dict raised {type(error).__name__}: {error}") from error
         if isinstance(template, torch.optim.Optimizer) and "param_groups" in state:
             _undo_conversions(template, state)
+        for key, optimizer in inner.items():
+            self.read(node["inner"][key], optimizer, f"{place}.{key}")
+            if key in sharing:
+                optimizer.param_groups = template.param_groups
         return template
+
+    def _same_memory(self, node: dict[str, Any], template: Any, place: str) -> Any:
+        del template, place
+        return self._met[node["as"]].detach().requires_grad_(node["requires_grad"])
 
     def _named_tuple(self, node: dict[str, Any], template: Any, place: str) -> Any:
         fields = [field for field, _ in node["items"]]
@@ -273,6 +293,24 @@ class _Reader:
 def _is_stateful(value: Any) -> bool:
     cls = type(value)
     return callable(getattr(cls, "state_dict", None)) and callable(getattr(cls, "load_state_dict", None))
+
+
+def _inner_optimizers(value: Any) -> dict[str, torch.optim.Optimizer]:
+    """The optimizers that an optimizer works with, whose state its own `state_dict` does not have."""
+    if not isinstance(value, torch.optim.Optimizer):
+        return {}
+    return {key: item for key, item in vars(value).items() if isinstance(item, torch.optim.Optimizer)}
+
+
+def _place_in_memory(value: Any) -> Any:
+    """What two tensors have in common that are one in memory; None for what is not such a tensor."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or not value.numel():
+        return None
+    storage = value.untyped_storage()
+    if not storage.data_ptr():
+        return None
+    form = (value.dtype, value.shape, value.stride(), value.is_conj(), value.is_neg())
+    return value.device, storage.data_ptr(), value.storage_offset(), *form
 
 
 def _fields(named_tuple: Any) -> dict[str, Any]:

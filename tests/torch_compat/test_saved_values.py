@@ -291,3 +291,53 @@ def test_what_load_state_dict_refuses_is_named() -> None:
     two, one = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1)) for _ in range(n)], lr=0.1) for n in (2, 1))
     with pytest.raises(RunError, match=r"\['o'\]: load_state_dict raised ValueError"):
         returned({"o": two}, {"o": one})
+
+
+# --- what hangs together ---------------------------------------------------------------------------------------------
+
+
+def test_two_tensors_that_are_one_in_memory_stay_so() -> None:
+    parameter = torch.nn.Parameter(torch.arange(3.0))
+    state = {"parameter": parameter, "same": parameter.data, "other": parameter.detach().clone()}
+    template = {"parameter": torch.nn.Parameter(torch.zeros(3)), "same": torch.zeros(3), "other": torch.zeros(3)}
+    back = returned(state, template)
+    assert back["parameter"] is template["parameter"]
+    assert not back["same"].requires_grad
+    back["parameter"].data.add_(1.0)
+    assert back["same"].tolist() == [1.0, 2.0, 3.0]
+    assert back["other"].tolist() == [0.0, 1.0, 2.0]
+
+
+class Around(torch.optim.Optimizer):
+    """Works with another optimizer, of which its `state_dict` says nothing."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {"lr": 0.1})
+        self.base = torch.optim.Adam(self.param_groups, lr=0.1)
+        self.param_groups = self.base.param_groups
+
+    def step(self, closure: Any = None) -> Any:
+        return self.base.step(closure)
+
+
+def test_an_optimizer_within_an_optimizer_goes_on() -> None:
+    def advance(parameter: torch.nn.Parameter, optimizer: Around, scheduler: Any) -> None:
+        parameter.grad = 2.0 * parameter.detach()
+        optimizer.step()
+        scheduler.step()
+
+    def made() -> tuple[torch.nn.Parameter, Around, Any]:
+        parameter = torch.nn.Parameter(torch.arange(1.0, 4.0))
+        optimizer = Around([parameter])
+        return parameter, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+    whole, halves = made(), made()
+    for _ in range(4):
+        advance(*whole)
+    for _ in range(2):
+        advance(*halves)
+    resumed = returned(halves, made())
+    for _ in range(2):
+        advance(*resumed)
+    assert torch.equal(resumed[0], whole[0])
+    assert resumed[1].base.param_groups is resumed[1].param_groups
