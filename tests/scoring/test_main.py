@@ -71,6 +71,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     output = capsys.readouterr()
     assert output.out == ""
     assert words in output.err
+    assert output.err.startswith("error: ")
     assert output.err.count("\n") == 1
 
 
