@@ -152,7 +152,8 @@ def read(path: str) -> SearchSpace:
 
 def beside(submission: pathlib.Path) -> pathlib.Path | None:
     """The search space that came with a submission's file, in its folder or, for one of two frameworks, above it."""
-    folders = [submission.parent, *([submission.parent.parent] if submission.parent.name in ENTRIES else [])]
+    for_one_framework = submission.parent.name.rpartition("_")[2] in ENTRIES
+    folders = [submission.parent, *([submission.parent.parent] if for_one_framework else [])]
     return next((path for folder in folders if (path := folder / FILE_NAME).is_file()), None)
 
 

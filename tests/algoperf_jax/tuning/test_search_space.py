@@ -189,6 +189,7 @@ def test_seed_of_the_order_that_is_too_large(path: pathlib.Path) -> None:
     [
         ("method/submission.py", "method/tuning_search_space.json"),
         ("method/jax/submission.py", "method/tuning_search_space.json"),
+        ("method/method_pytorch/submission.py", "method/tuning_search_space.json"),
         ("method/other/submission.py", None),
     ],
 )
