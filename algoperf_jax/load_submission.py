@@ -14,7 +14,7 @@ from algoperf_jax.errors import SubmissionError, did_you_mean
 from algoperf_jax.frameworks import ENTRIES, JAX, algorithm_names
 from algoperf_jax.optax_submission import make_functions
 from algoperf_jax.submission import Source, Submission
-from algoperf_jax.submission_interface import FACTORY, OPTIONAL, PREPARE_ARGUMENTS, REQUIRED, UPDATE_ARGUMENTS
+from algoperf_jax.submission_interface import FACTORY, OPTIONAL, REQUIRED, why_not_callable
 from algoperf_jax.tuning import search_space
 from algoperf_jax.workload import Workload
 from third_party.algoperf import jax_sharding_utils
@@ -70,7 +70,7 @@ def _name_of(path: pathlib.Path) -> str:
 
 
 def _from_factory(name: str, module: ModuleType, source: Source, workload: Workload) -> Submission:
-    _check_accepts(source.path, FACTORY, module.make_optimizer, positional=2, keywords=())
+    _check_accepts(source.path, FACTORY, module.make_optimizer)
     declared: Any = getattr(module, "Hyperparameters", None)
     defaults = _declared_hyperparameters(module)
     if declared is not None and defaults is None:
@@ -159,28 +159,21 @@ def _files_of(path: pathlib.Path) -> dict[str, bytes]:
 
 
 def _check_signatures(submission: Submission) -> None:
-    path = submission.source.path
-    _check_accepts(path, "get_batch_size", submission.get_batch_size, positional=1, keywords=())
-    _check_accepts(path, "init_optimizer_state", submission.init_optimizer_state, positional=5, keywords=())
-    _check_accepts(path, "data_selection", submission.data_selection, positional=8, keywords=())
-    _check_accepts(path, "update_params", submission.update_params, positional=0, keywords=UPDATE_ARGUMENTS)
-    if submission.prepare_for_eval is not None:
-        _check_accepts(path, "prepare_for_eval", submission.prepare_for_eval, positional=0, keywords=PREPARE_ARGUMENTS)
+    for name in (*REQUIRED, *OPTIONAL):
+        function = getattr(submission, name)
+        if function is not None:
+            _check_accepts(submission.source.path, name, function)
 
 
-def _check_accepts(path: pathlib.Path, name: str, function: Any, *, positional: int, keywords: tuple[str, ...]) -> None:
-    """Whether `function` can be called as the engine will call it; `train_state` is given only where it is taken."""
+def _check_accepts(path: pathlib.Path, name: str, function: Any) -> None:
+    """Whether `function` can be called as the engine will call it."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # some functions written in C do not tell
         return
-    takes_train_state = name == "update_params" and "train_state" in signature.parameters
-    extra = {"train_state": None} if takes_train_state else {}
-    try:
-        signature.bind(*[None] * positional, **dict.fromkeys(keywords), **extra)
-    except TypeError as error:
-        how = f"the keyword arguments {', '.join(keywords)}" if keywords else f"{positional} positional arguments"
+    problem = why_not_callable(name, signature)
+    if problem is not None:
+        error, how = problem
         raise SubmissionError(
-            f"submission {path}: {name}{signature} does not take what it will be given ({error})",
-            expected=how,
-        ) from error
+            f"submission {path}: {name}{signature} does not take what it will be given ({error})", expected=how
+        )

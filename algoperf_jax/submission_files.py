@@ -29,6 +29,7 @@ class SubmissionFiles:
     Attributes:
       entry: the file that defines the functions.
       trees: file -> syntax tree, for the entry and everything of the submission's that it imports, in the order found.
+      unparsed: the files among them that cannot be parsed.
       aliases: dotted name -> the file or folder that the submission means by it, or None for a name that only leads to
         others.
     """
@@ -36,6 +37,7 @@ class SubmissionFiles:
     entry: pathlib.Path
     trees: Mapping[pathlib.Path, ast.Module]
     aliases: Mapping[str, pathlib.Path | None]
+    unparsed: frozenset[pathlib.Path] = frozenset()
 
     @property
     def folder(self) -> pathlib.Path:
@@ -94,11 +96,15 @@ def collect(entry: pathlib.Path) -> SubmissionFiles:
     """
     trees: dict[pathlib.Path, ast.Module] = {}
     aliases: dict[str, pathlib.Path | None] = {}
+    unparsed: set[pathlib.Path] = set()
     waiting = [entry]
     while waiting:
         path = waiting.pop(0)
-        tree = None if path in trees else _parsed(path)
+        if path in trees or path in unparsed:
+            continue
+        tree = _parsed(path)
         if tree is None:
+            unparsed.add(path)
             continue
         trees[path] = tree
         waiting += _relative_files(path, tree)
@@ -110,7 +116,7 @@ def collect(entry: pathlib.Path) -> SubmissionFiles:
             for alias, place in located.items():
                 aliases.setdefault(alias, place)
             waiting += [file for place in located.values() if place is not None and (file := source_of(place))]
-    return SubmissionFiles(entry, trees, aliases)
+    return SubmissionFiles(entry, trees, aliases, frozenset(unparsed))
 
 
 def folders_above(folder: pathlib.Path) -> list[pathlib.Path]:

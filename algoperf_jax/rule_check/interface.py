@@ -2,22 +2,12 @@
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission_interface import FACTORY, PREPARE_ARGUMENTS, REQUIRED, UPDATE_ARGUMENTS
+from algoperf_jax.submission_interface import CALLS, FACTORY, REQUIRED, why_not_callable
 
-_CALLS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "get_batch_size": (1, ()),
-    "get_eval_batch_size": (1, ()),
-    "init_optimizer_state": (5, ()),
-    "data_selection": (8, ()),
-    "update_params": (0, UPDATE_ARGUMENTS),
-    "prepare_for_eval": (0, PREPARE_ARGUMENTS),
-    FACTORY: (2, ()),
-}
-"""How many arguments each is given by position, and which by name."""
 _DECORATORS_THAT_KEEP_ARGUMENTS = ("functools", "jax", "torch")
 
 
@@ -32,29 +22,17 @@ def check(module: Module, *, required: Iterable[str]) -> Iterator[Finding]:
         what = f"the file lacks {', '.join(missing)}; expected {', '.join(REQUIRED)}, or an optax factory {FACTORY}"
         yield Finding("error", "missing-function", what, module.name)
     for statement in module.top_level:
-        if isinstance(statement, ast.FunctionDef) and statement.name in _CALLS and _keeps_arguments(module, statement):
-            problem = _problem(statement)
+        if isinstance(statement, ast.FunctionDef) and statement.name in CALLS and _keeps_arguments(module, statement):
+            problem = why_not_callable(statement.name, _signature(statement.args))
             if problem is not None:
-                yield module.finding("error", "signature", statement, problem)
+                what = f"{statement.name} does not take what it is given ({problem[0]}); expected {problem[1]}"
+                yield module.finding("error", "signature", statement, what)
 
 
 def _keeps_arguments(module: Module, function: ast.FunctionDef) -> bool:
     names = (ast.unparse(node.func if isinstance(node, ast.Call) else node) for node in function.decorator_list)
     roots = (module.imports.get(name.partition(".")[0], "").partition(".")[0] for name in names)
     return all(root in _DECORATORS_THAT_KEEP_ARGUMENTS for root in roots)
-
-
-def _problem(function: ast.FunctionDef) -> str | None:
-    """Why a function cannot be called as the runner calls it."""
-    positional, keywords = _CALLS[function.name]
-    signature = _signature(function.args)
-    extra = ("train_state",) if function.name == "update_params" and "train_state" in signature.parameters else ()
-    try:
-        signature.bind(*[None] * positional, **dict.fromkeys((*keywords, *extra)))
-    except TypeError as error:
-        how = f"the keyword arguments {', '.join(keywords)}" if keywords else f"{positional} positional arguments"
-        return f"{function.name} does not take what it is given ({error}); expected {how}"
-    return None
 
 
 def _signature(arguments: ast.arguments) -> inspect.Signature:

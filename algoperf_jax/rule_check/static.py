@@ -3,7 +3,6 @@
 import ast
 import os
 import pathlib
-from collections.abc import Iterator
 
 from algoperf_jax import frameworks, submission_files
 from algoperf_jax.errors import SubmissionError, did_you_mean
@@ -11,7 +10,6 @@ from algoperf_jax.frameworks import ENTRIES
 from algoperf_jax.rule_check import interface, private_parts, requirements, surroundings, workload_names
 from algoperf_jax.rule_check.findings import Finding, Report, in_order
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission_files import SubmissionFiles
 from algoperf_jax.submission_interface import REQUIRED
 
 PREVENT_LOADING = frozenset({"syntax", "missing-function", "missing-module", "signature"})
@@ -42,7 +40,7 @@ def static_report(reference: str, framework: str | None = None) -> Report:
         )
     files = submission_files.collect(entry)
     modules = [Module(_named(path, entry), tree) for path, tree in files.trees.items()]
-    broken = sorted({entry, *_referred_to(files)} - set(files.trees))
+    broken = sorted(files.unparsed)
     findings = [_syntax_finding(path, entry) for path in broken]
     # The engine chooses the batch size for its own algorithms.
     required = [name for name in REQUIRED if not (is_ready_made and name == "get_batch_size")]
@@ -60,20 +58,6 @@ def static_report(reference: str, framework: str | None = None) -> Report:
 
 def _named(path: pathlib.Path, entry: pathlib.Path) -> str:
     return os.path.relpath(path, entry.parent)
-
-
-def _referred_to(files: SubmissionFiles) -> Iterator[pathlib.Path]:
-    """The files that the submission imports of its own, also those that cannot be parsed."""
-    for place in files.aliases.values():
-        if place is not None and (file := submission_files.source_of(place)) is not None:
-            yield file
-    for path, tree in files.trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-                places = [place, *(place / alias.name for alias in node.names)]
-                modules = (submission_files.module_at(place) for place in places if place.name)
-                yield from (file for found in modules if found and (file := submission_files.source_of(found)))
 
 
 def _syntax_finding(path: pathlib.Path, entry: pathlib.Path) -> Finding:

@@ -3,10 +3,8 @@
 Most names stand in annotations only, which Python evaluates when a submission is imported, so each must exist.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import jax
 
 from algoperf_jax.parameters import ShapeTuple as ShapeTuple
 from algoperf_jax.submission import ForwardPassMode as ForwardPassMode
@@ -34,6 +32,3 @@ InitOptimizerFn = Callable[..., OptimizerState]
 UpdateParamsFn = Callable[..., UpdateReturn]
 PrepareForEvalFn = Callable[..., UpdateReturn]
 DataSelectionFn = Callable[..., Any]
-Batch = dict[str, Any]
-InputQueue = Iterator[Batch]
-RandomKey = jax.Array

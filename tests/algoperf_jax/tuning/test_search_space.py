@@ -67,9 +67,9 @@ def test_published_ranges(name: str, path: pathlib.Path) -> None:
 
 def test_the_order_of_points_touches_no_other_random_numbers(path: pathlib.Path) -> None:
     space = read(path, {"x": {"min": 0, "max": 1, "scaling": "linear"}})
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002 -- the global generator is meant
     assert space.points(20, seed=1) == space.points(20, seed=1) != space.points(20, seed=2)
-    assert np.random.random() == np.random.RandomState(0).random()  # noqa: NPY002
+    assert np.random.random() == np.random.RandomState(0).random()  # noqa: NPY002 -- the global generator is meant
 
 
 def test_values_of_ranges_and_choices() -> None:
