@@ -10,6 +10,13 @@ import numpy as np
 from scoring.errors import ScoringError
 
 TIME, STEP = "score", "global_step"
+# Columns that need not be there: name in `LogTable` -> name in the file.
+_OPTIONAL = {
+    "total_duration_sec": "total_duration",
+    "evaluation_time_sec": "accumulated_eval_time",
+    "logging_time_sec": "accumulated_logging_time",
+    "energy_joules": "accumulated_energy_joules",
+}
 # What the same writer logs beside `score`; equal in all published logs.
 _TIME_ELSEWHERE = "accumulated_submission_time"
 
@@ -39,7 +46,10 @@ class LogTable:
       row: number of the evaluation in the file, from 0; rows that were left out leave gaps.
       global_step: steps done.
       submission_time_sec: time on the submission's clock, seconds.
-      total_duration_sec: wall time, seconds; NaN where it is not logged.
+      total_duration_sec: wall time, seconds; NaN where it is not logged, as are the next three.
+      evaluation_time_sec: time spent on evaluations, seconds.
+      logging_time_sec: time spent on logs and checkpoints, seconds.
+      energy_joules: energy used since the start.
       validation: the target metric on the validation split; NaN where blank.
       test: the target metric on the test split; NaN where blank or not logged.
     """
@@ -48,6 +58,9 @@ class LogTable:
     global_step: np.ndarray
     submission_time_sec: np.ndarray
     total_duration_sec: np.ndarray
+    evaluation_time_sec: np.ndarray
+    logging_time_sec: np.ndarray
+    energy_joules: np.ndarray
     validation: np.ndarray
     test: np.ndarray
 
@@ -60,8 +73,8 @@ def _read_lines(path: pathlib.Path, shown: str) -> list[list[str]]:
         raise ScoringError(f"{shown}: cannot be read as CSV ({error})") from error
 
 
-def _column_numbers(header: list[str], metric: str, shown: str) -> tuple[list[int | None], list[str]]:
-    """Where each column is (None where it need not be), and notes about the header."""
+def _column_names(header: list[str], metric: str, shown: str) -> tuple[dict[str, str], list[str]]:
+    """Field of `LogTable` -> column of the file that it is read from, and notes about the header."""
     notes = [f"column {name!r} occurs twice: the first is read" for name in {n for n in header if header.count(n) > 1}]
     time = TIME
     if TIME not in header and _TIME_ELSEWHERE in header:
@@ -70,8 +83,9 @@ def _column_numbers(header: list[str], metric: str, shown: str) -> tuple[list[in
     for name in (STEP, time, f"validation/{metric}"):
         if name not in header:
             raise ScoringError(f"{shown}, row 1: no column {name!r}; it has {', '.join(sorted(header))}")
-    names = (STEP, time, "total_duration", f"validation/{metric}", f"test/{metric}")
-    return [header.index(name) if name in header else None for name in names], sorted(notes)
+    names = {"global_step": STEP, "submission_time_sec": time, **_OPTIONAL}
+    names |= {"validation": f"validation/{metric}", "test": f"test/{metric}"}
+    return {field: name for field, name in names.items() if name in header}, sorted(notes)
 
 
 def _numbers(cells: list[str], rows: list[int], name: str, shown: str) -> np.ndarray:
@@ -116,7 +130,7 @@ def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | 
     header = next((line for line in lines if line), None)
     if header is None:
         return None, [Finding("left out", shown, None, "the file is empty")]
-    columns, notes = _column_numbers(header, metric, shown)
+    columns, notes = _column_names(header, metric, shown)
     findings = [Finding("repaired", shown, 1, note) for note in notes]
     start = lines.index(header) + 1
     kept, rows, row_numbers, evaluation = [], [], [], 0
@@ -132,22 +146,24 @@ def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | 
             rows.append(number)
             row_numbers.append(evaluation)
             evaluation += 1
-    names = (STEP, TIME, "total_duration", f"validation/{metric}", f"test/{metric}")
-    values = [
-        np.full(len(kept), math.nan) if column is None else _numbers([line[column] for line in kept], rows, name, shown)
-        for column, name in zip(columns, names, strict=True)
-    ]
-    usable = np.isfinite(values[0]) & np.isfinite(values[1])
+    values = {
+        field: _numbers([line[header.index(name)] for line in kept], rows, name, shown)
+        for field, name in columns.items()
+    }
+    usable = np.isfinite(values["global_step"]) & np.isfinite(values["submission_time_sec"])
     for at in np.flatnonzero(~usable):
         findings.append(Finding("repaired", shown, rows[at], "row without time or step dropped"))
-    step, time, duration, validation, test = (value[usable] for value in values)
     lines_used = [row for row, good in zip(rows, usable, strict=True) if good]
     if not lines_used:
         return None, [*findings, Finding("left out", shown, None, "no evaluation in the file")]
-    _check_order(time, lines_used, "submission time", shown)
-    _check_order(step, lines_used, STEP, shown)
+    absent = np.full(len(lines_used), math.nan)
+    fields = [field.name for field in dataclasses.fields(LogTable) if field.name != "row"]
+    used = {field: values[field][usable] if field in values else absent for field in fields}
+    _check_order(used["submission_time_sec"], lines_used, "submission time", shown)
+    _check_order(used["global_step"], lines_used, STEP, shown)
+    validation = used["validation"]
     for at in np.flatnonzero(np.isnan(validation)):
         findings.append(Finding("noted", shown, lines_used[at], f"validation/{metric} is blank: counts as not reached"))
     if len(lines_used) == 1:
-        findings.append(Finding("noted", shown, None, "one evaluation only: the run ended early"))
-    return LogTable(np.array(row_numbers)[usable], step, time, duration, validation, test), findings
+        findings.append(Finding("noted", shown, None, "one evaluation only"))
+    return LogTable(row=np.array(row_numbers)[usable], **used), findings

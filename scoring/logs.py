@@ -4,9 +4,10 @@ Entries are taken in the order of their names, so that the result does not depen
 """
 
 import dataclasses
+import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ EVALUATIONS = "eval_measurements.csv"
 _FRAMEWORK = re.compile(r"(.+)_(jax|pytorch)")
 _TRIAL = re.compile(r"trial_\d+")
 _TIMESTAMPED = re.compile(r"(.+)-\d{4}(?:-\d{2}){5}")
+_META_DATA = re.compile(r"meta_data_(\d+)\.json")
 _TRIAL_COLUMNS = ("trial_id", "submission", "workload", "framework", "study", "trial", "path", "regular_name")
 
 
@@ -44,6 +46,12 @@ class Logs:
     trials: pd.DataFrame
     evaluations: pd.DataFrame
     findings: pd.DataFrame
+
+
+def meta_data_files(names: Sequence[str]) -> list[str]:
+    """Those of `names` that hold facts about a process of the run, in order of their numbers."""
+    numbered = [(int(match[1]), name) for name in names if (match := _META_DATA.fullmatch(name))]
+    return [name for _, name in sorted(numbered)]
 
 
 def _folders(parent: pathlib.Path, root: pathlib.Path, findings: list[Finding]) -> Iterator[pathlib.Path]:
@@ -141,7 +149,11 @@ def load(
     first_files: dict[tuple[str, str], tuple[str, pathlib.Path]] = {}
     for submission, study, workload, framework, trial in _trial_folders(root, judged_by, findings, builtin=builtin):
         file, path = trial / EVALUATIONS, str(trial.relative_to(root))
-        if not file.is_file():
+        names = os.listdir(trial)
+        processes = len(meta_data_files(names))
+        if processes > 1:
+            findings.append(Finding("noted", path, None, f"interrupted and resumed: {processes} meta_data files"))
+        if EVALUATIONS not in names:
             findings.append(Finding("left out", path, None, f"no {EVALUATIONS}"))
             continue
         table, notes = read_table(file, judged_by.workloads[workload].metric, str(file))

@@ -8,7 +8,7 @@ import pandas as pd
 from scoring import profiles
 from scoring.log_tables import Finding
 from scoring.logs import Logs, findings_table
-from scoring.summaries import validity
+from scoring.summaries import ended_early, validity
 from scoring.times import counted_times, first_hits, medians, study_times, within_budget
 
 
@@ -51,6 +51,9 @@ def _new_findings(logs: Logs, times: pd.DataFrame, rule: str) -> pd.DataFrame:
     found += [
         Finding("noted", path, None, f"reaches the target after the budget: {consequence}") for path in late["path"]
     ]
+    early = logs.trials["path"][ended_early(logs)]
+    reason = "ended early: target not reached, and budget left for several evaluations"
+    found += [Finding("noted", path, None, reason) for path in early]
     targets = logs.targets
     scored = {*targets.base_workloads, *targets.held_out_workloads}
     found += [

@@ -90,7 +90,7 @@ def test_what_is_no_trial_is_left_out_and_listed(tmp_path: pathlib.Path) -> None
             ("left out", f"{folder}/old_trial_1", None, "not called trial_<number>"),
             ("left out", f"{folder}/trial_2/{FILE}", None, "the file is empty"),
             ("left out", f"{folder}/trial_3/{FILE}", None, "no evaluation in the file"),
-            ("noted", f"{folder}/trial_4/{FILE}", None, "one evaluation only: the run ended early"),
+            ("noted", f"{folder}/trial_4/{FILE}", None, "one evaluation only"),
             ("left out", f"{folder}/trial_5", None, f"no {FILE}"),
         ],
         key=str,
@@ -100,9 +100,14 @@ def test_what_is_no_trial_is_left_out_and_listed(tmp_path: pathlib.Path) -> None
 
 def test_files_of_several_processes_are_one_trial(tmp_path: pathlib.Path) -> None:
     file = write_hit(tmp_path, TRIAL, 20.0)
-    for name in ("meta_data_0.json", "meta_data_1.json", "flags_0.json", "flags_1.json"):
+    for name in ("meta_data_0.json", "flags_0.json"):
         (file.parent / name).write_text("{}")
     assert findings(load(tmp_path)) == []
+    for name in ("meta_data_1.json", "flags_1.json"):
+        (file.parent / name).write_text("{}")
+    logs = load(tmp_path)
+    assert len(logs.trials) == 1
+    assert findings(logs) == [("noted", TRIAL, None, "interrupted and resumed: 2 meta_data files")]
 
 
 def test_runs_on_built_in_data_are_never_mixed_with_real_ones(tmp_path: pathlib.Path) -> None:

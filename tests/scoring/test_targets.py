@@ -46,7 +46,7 @@ def test_values_are_those_of_the_published_logs(version: str) -> None:
             assert target.step_hint == entry["seen_in_logs_step_hint"]
 
 
-@pytest.mark.parametrize("name", ["cifar", "mnist", "ogbg"])
+@pytest.mark.parametrize("name", workloads.names())
 def test_values_are_those_that_runs_end_by(name: str) -> None:
     for workload, version, key in (
         (workloads.load(name), "builtin", f"{name}_builtin"),

@@ -1,0 +1,111 @@
+"""What `meta_data_<n>.json` tells about the machine of each trial.
+
+A trial has one such file for every process that worked on it, so that preempted runs have several. The published logs
+and this project's own name their facts alike; `calibration.relative_speed` is read where a log carries it.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scoring.errors import ScoringError
+from scoring.logs import Logs, meta_data_files
+
+RELATIVE_SPEED = "calibration.relative_speed"
+
+
+def _devices(facts: dict[str, Any]) -> tuple[str | None, float]:
+    """Name and number of the accelerators; a machine without any counts as one device."""
+    own = facts.get("devices")
+    if isinstance(own, dict):
+        return own.get("kind"), float(own.get("count", np.nan))
+    count = facts.get("gpu_count", facts.get("gpu.count"))
+    if not isinstance(count, int | float):
+        return None, np.nan
+    return (facts.get("gpu_model_name"), float(count)) if count else (facts.get("cpu_model_name"), 1.0)
+
+
+def _facts(path: pathlib.Path) -> dict[str, Any]:
+    """The content of a file.
+
+    Raises:
+      ValueError: it is not as it should be; says how.
+    """
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} is not JSON ({error})") from error
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path.name} holds {type(facts).__name__}; expected an object")
+    speed = facts.get(RELATIVE_SPEED, 1.0)
+    if not isinstance(speed, int | float) or not 0 < speed < np.inf:
+        raise ValueError(f"{RELATIVE_SPEED} in {path.name} is {speed!r}; expected a positive number")
+    return facts
+
+
+def machines(logs: Logs) -> pd.DataFrame:
+    """The machine of each trial.
+
+    Returns:
+      A row per trial, in the order of `logs.trials`: `trial_id`, `processes` (that worked on it, one after another; 0
+      if nothing tells), `device` (name, or None), `devices` (number; NaN if nothing tells), `relative_speed` (of the
+      machine, by a calibration, 1 being the benchmark's own hardware; NaN without calibration), `problem` (of a file
+      that tells nothing because it is damaged, or None). Several processes that disagree: `device` has all names,
+      `devices` the largest number, `relative_speed` their mean.
+    """
+    rows = []
+    for trial_id, trial in zip(logs.trials["trial_id"], logs.trials["path"], strict=True):
+        folder = logs.folder / trial
+        files = meta_data_files(os.listdir(folder))
+        problem, names, counts, speeds = None, [], [], []
+        for file in files:
+            try:
+                facts = _facts(folder / file)
+            except ValueError as error:
+                problem = str(error)
+                continue
+            name, count = _devices(facts)
+            names += [name] if name is not None and name not in names else []
+            counts.append(count)
+            speeds.append(float(facts.get(RELATIVE_SPEED, np.nan)))
+        rows.append(
+            {
+                "trial_id": trial_id,
+                "processes": len(files),
+                "device": ", ".join(names) or None,
+                "devices": max((count for count in counts if np.isfinite(count)), default=np.nan),
+                # One process of unknown speed leaves the speed of the trial unknown.
+                "relative_speed": float(np.mean(speeds)) if len(speeds) == len(files) > 0 else np.nan,
+                "problem": problem,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+_SECONDS = ("submission_time_sec", "total_duration_sec", "evaluation_time_sec", "logging_time_sec")
+
+
+def calibrated(logs: Logs) -> Logs:
+    """The logs with every time as it would be on the benchmark's own hardware: multiplied by the machine's speed.
+
+    Raises:
+      ScoringError: a trial whose log carries no calibration; the line names it.
+    """
+    table = machines(logs)
+    unknown = np.flatnonzero(table["relative_speed"].isna())
+    if len(unknown):
+        first = int(unknown[0])
+        why = table["problem"].iloc[first] or f"no {RELATIVE_SPEED} in its meta_data files"
+        raise ScoringError(
+            f"{logs.folder / logs.trials['path'].iloc[first]}: {why}; {len(unknown) - 1} more trials are without "
+            "calibration; score without --calibrated"
+        )
+    speed = table["relative_speed"].to_numpy()[logs.evaluations["trial_id"].to_numpy()]
+    return dataclasses.replace(
+        logs, evaluations=logs.evaluations.assign(**{name: logs.evaluations[name] * speed for name in _SECONDS})
+    )

@@ -1,0 +1,75 @@
+"""What the runs took: steps, time and its parts, device-hours, money and energy."""
+
+import numpy as np
+import pandas as pd
+
+from scoring.errors import ScoringError
+from scoring.logs import Logs
+from scoring.machines import machines
+from scoring.summaries import step_times
+from scoring.times import medians, study_times
+
+_SECONDS_PER_HOUR = 3600.0
+_JOULES_PER_KILOWATT_HOUR = 3.6e6
+_KEYS = ["submission", "workload"]
+
+
+def _trial_ends(logs: Logs, devices: float | None) -> pd.DataFrame:
+    """What each trial had taken at its last evaluation, a row per trial."""
+    last = np.cumsum(logs.trials["evaluations"].to_numpy()) - 1
+    ends = pd.DataFrame(logs.evaluations.iloc[last].reset_index(drop=True))
+    total = ends["total_duration_sec"].fillna(ends["submission_time_sec"])
+    count = machines(logs)["devices"] if devices is None else devices
+    return logs.trials[_KEYS].assign(
+        steps=ends["global_step"],
+        submission_hours=ends["submission_time_sec"] / _SECONDS_PER_HOUR,
+        total_hours=total / _SECONDS_PER_HOUR,
+        evaluation_hours=ends["evaluation_time_sec"] / _SECONDS_PER_HOUR,
+        logging_hours=ends["logging_time_sec"] / _SECONDS_PER_HOUR,
+        device_hours=total / _SECONDS_PER_HOUR * count,
+        energy_kwh=ends["energy_joules"] / _JOULES_PER_KILOWATT_HOUR,
+    )
+
+
+def usage(
+    logs: Logs, *, rule: str = "documented", devices: float | None = None, price_per_device_hour: float | None = None
+) -> pd.DataFrame:
+    """What the runs of each submission took, up to their last evaluation.
+
+    Args:
+      logs: from `scoring.load`.
+      rule: how a study's trial is chosen, see `times`; only `steps_to_target` depends on it.
+      devices: number of devices of every run; None for what each run's meta data say.
+      price_per_device_hour: of one device, in any currency.
+
+    Returns:
+      A row per submission and workload, and one per submission with the workload "all": `trials` (with evaluations),
+      `step_time_sec` (median, as in `summaries.step_times`), `steps_to_target` (median over studies, infinite for a
+      miss), `steps`, `submission_hours` (time on the clock), `total_hours` (wall time; that on the clock where a log
+      tells no other), `submission_share`, `evaluation_share`, `logging_share` (of the wall time), `device_hours` (wall
+      time times devices), `cost` (if there is a price), `energy_kwh`. Sums are over trials. NaN is what the logs of a
+      trial do not tell.
+
+    Raises:
+      ScoringError: a number of devices or a price that is not positive, or a damaged file of meta data.
+    """
+    for name, value in (("devices", devices), ("price per device-hour", price_per_device_hour)):
+        if value is not None and not 0 < value < np.inf:
+            raise ScoringError(f"{name} is {value!r}; expected a positive number")
+    ends = _trial_ends(logs, devices)
+    ends = pd.concat([ends, ends.assign(workload="all")])
+    groups = ends.groupby(_KEYS)
+    table = pd.DataFrame({"trials": groups.size()})
+    table["step_time_sec"] = step_times(logs)
+    table["steps_to_target"] = medians(study_times(logs, rule=rule, unit="steps")).stack()
+    # A sum over trials of which one tells nothing is unknown.
+    sums = groups.agg(lambda values: values.sum(skipna=False))
+    table = table.join(sums[["steps", "submission_hours", "total_hours"]])
+    table["submission_share"] = sums["submission_hours"] / sums["total_hours"]
+    table["evaluation_share"] = sums["evaluation_hours"] / sums["total_hours"]
+    table["logging_share"] = sums["logging_hours"] / sums["total_hours"]
+    table["device_hours"] = sums["device_hours"]
+    if price_per_device_hour is not None:
+        table["cost"] = sums["device_hours"] * price_per_device_hour
+    table["energy_kwh"] = sums["energy_kwh"]
+    return table.reset_index()
