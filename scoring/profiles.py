@@ -7,8 +7,9 @@ profile between 1 and `max_ratio`, divided by `max_ratio - 1`.
 import numpy as np
 import pandas as pd
 
+from scoring import rules
 from scoring.errors import ScoringError
-from scoring.times import MAX_RATIO
+from scoring.rules import MAX_RATIO
 
 POINTS = 100
 
@@ -28,10 +29,8 @@ def performance_ratios(times: pd.DataFrame, reference: str | None = None) -> pd.
     """
     if reference is not None and reference not in times.index:
         raise ScoringError(f"no submission {reference!r} in the logs; there are {', '.join(times.index)}")
-    divisor = times.min() if reference is None else times.loc[reference]
-    ratios = times / divisor
-    # Infinite by infinite is a miss, not NaN.
-    return ratios.mask(np.isinf(times), np.inf)
+    number = None if reference is None else list(times.index).index(reference)
+    return pd.DataFrame(rules.performance_ratios(times.to_numpy(), number), index=times.index, columns=times.columns)
 
 
 def ratio_grid(max_ratio: float = MAX_RATIO, points: int = POINTS, *, scale: str = "linear") -> np.ndarray:
@@ -49,23 +48,23 @@ def largest_ratio(ratios: pd.DataFrame) -> float:
 
 def performance_profile(ratios: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
     """Share of workloads with a ratio up to each value of the grid: index `submission`, a column per value."""
-    within = ratios.to_numpy()[:, :, None] <= grid
-    return pd.DataFrame(within.sum(axis=1) / ratios.shape[1], index=ratios.index, columns=grid)
+    return pd.DataFrame(rules.profile_heights(ratios.to_numpy(), grid), index=ratios.index, columns=grid)
+
+
+def grid_places(grid: np.ndarray, *, scale: str = "linear") -> np.ndarray:
+    """Where a grid's ratios lie on the axis over which profiles are averaged."""
+    return np.log10(grid) if scale == "log" else grid
 
 
 def grid_scores(profile: pd.DataFrame, *, scale: str = "linear") -> pd.Series:
     """Mean height of each profile by the trapezoid rule, between 0 and 1; NaN if the grid has no width."""
-    place = profile.columns.to_numpy(dtype=float)
-    place = np.log10(place) if scale == "log" else place
-    width = place[-1] - place[0]
-    area = np.trapezoid(profile.to_numpy(), place, axis=1)
-    return pd.Series(area / width if width else np.full(len(area), np.nan), index=profile.index)
+    places = grid_places(profile.columns.to_numpy(dtype=float), scale=scale)
+    return pd.Series(rules.mean_heights(profile.to_numpy(), places), index=profile.index)
 
 
 def exact_scores(ratios: pd.DataFrame, max_ratio: float = MAX_RATIO) -> pd.Series:
     """Mean height of each profile, integrated exactly, between 0 and 1."""
-    heights = ((max_ratio - ratios) / (max_ratio - 1.0)).clip(0.0, 1.0)
-    return heights.fillna(0.0).mean(axis=1)
+    return pd.Series(rules.exact_scores(ratios.to_numpy(), max_ratio), index=ratios.index)
 
 
 def speedups(times: pd.DataFrame, reference: str, budgets_sec: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:

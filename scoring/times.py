@@ -8,11 +8,12 @@ Two rules choose a study's trial:
   fastest trial, to the first name, or by a given order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from scoring import rules
 from scoring.errors import ScoringError
 from scoring.logs import Logs
 from scoring.targets import Targets
@@ -20,8 +21,6 @@ from scoring.targets import Targets
 RULES = ("documented", "official")
 UNITS = ("seconds", "steps")
 TIES = ("fastest", "name")
-# A time beyond this multiple of the best counts as a miss.
-MAX_RATIO = 4.0
 _STUDY = ["submission", "workload", "study"]
 
 
@@ -60,10 +59,10 @@ def within_budget(hits: pd.DataFrame, logs: Logs) -> np.ndarray:
     return (seconds <= budgets) | np.isinf(seconds)
 
 
-def study_times(
+def trials_by_preference(
     logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest", unit: str = "seconds"
 ) -> pd.DataFrame:
-    """What each study contributes.
+    """The trials that may count, those of each study in the order in which the rule prefers them.
 
     Args:
       logs: from `load`.
@@ -73,9 +72,8 @@ def study_times(
       unit: "seconds" of submission time, or "steps".
 
     Returns:
-      A row per submission, workload and study, in order of names: `trials_read`, `trials_reaching_target`,
-      `chosen_trial` and `chosen_eval_row` (number from 0; both empty where no trial reaches the target), `value`
-      (seconds or steps, infinite for a miss).
+      A row per trial, by the names of submission, workload and study, then by preference: the columns of `first_hits`,
+      and `value` (seconds or steps, infinite for a miss), which is the study's if the trial is its first.
 
     Raises:
       ScoringError: unknown rule, ties or unit.
@@ -96,8 +94,31 @@ def study_times(
         ranks = {} if isinstance(ties, str) else {path: rank for rank, path in enumerate(ties)}
         hits["rank"] = hits["path"].map(lambda path: ranks.get(path, len(ranks)))
         order = ["hit_row", "rank", "path"]
-    hits["reached"] = np.isfinite(hits["value"])
-    groups = hits.sort_values([*_STUDY, *order]).groupby(_STUDY, sort=True)
+    return hits.sort_values([*_STUDY, *order])
+
+
+def study_times(
+    logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest", unit: str = "seconds"
+) -> pd.DataFrame:
+    """What each study contributes.
+
+    Args:
+      logs: from `load`.
+      rule: as for `trials_by_preference`.
+      ties: as for `trials_by_preference`.
+      unit: "seconds" of submission time, or "steps".
+
+    Returns:
+      A row per submission, workload and study, in order of names: `trials_read`, `trials_reaching_target`,
+      `chosen_trial` and `chosen_eval_row` (number from 0; both empty where no trial reaches the target), `value`
+      (seconds or steps, infinite for a miss).
+
+    Raises:
+      ScoringError: unknown rule, ties or unit.
+    """
+    trials = trials_by_preference(logs, rule=rule, ties=ties, unit=unit)
+    trials["reached"] = np.isfinite(trials["value"])
+    groups = trials.groupby(_STUDY, sort=True)
     studies = groups.agg(
         trials_read=("reached", "size"),
         trials_reaching_target=("reached", "sum"),
@@ -119,28 +140,30 @@ def medians(studies: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(long.unstack("workload")).sort_index(axis=1)
 
 
-def counted_times(times: pd.DataFrame, targets: Targets, *, empty_means_all: bool = False) -> pd.DataFrame:
-    """The times on base workloads that count after the rules on held-out workloads and on slow ones.
+def workloads_that_count(read: Iterable[str], targets: Targets, *, empty_means_all: bool = False) -> list[str]:
+    """Names of the base and held-out workloads, in order.
 
-    In this order: a held-out time is a miss if its base workload is missed; a time beyond `MAX_RATIO` times the best
-    of its column is a miss; a base time is a miss if a held-out time of that base is missed.
+    Args:
+      read: names of the workloads that somebody has logs of.
+      targets: names the base and held-out workloads.
+      empty_means_all: if no workload is held out, treat every further one that was read as if it were, as the official
+        implementation does.
+    """
+    named = {*targets.base_workloads, *targets.held_out_workloads}
+    return sorted({*read, *named} if empty_means_all and not targets.held_out_workloads else named)
+
+
+def counted_times(times: pd.DataFrame, targets: Targets, *, empty_means_all: bool = False) -> pd.DataFrame:
+    """The times on base workloads that count, by `rules.counted_times`.
 
     Args:
       times: from `medians`.
       targets: names the base and held-out workloads.
-      empty_means_all: if no workload is held out, treat every further column as if it were, as the official
-        implementation does.
+      empty_means_all: as for `workloads_that_count`.
 
     Returns:
       Index as in `times`, the base workloads in order of their names; NaN for what was never read.
     """
-    named = {*targets.base_workloads, *targets.held_out_workloads}
-    columns = sorted({*times.columns, *named} if empty_means_all and not targets.held_out_workloads else named)
-    counted = times.reindex(columns=columns).astype(float)
-    pairs = [(name, base) for name in columns if name not in targets.base_workloads and (base := targets.base_of(name))]
-    for variant, base in pairs:
-        counted.loc[~np.isfinite(counted[base]), variant] = np.inf
-    counted = counted.mask(counted > MAX_RATIO * counted.min(), np.inf)
-    for variant, base in pairs:
-        counted.loc[~np.isfinite(counted[variant]), base] = np.inf
-    return pd.DataFrame(counted[sorted(targets.base_workloads)])
+    workloads = workloads_that_count(times.columns, targets, empty_means_all=empty_means_all)
+    counted = rules.counted_times(times.reindex(columns=workloads).to_numpy(dtype=float), workloads, targets)
+    return pd.DataFrame(counted, index=times.index, columns=sorted(targets.base_workloads))
