@@ -63,7 +63,7 @@ def grid_scores(profile: pd.DataFrame, *, scale: str = "linear") -> pd.Series:
 
 
 def exact_scores(ratios: pd.DataFrame, max_ratio: float = MAX_RATIO) -> pd.Series:
-    """Mean height of each profile, integrated exactly, between 0 and 1."""
+    """Mean height of each profile, integrated exactly, between 0 and 1; NaN if `max_ratio` is 1."""
     return pd.Series(rules.exact_scores(ratios.to_numpy(), max_ratio), index=ratios.index)
 
 

@@ -12,6 +12,8 @@ from scoring.targets import Targets
 
 # A time beyond this multiple of the best counts as a miss.
 MAX_RATIO = 4.0
+# Scores that agree to so many decimals are equals: the order of additions alone makes differences below.
+_DECIMALS = 12
 
 
 def counted_times(times: np.ndarray, workloads: Sequence[str], targets: Targets) -> np.ndarray:
@@ -85,16 +87,28 @@ def mean_heights(heights: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def exact_heights(ratios: np.ndarray, max_ratio: float = MAX_RATIO) -> np.ndarray:
-    """What each workload adds to the area below the profile up to `max_ratio`, by the width: between 0 and 1."""
+    """Mean height between 1 and `max_ratio` of the profile of each ratio alone, integrated exactly.
+
+    Returns:
+      The shape of `ratios`, between 0 and 1; NaN if `max_ratio` is 1.
+    """
+    if max_ratio <= 1.0:
+        return np.full(ratios.shape, np.nan)
     heights = np.clip((max_ratio - ratios) / (max_ratio - 1.0), 0.0, 1.0)
     return np.where(np.isnan(heights), 0.0, heights)
 
 
 def exact_scores(ratios: np.ndarray, max_ratio: float = MAX_RATIO) -> np.ndarray:
     """Mean height of each profile, integrated exactly, between 0 and 1: [..., submissions]."""
-    return np.ascontiguousarray(exact_heights(ratios, max_ratio)).mean(axis=-1)
+    return np.ascontiguousarray(exact_heights(ratios, max_ratio)).sum(axis=-1) / ratios.shape[-1]
+
+
+def comparable_scores(scores: np.ndarray) -> np.ndarray:
+    """The scores without what rounding adds, so that equals are equal."""
+    return scores.round(_DECIMALS)
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
     """One and the number of better scores, [..., submissions]: equals share a rank."""
-    return 1 + (scores[..., None, :] > scores[..., :, None]).sum(axis=-1)
+    compared = comparable_scores(scores)
+    return 1 + (compared[..., None, :] > compared[..., :, None]).sum(axis=-1)

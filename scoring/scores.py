@@ -19,6 +19,7 @@ class Scores:
     Attributes:
       rule: "documented" or "official".
       unit: "seconds" or "steps".
+      scale: "linear", or "log" for a profile over the logarithm of ratios.
       leaderboard: `submission`, `score` (mean height of the profile on the grid of 100 ratios, which is what is
         published), `exact_score` (integrated exactly); the best first, equals by name.
       studies: what each study contributes, as in `times.study_times`.
@@ -33,6 +34,7 @@ class Scores:
 
     rule: str
     unit: str
+    scale: str
     leaderboard: pd.DataFrame
     studies: pd.DataFrame
     times: pd.DataFrame
@@ -104,13 +106,14 @@ def score(
     leaderboard = pd.DataFrame(
         {
             "score": profiles.grid_scores(profile, scale=scale),
-            "exact_score": profiles.exact_scores(ratios, end) if end > 1.0 else float("nan"),
+            "exact_score": profiles.exact_scores(ratios, end),
         }
     )
     leaderboard = leaderboard.rename_axis("submission").reset_index()
     return Scores(
         rule=rule,
         unit=unit,
+        scale=scale,
         leaderboard=leaderboard.sort_values(["score", "submission"], ascending=[False, True], ignore_index=True),
         studies=studies,
         times=times,
