@@ -10,7 +10,7 @@ import scoring
 from scoring.logs import findings_table
 from scoring.targets import Targets
 
-Studies = Sequence[Sequence[float]]
+Studies = Sequence[Sequence[float]] | np.ndarray
 
 
 def logs_of(times: Mapping[tuple[str, str], Studies], version: Targets, ruleset: str = "external") -> scoring.Logs:

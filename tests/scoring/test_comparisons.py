@@ -3,8 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scoring
@@ -96,7 +98,7 @@ def test_published_speedups(published: Published, log_set: str) -> None:
 
 def test_v06_speedups_have_budgets_of_their_own(published: Published) -> None:
     logs = published("v06_external_tuning")
-    means = speedup_table(logs, scoring.score(logs, rule="official")).means.set_index("submission")
+    means: Any = speedup_table(logs, scoring.score(logs, rule="official")).means.set_index("submission")
     assert 1.0 / means.loc["shampoo", "geometric_mean"] == pytest.approx(0.846915, abs=5e-7)
 
 
@@ -107,7 +109,7 @@ def test_contributions_add_up_to_the_score(published: Published, log_set: str, a
     table = contributions(scores)
     order = scores.leaderboard["submission"].tolist()
     assert table["submission"].drop_duplicates().tolist() == order
-    sums = table.groupby("submission").sum(numeric_only=True).loc[order]
+    sums = pd.DataFrame(table.groupby("submission").sum(numeric_only=True)).loc[order]
     for name, score in (("", "score"), ("exact_", "exact_score")):
         expected = scores.leaderboard[score].to_numpy()
         np.testing.assert_allclose(sums[f"{name}contribution"], expected, atol=SCORE_TOLERANCE)

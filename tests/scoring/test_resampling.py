@@ -6,6 +6,7 @@ import math
 import pathlib
 import tarfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,8 @@ INF = math.inf
 COLUMNS = ["submission", "score", "exact_score"]
 
 
-def assert_points_are_scores(logs: scoring.Logs, **arguments: str) -> None:
-    found = bootstrap(logs, resamples=3, **arguments).intervals
+def assert_points_are_scores(logs: scoring.Logs, **arguments: Any) -> None:
+    found: Any = bootstrap(logs, resamples=3, **arguments).intervals
     expected = scoring.score(logs, **arguments).leaderboard
     pd.testing.assert_frame_equal(found[COLUMNS], expected, check_exact=True)
     assert found["rank"].is_monotonic_increasing
@@ -81,7 +82,7 @@ def test_the_best_trials_are_drawn_as_often_as_they_should() -> None:
     other = {("quick", "alpha"): [[15.0]], ("slow", "alpha"): [[25.0]]}
     logs = logs_of({("s", "alpha"): [[30.0, 10.0, INF, 20.0, INF]], **other}, targets())
     table = bootstrap(logs, resamples=resamples).workload_faster
-    found = table.set_index(["submission", "other"])["probability"]
+    found: Any = table.set_index(["submission", "other"])["probability"]
     for name, missing in (("quick", 4 / 5), ("slow", 3 / 5)):
         expected = 1.0 - missing**5
         assert found[("s", name)] == pytest.approx(expected, abs=4 * math.sqrt(expected / 4 / resamples))
@@ -92,7 +93,7 @@ def test_studies_are_drawn_with_all_their_trials() -> None:
     # The median of 3 is 10 s where study 0 is drawn twice or more; its 2 trials tell whether trials mix with others'.
     studies = [[10.0, 10.0], [30.0], [30.0, 30.0, 30.0]]
     logs = logs_of({("s", "alpha"): studies, ("other", "alpha"): [[20.0]]}, targets())
-    table = bootstrap(logs, resamples=resamples).workload_faster.set_index("submission")["probability"]
+    table: Any = bootstrap(logs, resamples=resamples).workload_faster.set_index("submission")["probability"]
     expected = 3 * (1 / 9) * (2 / 3) + 1 / 27
     assert table["s"] == pytest.approx(expected, abs=4 * math.sqrt(expected / resamples))
     assert table["s"] + table["other"] == 1.0
@@ -104,7 +105,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         generator = np.random.default_rng(experiment)
         fast, slow = 100.0 * np.exp(0.2 * generator.standard_normal((2, 15)))
         logs = logs_of({("f", "alpha"): fast[:, None], ("s", "alpha"): 2.0 * slow[:, None]}, targets())
-        row = bootstrap(logs, resamples=200, level=0.9).intervals.set_index("submission").loc["s"]
+        row: Any = bootstrap(logs, resamples=200, level=0.9).intervals.set_index("submission").loc["s"]
         # The medians are 100 and 200 s.
         covered += row["exact_score_low"] <= 2 / 3 <= row["exact_score_high"]
     # 0.9, by 3 standard deviations of a share of 120, and no more than all.
