@@ -85,7 +85,7 @@ def test_the_best_trials_are_drawn_as_often_as_they_should() -> None:
     found: Any = table.set_index(["submission", "other"])["probability"]
     for name, missing in (("quick", 4 / 5), ("slow", 3 / 5)):
         expected = 1.0 - missing**5
-        assert found[("s", name)] == pytest.approx(expected, abs=4 * math.sqrt(expected / 4 / resamples))
+        assert found[("s", name)] == pytest.approx(expected, abs=4 * math.sqrt(expected * (1.0 - expected) / resamples))
 
 
 def test_studies_are_drawn_with_all_their_trials() -> None:
@@ -95,7 +95,7 @@ def test_studies_are_drawn_with_all_their_trials() -> None:
     logs = logs_of({("s", "alpha"): studies, ("other", "alpha"): [[20.0]]}, targets())
     table: Any = bootstrap(logs, resamples=resamples).workload_faster.set_index("submission")["probability"]
     expected = 3 * (1 / 9) * (2 / 3) + 1 / 27
-    assert table["s"] == pytest.approx(expected, abs=4 * math.sqrt(expected / resamples))
+    assert table["s"] == pytest.approx(expected, abs=4 * math.sqrt(expected * (1.0 - expected) / resamples))
     assert table["s"] + table["other"] == 1.0
 
 
