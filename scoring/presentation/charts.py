@@ -1,0 +1,160 @@
+"""Charts for the HTML report: performance profiles and times to target."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scoring.presentation import time_cells as cells_of
+from scoring.presentation.chart import Chart, drawing, look, plot_area
+from scoring.presentation.profile_lines import profile_line, spread
+from scoring.presentation.series import all_series, share_colour
+from scoring.presentation.svg import Axis, axes, element, path_data, text
+from scoring.presentation.time_cells import TimeCell, time_cells
+from scoring.scores import Scores
+
+# Letters are as large in all charts that take the whole width of the page.
+_LEAST_WIDTH = 1000.0
+
+
+def profile_chart(scores: Scores) -> Chart:
+    """The performance profiles, with steps at the exact ratios."""
+    end = float(scores.profile.columns[-1])
+    width, height = _LEAST_WIDTH, 500.0
+    horizontal = Axis((1.0, end if end > 1.0 else 2.0), (52.0, 690.0))
+    vertical = Axis((-2.0, 102.0), (452.0, 34.0))
+    series = all_series(scores)
+    left, top = horizontal.pixels[0], vertical.pixels[1]
+    lines, ends = [], []
+    for one in series:
+        place, share = profile_line(scores, one.submission)
+        x, y = horizontal.place(place) - left, vertical.place(100.0 * share) - top
+        corners = path_data(np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1])
+        lines.append(
+            element("path", class_=f"line bold {look(one)}", d=corners, data_submission=one.number, data_name=one.label)
+        )
+        ends.append(float(y[-1]) + top)
+    # The best score stands above others of the same height.
+    wanted = [place + 1e-3 * one.number for one, place in zip(series, ends, strict=True)]
+    right = horizontal.pixels[1]
+    labels = [
+        element(
+            "g",
+            element("line", class_="leader", x1=right + 3.0, y1=end_place, x2=right + 22.0, y2=place),
+            element("line", class_=f"line bold {look(one)}", x1=right + 24.0, y1=place, x2=right + 58.0, y2=place),
+            text(one.submission, right + 66.0, place + 4.5, class_="label"),
+            text(f"{one.score:.4f}", width - 4.0, place + 4.5, class_="label score", text_anchor="end"),
+            data_submission=one.number,
+        )
+        for one, end_place, place in zip(series, ends, spread(wanted, 23.0, 20.0, height - 30.0), strict=True)
+    ]
+    what = "time to target" if scores.unit == "seconds" else "steps to target"
+    names = (f"{what}, divided by the best", "workloads within that ratio (%)")
+    return Chart(
+        name="performance_profiles",
+        title="Performance profiles",
+        caption=(
+            f"Share of the {scores.ratios.shape[1]} workloads on which a submission's {what} is within a ratio of the "
+            "best one's. The score beside each name is the mean height of its line."
+        ),
+        svg=drawing(
+            width,
+            height,
+            "Performance profiles",
+            axes(horizontal, vertical, names, (6, 6)),
+            plot_area(
+                horizontal, vertical, ("ratio to the best", "workloads (%)"), (3, 1), *lines[::-1], data_steps=""
+            ),
+            *labels,
+        ),
+        submissions=tuple(one.submission for one in series),
+    )
+
+
+def _cell(cell: TimeCell, column: int, row: int, number: int, box: tuple[float, float, float, float]) -> str:
+    x, y, width, height = box
+    classes, fill, tone = ["cell", f"is-{cell.state.replace(' ', '-')}"], {}, "plain"
+    if cell.state == cells_of.COUNTED and np.isfinite(cell.share):
+        colour, dark = share_colour(cell.share)
+        fill, tone = {"fill": colour}, "on-dark" if dark else "on-light"
+    elif np.isfinite(cell.share):
+        fill = {"stroke": share_colour(cell.share)[0]}
+    middle = y + height / 2
+    places = (middle + 5.0,) if len(cell.lines) == 1 else (middle - 2.0, middle + 13.0)
+    return element(
+        "g",
+        element("rect", x=x, y=y, width=width, height=height, rx=3.0, **fill),
+        *(
+            text(line, x + width / 2, place, text_anchor="middle", class_=f"{tone} {kind}")
+            for line, place, kind in zip(cell.lines, places, ("value", "remark"), strict=False)
+        ),
+        class_=" ".join(classes),
+        data_submission=number,
+        data_row=row,
+        data_column=column,
+        data_name=f"{cell.submission}, {cell.workload}",
+        data_text=cell.detail,
+    )
+
+
+def _ramp(x: float, y: float, label: str) -> str:
+    shares = np.linspace(0.025, 0.975, 20)
+    steps = [
+        element("rect", x=x + 12.0 * at, y=y, width=12.5, height=10.0, fill=share_colour(float(share))[0])
+        for at, share in enumerate(shares)
+    ]
+    ends = [
+        text("0 %", x - 6.0, y + 9.5, text_anchor="end", class_="tick"),
+        text("100 %", x + 247.0, y + 9.5, class_="tick"),
+    ]
+    return element("g", *steps, *ends, text(label, x + 304.0, y + 9.5, class_="axis-name"))
+
+
+def time_heat_map(scores: Scores, budgets: Mapping[str, float]) -> Chart:
+    """Median times to target, submission by workload; colour is the share of the budget.
+
+    Args:
+      scores: from `scoring.score`.
+      budgets: as in `time_cells.time_cells`; `time_cells.budgets` makes them.
+    """
+    series = all_series(scores)
+    workloads = [str(name) for name in scores.counted_times.columns]
+    rows = {one.submission: row for row, one in enumerate(series)}
+    left, top, cell_width, cell_height = 190.0, 56.0, 100.0, 42.0
+    width, height = max(left + cell_width * len(workloads) + 2.0, _LEAST_WIDTH), top + cell_height * len(series) + 44.0
+    heads = []
+    for column, name in enumerate(workloads):
+        lines = name.split("_", 1)
+        for at, line in enumerate(lines):
+            y = top - 10.0 - 15.0 * (len(lines) - 1 - at)
+            heads.append(text(line, left + cell_width * (column + 0.5), y, text_anchor="middle", class_="label"))
+    for row, one in enumerate(series):
+        label = text(
+            one.submission, left - 12.0, top + cell_height * (row + 0.5) + 4.5, text_anchor="end", class_="label"
+        )
+        heads.append(element("g", label, data_submission=one.number))
+    cells = []
+    for cell in time_cells(scores, budgets):
+        row, column = rows[cell.submission], workloads.index(cell.workload)
+        box = (left + cell_width * column + 2.0, top + cell_height * row + 2.0, cell_width - 4.0, cell_height - 4.0)
+        cells.append(_cell(cell, column, row, series[row].number, box))
+    share = "share of the step hint" if scores.unit == "steps" else "share of the budget"
+    what = "steps" if scores.unit == "steps" else "submission time"
+    return Chart(
+        name="time_to_target",
+        title="Time to target",
+        caption=(
+            f"Median {what} over the studies until the validation target is reached, and the {share}, which is the "
+            "colour. Outlined cells were reached but do not count: more than 4 times the best of the column, or lost "
+            "with a held-out variant of the workload. A miss has logs that do not reach the target; dashed cells have "
+            "none."
+        ),
+        svg=drawing(
+            width,
+            height,
+            "Time to target",
+            *heads,
+            element("g", *cells, class_="plot cells"),
+            _ramp(left + 40.0, height - 20.0, share),
+        ),
+        submissions=tuple(one.submission for one in series),
+    )
