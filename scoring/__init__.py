@@ -3,12 +3,15 @@
     logs = scoring.load("logs/external_tuning", "v0.5")
     scores = scoring.score(logs, rule="official")
     scores.leaderboard
+    scoring.bootstrap(logs, rule="official").intervals
 
-Reads files only. `Logs` and `Scores` document the columns and units of their tables.
+Reads files only. `Logs`, `Scores` and `Uncertainty` document the columns and units of their tables; `comparisons` and
+`usage` make further ones, and `reports` all that the command line writes.
 """
 
 from scoring.errors import ScoringError
 from scoring.logs import Logs, load
+from scoring.resampling import Uncertainty, bootstrap
 from scoring.scores import Scores, score
 
-__all__ = ["Logs", "Scores", "ScoringError", "load", "score"]
+__all__ = ["Logs", "Scores", "ScoringError", "Uncertainty", "bootstrap", "load", "score"]

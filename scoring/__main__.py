@@ -1,36 +1,43 @@
-"""The command line: prints the leaderboard of a folder of logs, and writes the tables.
+"""The command line: prints the leaderboard of a folder of logs, and writes a report.
 
 python -m scoring --logs=DIR [--targets=v0.5|v0.6|FILE] [--ruleset=external|self] [--rule=documented|official]
-  [--ties=fastest|name] [--builtin] [--out=DIR]
+  [--ties=fastest|name] [--builtin] [--strict] [--calibrated] [--resamples=N] [--seed=N] [--baseline=SUBMISSION]
+  [--devices=N] [--price-per-device-hour=X] [--out=DIR]
 """
 
-import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from scoring.command_line import Parser
 from scoring.errors import ScoringError
 from scoring.logs import RULESETS, load
-from scoring.reports import leaderboard_text, write_tables
+from scoring.machines import calibrated
+from scoring.reports import leaderboard_text, make_report
+from scoring.resampling import bootstrap
 from scoring.scores import score
+from scoring.summaries import require_complete
 from scoring.times import RULES, TIES
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ScoringError(f"{message}; python -m scoring --help shows what there is")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m scoring", description="Prints the leaderboard of a folder of logs.")
+def _parser() -> Parser:
+    parser = Parser(prog="python -m scoring", description="Prints the leaderboard of a folder of logs.")
     parser.add_argument("--logs", required=True, type=pathlib.Path, help="folder with one directory per submission")
     parser.add_argument("--targets", default="v0.6", help="version of the benchmark, or a JSON file (default: v0.6)")
     parser.add_argument("--ruleset", default="external", choices=RULESETS)
     parser.add_argument("--rule", default="documented", choices=RULES, help="how a study's trial is chosen")
     parser.add_argument("--ties", default="fastest", choices=TIES, help="which of equals the official rule takes")
     parser.add_argument("--builtin", action="store_true", help="score the runs on built-in data, and only them")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for scores.csv and the other tables")
+    parser.add_argument("--strict", action="store_true", help="refuse logs that are not complete")
+    parser.add_argument(
+        "--calibrated", action="store_true", help="times as on the benchmark's hardware, by the logs' calibrations"
+    )
+    parser.add_argument("--resamples", type=int, help="for intervals of scores (default: 1000 with --out, else none)")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    parser.add_argument("--baseline", help="submission that speedups are over (default: baseline)")
+    parser.add_argument("--devices", type=float, help="devices of each run (default: as logged)")
+    parser.add_argument("--price-per-device-hour", type=float, help="for the cost of the runs, in any currency")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for scores.csv, report.html, tables and figures")
     return parser
 
 
@@ -39,10 +46,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         logs = load(options.logs, options.targets, ruleset=options.ruleset, builtin=options.builtin)
+        if options.strict:
+            require_complete(logs)
+        if options.calibrated:
+            logs = calibrated(logs)
         scores = score(logs, rule=options.rule, ties=options.ties)
-        print(leaderboard_text(logs, scores))
-        if options.out is not None:
-            write_tables(logs, scores, options.out)
+        if options.out is None:
+            uncertainty = None
+            if options.resamples:
+                uncertainty = bootstrap(
+                    logs, rule=options.rule, ties=options.ties, resamples=options.resamples, seed=options.seed
+                )
+            print(leaderboard_text(logs, scores, uncertainty))
+            return 0
+        report = make_report(
+            logs,
+            scores,
+            ties=options.ties,
+            resamples=1000 if options.resamples is None else options.resamples,
+            seed=options.seed,
+            baseline=options.baseline,
+            devices=options.devices,
+            price_per_device_hour=options.price_per_device_hour,
+        )
+        # Only reports need matplotlib, which takes a while to load.
+        from scoring.report_files import write_report
+
+        write_report(report, options.out)
+        print(leaderboard_text(logs, scores, report.uncertainty))
     except ScoringError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

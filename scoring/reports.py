@@ -1,86 +1,300 @@
-"""Scores as text and as CSV files."""
+"""What is reported of a folder of logs: the leaderboard, and the tables behind it."""
 
-import json
-import pathlib
+import dataclasses
+from collections.abc import Sequence
 
 import pandas as pd
 
-from scoring.errors import ScoringError
-from scoring.logs import Logs
+from scoring import comparisons, resampling, rules
+from scoring.log_tables import Finding
+from scoring.logs import Logs, findings_table
+from scoring.machines import machines
+from scoring.presentation.report_table import ReportTable
+from scoring.presentation.table_formats import to_text
 from scoring.scores import Scores
 from scoring.summaries import trial_summaries
+from scoring.usage import usage
 
+BASELINE = "baseline"
 # Longer lists are cut on the screen, never in the files.
 _REASONS_SHOWN = 12
+_SCORE, _SECONDS, _SHARE = ".4f", ",.0f", ".1%"
 
 
-def leaderboard_text(logs: Logs, scores: Scores) -> str:
-    """The leaderboard, and what was left out, as lines of text."""
-    table = scores.leaderboard
-    width = max(len("submission"), *(len(name) for name in table["submission"]))
-    lines = [
-        f"rule {scores.rule}, targets {logs.targets.version}, ruleset {logs.ruleset}, "
-        f"{len(logs.targets.base_workloads)} workloads, {len(logs.trials)} trials",
-        "",
-        f"rank  {'submission':<{width}}   score   exact  complete",
-    ]
-    incomplete = set(scores.validity["submission"][~scores.validity["complete"]])
-    for rank, (submission, score, exact) in enumerate(table.itertuples(index=False, name=None), 1):
-        complete = "no" if submission in incomplete else "yes"
-        lines.append(f"{rank:>4}  {submission:<{width}}  {score:6.4f}  {exact:6.4f}  {complete}")
-    reasons = scores.findings.groupby(["kind", "reason"]).agg(count=("path", "size"), path=("path", "first"))
-    reasons = reasons.sort_values("count", ascending=False, kind="stable")
-    if len(reasons):
-        lines.append("")
-    for (kind, reason), (count, path) in list(zip(reasons.index, reasons.to_numpy(), strict=True))[:_REASONS_SHOWN]:
-        others = f" and {count - 1} more" if count > 1 else ""
-        lines.append(f"{kind}: {reason}{f' ({path}{others})' if path else ''}")
-    if len(reasons) > _REASONS_SHOWN:
-        lines.append(f"... and {len(reasons) - _REASONS_SHOWN} more reasons; --out=DIR lists all in findings.csv")
-    return "\n".join(lines)
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Scores and all that is computed besides them.
+
+    Attributes:
+      logs: what was scored.
+      scores: of these logs.
+      uncertainty: intervals from resamples, or None if there are none.
+      speedups: over a baseline, or None if the logs have no such submission.
+      usage: what the runs took, as in `usage.usage`.
+      findings: `scores.findings` and those on damaged meta data.
+      settings: how everything was made, name -> value.
+    """
+
+    logs: Logs
+    scores: Scores
+    uncertainty: resampling.Uncertainty | None
+    speedups: comparisons.Speedups | None
+    usage: pd.DataFrame
+    findings: pd.DataFrame
+    settings: dict[str, str]
 
 
-def _times_table(scores: Scores) -> pd.DataFrame:
-    parts = {"time": scores.times, "counted_time": scores.counted_times, "ratio": scores.ratios}
-    columns = {name: table.rename_axis(columns="workload").stack() for name, table in parts.items()}
-    studies = scores.studies.groupby(["submission", "workload"]).size()
-    table = pd.DataFrame({"studies": studies, **columns}).reset_index().astype({"studies": "Int64"})
-    table.insert(0, "rule", scores.rule)
-    unit = "steps" if scores.unit == "steps" else "sec"
-    return table.rename(columns={"time": f"time_{unit}", "counted_time": f"counted_time_{unit}"})
+def make_report(
+    logs: Logs,
+    scores: Scores,
+    *,
+    ties: str | Sequence[str] = "fastest",
+    resamples: int = 1000,
+    seed: int = 0,
+    baseline: str | None = None,
+    devices: float | None = None,
+    price_per_device_hour: float | None = None,
+) -> Report:
+    """Computes what a report tells besides `scores`.
 
-
-def write_tables(logs: Logs, scores: Scores, folder: pathlib.Path) -> None:
-    """Writes all tables into `folder`, which is made if need be.
-
-    `scores.csv` has the columns `submission,score`. `times_to_target.csv` has a row per submission and workload:
-    `rule`, `studies` (read), the median `time_sec`, `counted_time_sec` after the rules and `ratio` to the best; empty
-    where nothing was read or the workload is not scored. `settings.json` says how the tables were made.
+    Args:
+      logs: from `load`.
+      scores: of these logs, in seconds.
+      ties: as `scores` were made with.
+      resamples: for intervals of scores and ranks; 0 for none.
+      seed: of the resamples.
+      baseline: the submission that speedups are over; None for the one called "baseline", if there is one.
+      devices: number of devices of each run; None for what meta data tell.
+      price_per_device_hour: in any currency, or None.
 
     Raises:
-      ScoringError: the disk refuses.
+      ScoringError: there is no such baseline, or a number that cannot be.
     """
-    tables = {
-        "scores": scores.leaderboard[["submission", "score"]],
-        "leaderboard": scores.leaderboard.assign(rule=scores.rule),
-        "times_to_target": _times_table(scores),
-        "studies": scores.studies.assign(rule=scores.rule),
-        "performance_profiles": scores.profile.reset_index(),
-        "trials": trial_summaries(logs, rule=scores.rule).assign(rule=scores.rule),
-        "validity": scores.validity,
-        "findings": scores.findings,
-    }
+    known = machines(logs)
+    damaged = known["problem"].notna()
+    problems = zip(logs.trials["path"][damaged], known["problem"][damaged], strict=True)
+    if baseline is None and BASELINE in scores.times.index:
+        baseline = BASELINE
     settings = {
         "rule": scores.rule,
+        "ties": ties if isinstance(ties, str) else "in a given order",
         "targets": logs.targets.version,
         "ruleset": logs.ruleset,
         "unit": scores.unit,
         "logs": str(logs.folder),
+        "resamples": str(resamples),
+        "seed": str(seed),
+        "baseline": baseline or "none",
+        "devices": "as logged" if devices is None else f"{devices:g}",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.to_csv(folder / f"{name}.csv", index=False)
-        (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-    except OSError as error:
-        raise ScoringError(f"{folder}: cannot be written ({error})") from error
+    return Report(
+        logs=logs,
+        scores=scores,
+        uncertainty=None
+        if resamples == 0
+        else resampling.bootstrap(logs, rule=scores.rule, ties=ties, resamples=resamples, seed=seed),
+        speedups=None if baseline is None else comparisons.speedup_table(logs, scores, baseline),
+        usage=usage(
+            logs,
+            rule=scores.rule,
+            devices=pd.Series(known["devices"]) if devices is None else devices,
+            price_per_device_hour=price_per_device_hour,
+        ),
+        findings=pd.concat(
+            [scores.findings, findings_table([Finding("noted", path, None, problem) for path, problem in problems])],
+            ignore_index=True,
+        ),
+        settings=settings,
+    )
+
+
+def leaderboard(scores: Scores, uncertainty: resampling.Uncertainty | None = None) -> ReportTable:
+    """Ranks and scores, with intervals if there are any."""
+    table = scores.leaderboard.copy()
+    table.insert(0, "rank", rules.ranks(table["score"].to_numpy()))
+    formats = {"score": _SCORE, "exact_score": _SCORE}
+    caption = "score: mean height of the performance profile on the grid of 100 ratios; exact_score: integrated exactly"
+    if uncertainty is not None:
+        intervals = uncertainty.intervals.set_index("submission").loc[table["submission"]]
+        for at, name in enumerate(("score_low", "score_high", "rank_low", "rank_high"), 3):
+            table.insert(at, name, intervals[name].to_numpy())
+        formats |= {"score_low": _SCORE, "score_high": _SCORE}
+        caption += (
+            f"; low and high: {uncertainty.level:.0%} of {uncertainty.resamples} resamples of studies and trials lie "
+            "between them"
+        )
+    complete = scores.validity.groupby("submission")["complete"].all()
+    table["complete"] = complete.loc[table["submission"]].to_numpy()
+    caption += "; complete: every scored workload has all its studies and trials"
+    return ReportTable("leaderboard", "Leaderboard", f"{caption}. Rule: {scores.rule}.", table, formats)
+
+
+def reasons(findings: pd.DataFrame) -> pd.DataFrame:
+    """Findings by `kind` and `reason`: `count`, and the `path` of the first; the most frequent first."""
+    grouped = findings.groupby(["kind", "reason"]).agg(count=("path", "size"), path=("path", "first"))
+    return grouped.sort_values("count", ascending=False, kind="stable").reset_index()
+
+
+def leaderboard_text(logs: Logs, scores: Scores, uncertainty: resampling.Uncertainty | None = None) -> str:
+    """The leaderboard, and what was left out, as lines of text."""
+    table = to_text(leaderboard(scores, uncertainty)).splitlines()
+    # The title and the caption are for readers of files.
+    start = next(at for at, line in enumerate(table) if line.split()[:1] == ["rank"])
+    end = next(at for at, line in enumerate(table) if line.startswith("score: "))
+    lines = [
+        f"rule {scores.rule}, targets {logs.targets.version}, ruleset {logs.ruleset}, "
+        f"{len(logs.targets.base_workloads)} workloads, {len(logs.trials)} trials",
+        "",
+        *(line for line in table[start:end] if line.strip("- ")),
+    ]
+    found = reasons(scores.findings)
+    if len(found):
+        lines.append("")
+    for kind, reason, count, path in found.head(_REASONS_SHOWN).itertuples(index=False, name=None):
+        others = f" and {count - 1} more" if count > 1 else ""
+        lines.append(f"{kind}: {reason}{f' ({path}{others})' if path else ''}")
+    if len(found) > _REASONS_SHOWN:
+        lines.append(f"... and {len(found) - _REASONS_SHOWN} more reasons; --out=DIR lists all in findings.csv")
+    return "\n".join(lines)
+
+
+def _times(scores: Scores) -> ReportTable:
+    parts = {"time": scores.times, "counted_time": scores.counted_times, "ratio": scores.ratios}
+    columns = {name: table.rename_axis(columns="workload").stack() for name, table in parts.items()}
+    studies = scores.studies.groupby(["submission", "workload"]).size()
+    table = pd.DataFrame({"studies": studies, **columns}).reset_index().astype({"studies": "Int64"})
+    unit = "steps" if scores.unit == "steps" else "sec"
+    names = {"time": f"time_{unit}", "counted_time": f"counted_time_{unit}"}
+    table = table.rename(columns=names)
+    return ReportTable(
+        "times_to_target",
+        "Times to target",
+        f"{names['time']}: median over the studies read; {names['counted_time']}: after the rules on held-out and slow "
+        "workloads; ratio: to the best. Empty where nothing was read or the workload is not scored.",
+        table,
+        {**dict.fromkeys(names.values(), _SECONDS), "ratio": ".3f"},
+    )
+
+
+def _uncertainty_tables(uncertainty: resampling.Uncertainty) -> list[ReportTable]:
+    intervals = uncertainty.intervals.drop(columns=["rule", "level", "resamples", "seed"])
+    scores = {name: _SCORE for name in intervals.columns if "score" in name}
+    return [
+        ReportTable(
+            "intervals",
+            "Intervals of scores and ranks",
+            f"Low and high: {uncertainty.level:.0%} of {uncertainty.resamples} resamples lie between them.",
+            intervals,
+            scores,
+        ),
+        ReportTable(
+            "faster",
+            "How sure is one submission ahead of another",
+            "probability: share of resamples in which the score of submission is higher than that of other, equals "
+            "counting half.",
+            uncertainty.faster.drop(columns="rule"),
+            {"probability": ".3f"},
+        ),
+        ReportTable(
+            "workload_faster",
+            "How sure is one submission faster than another on a workload",
+            "probability: share of resamples in which the median time to target of submission is shorter than that of "
+            "other, equals and two misses counting half.",
+            uncertainty.workload_faster.drop(columns="rule"),
+            {"probability": ".3f"},
+        ),
+    ]
+
+
+def _speedup_tables(speedups: comparisons.Speedups) -> list[ReportTable]:
+    over = f"over {speedups.baseline}"
+    return [
+        ReportTable(
+            "speedup_means",
+            f"Speedups {over}, means",
+            f"Means over workloads of the time of {speedups.baseline} divided by that of the submission, 2 for twice "
+            "as fast; percent_faster: by how much the geometric mean of the ratios of times is below 1.",
+            speedups.means,
+            dict.fromkeys(("geometric_mean", "arithmetic_mean", "harmonic_mean"), ".3f") | {"percent_faster": ".1f"},
+        ),
+        ReportTable(
+            "speedups",
+            f"Speedups {over}",
+            "speedup: baseline_time_sec divided by time_sec (medians, seconds). A miss counts as the budget and a "
+            "second; no rule on held-out or slow workloads takes part.",
+            speedups.workloads,
+            {"time_sec": _SECONDS, "baseline_time_sec": _SECONDS, "budget_sec": _SECONDS, "speedup": ".3f"},
+        ),
+    ]
+
+
+def report_tables(report: Report) -> list[ReportTable]:
+    """The tables of a report, the leaderboard first; what is long or of detail is in `detail_tables`."""
+    scores, left_out = report.scores, comparisons.leave_one_out(report.scores)
+    contributions = comparisons.contributions(scores)
+    shares = {name: _SCORE if "contribution" in name else _SHARE for name in contributions.columns[3:]}
+    usage_formats = dict.fromkeys(("steps", "steps_to_target"), ",.0f") | {"step_time_sec": ".4f"}
+    usage_formats |= dict.fromkeys(("submission_share", "evaluation_share", "logging_share"), _SHARE)
+    usage_formats |= dict.fromkeys(("submission_hours", "total_hours", "device_hours", "energy_kwh"), ",.2f")
+    usage_formats |= {"cost": ",.2f"} if "cost" in report.usage.columns else {}
+    return [
+        leaderboard(scores, report.uncertainty),
+        _times(scores),
+        *([] if report.uncertainty is None else _uncertainty_tables(report.uncertainty)),
+        *([] if report.speedups is None else _speedup_tables(report.speedups)),
+        ReportTable(
+            "contributions",
+            "What each workload contributes",
+            "contribution: part of the score, on the grid; share: of the score; exact_: integrated exactly.",
+            contributions,
+            {"ratio": ".3f", **shares},
+        ),
+        ReportTable(
+            "leave_one_out_changes",
+            "Ranks without one workload",
+            "ranks_changed: number of submissions with another rank if the workload is left out; largest_score_change: "
+            "without its sign.",
+            left_out.changes,
+            {"largest_score_change": _SCORE},
+        ),
+        ReportTable(
+            "leave_one_out",
+            "Scores without one workload",
+            "Scores and ranks over all workloads but left_out; changes are against those with all.",
+            left_out.scores,
+            {"score": _SCORE, "exact_score": _SCORE, "score_change": "+.4f"},
+        ),
+        ReportTable(
+            "usage",
+            "What the runs took",
+            "Sums over all trials up to their last evaluation; shares of wall time; step_time_sec: median, seconds; "
+            "device_hours: wall time times devices.",
+            report.usage,
+            usage_formats,
+        ),
+        ReportTable(
+            "validity",
+            "Are the logs complete?",
+            "Studies and trials read and expected; ended_early: number of trials that ended without the target and "
+            "with budget left.",
+            scores.validity,
+        ),
+        ReportTable(
+            "reasons",
+            "What was left out, repaired or noted",
+            "path: of the first; findings.csv lists all.",
+            reasons(report.findings),
+        ),
+    ]
+
+
+def detail_tables(report: Report) -> list[ReportTable]:
+    """Long tables, for files only: `studies`, `trials`, `performance_profiles`, `findings`."""
+    scores = report.scores
+    details = {
+        "studies": scores.studies,
+        "trials": trial_summaries(report.logs, rule=scores.rule),
+        "performance_profiles": scores.profile.reset_index(),
+        "findings": report.findings,
+    }
+    return [ReportTable(name, name, "", table) for name, table in details.items()]

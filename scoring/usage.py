@@ -14,7 +14,7 @@ _JOULES_PER_KILOWATT_HOUR = 3.6e6
 _KEYS = ["submission", "workload"]
 
 
-def _trial_ends(logs: Logs, devices: float | None) -> pd.DataFrame:
+def _trial_ends(logs: Logs, devices: float | pd.Series | None) -> pd.DataFrame:
     """What each trial had taken at its last evaluation, a row per trial."""
     last = np.cumsum(logs.trials["evaluations"].to_numpy()) - 1
     ends = pd.DataFrame(logs.evaluations.iloc[last].reset_index(drop=True))
@@ -32,14 +32,18 @@ def _trial_ends(logs: Logs, devices: float | None) -> pd.DataFrame:
 
 
 def usage(
-    logs: Logs, *, rule: str = "documented", devices: float | None = None, price_per_device_hour: float | None = None
+    logs: Logs,
+    *,
+    rule: str = "documented",
+    devices: float | pd.Series | None = None,
+    price_per_device_hour: float | None = None,
 ) -> pd.DataFrame:
     """What the runs of each submission took, up to their last evaluation.
 
     Args:
       logs: from `scoring.load`.
       rule: how a study's trial is chosen, see `times`; only `steps_to_target` depends on it.
-      devices: number of devices of every run; None for what each run's meta data say.
+      devices: number of devices of every run, or of each; None for what each run's meta data say.
       price_per_device_hour: of one device, in any currency.
 
     Returns:
@@ -54,7 +58,7 @@ def usage(
       ScoringError: a number of devices or a price that is not positive, or a damaged file of meta data.
     """
     for name, value in (("devices", devices), ("price per device-hour", price_per_device_hour)):
-        if value is not None and not 0 < value < np.inf:
+        if isinstance(value, int | float) and not 0 < value < np.inf:
             raise ScoringError(f"{name} is {value!r}; expected a positive number")
     ends = _trial_ends(logs, devices)
     ends = pd.concat([ends, ends.assign(workload="all")])

@@ -9,8 +9,8 @@ import pandas as pd
 from scoring.logs import Logs
 from scoring.presentation.report_table import MISS
 from scoring.presentation.series import all_series, amount_text
+from scoring.rules import MAX_RATIO
 from scoring.scores import Scores
-from scoring.times import MAX_RATIO
 
 COUNTED, SLOW, HELD_OUT, MISSED, NEVER_RUN = "counted", "slow", "held out", "missed", "never run"
 

@@ -30,11 +30,39 @@ def test_the_leaderboard_is_printed(logs: pathlib.Path, capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "rule official, targets v0.6, ruleset self, 8 workloads, 6 trials"
     assert [line.split() for line in lines[2:5]] == [
-        ["rank", "submission", "score", "exact", "complete"],
+        ["rank", "submission", "score", "exact_score", "complete"],
         ["1", "quick", "0.1250", "0.1250", "no"],
         ["2", "slow", "0.0840", "0.0833", "no"],
     ]
     assert "noted: nobody has logs of ogbg: a miss for all" in lines
+
+
+def test_intervals_are_printed_if_asked_for(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"--logs={logs}", "--resamples=20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # Studies that are all alike leave nothing to chance.
+    assert [line.split()[1:7] for line in lines[2:4]] == [
+        ["submission", "score", "score_low", "score_high", "rank_low", "rank_high"],
+        ["quick", "0.1250", "0.1250", "0.1250", "1", "1"],
+    ]
+
+
+def test_strict_scoring_refuses_incomplete_logs(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"--logs={logs}", "--strict"]) == 2
+    assert "logs are not complete: quick has 0 of 3 studies of criteo1tb" in capsys.readouterr().err
+
+
+def test_times_by_calibration(logs: pathlib.Path, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    assert main([f"--logs={logs}", "--calibrated"]) == 2
+    assert "score without --calibrated" in capsys.readouterr().err
+    for folder in logs.glob("*/*/*/trial_1"):
+        facts = {"calibration.relative_speed": 0.5, "gpu_count": 4}
+        (folder / "meta_data_0.json").write_text(json.dumps(facts))
+    assert main([f"--logs={logs}", "--calibrated", "--price-per-device-hour=2", f"--out={tmp_path / 'out'}"]) == 0
+    times = pd.read_csv(tmp_path / "out/times_to_target.csv")
+    assert times["time_sec"].dropna().tolist() == [50.0, 100.0]
+    usage = pd.read_csv(tmp_path / "out/usage.csv")
+    assert usage["cost"].tolist() == pytest.approx([2 * 4 * 3 * 50 / 3600] * 2 + [2 * 4 * 3 * 100 / 3600] * 2)
 
 
 def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -46,10 +74,30 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
     assert [float(row[1]) for row in rows[1:]] == pytest.approx([1 / 8, (99 - 33 + 0.5) / 99 / 8])
     times = pd.read_csv(out / "times_to_target.csv").set_index(["submission", "workload"])
     slow = times.loc[("slow", "wmt")]
-    assert slow.tolist() == ["documented", 3, 200.0, 200.0, 2.0]
+    assert slow.tolist() == [3, 200.0, 200.0, 2.0, "documented"]
     assert json.loads((out / "settings.json").read_text())["rule"] == "documented"
     written = {path.stem: pd.read_csv(path) for path in out.glob("*.csv")}
-    assert {"scores", "leaderboard", "studies", "trials", "validity", "findings", "performance_profiles"} < set(written)
+    in_all_formats = {path.stem for path in (out / "tables").iterdir()}
+    assert set(written) == {"scores", *in_all_formats, "studies", "trials", "performance_profiles", "findings"}
+    assert {
+        "leaderboard",
+        "intervals",
+        "faster",
+        "contributions",
+        "leave_one_out",
+        "usage",
+        "validity",
+    } < in_all_formats
+    assert all((table["rule"] == "documented").all() for name, table in written.items() if name != "scores")
+    assert {path.suffix for path in (out / "tables").iterdir()} == {".txt", ".md", ".tex"}
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.{ending}"
+        for name in ("performance_profiles", "time_to_target", "learning_curves")
+        for ending in ("png", "svg")
+    }
+    page = (out / "report.html").read_text()
+    assert "Rule: documented." in page
+    assert "How sure is one submission ahead of another" in page
     assert written["trials"]["time_to_target_sec"].tolist() == [100.0] * 3 + [200.0] * 3
     assert written["trials"]["step_time_sec"].unique() == pytest.approx([(1 + 99 / 8) / 2, (1 + 199 / 8) / 2])
 
@@ -62,6 +110,9 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
         (["--rule=mine"], "invalid choice: 'mine'"),
         (["--colour=red"], "unrecognized arguments"),
         (["--builtin"], "no logs found in"),
+        (["--resamples=-1"], "resamples is -1; expected 1 or more"),
+        (["--out=unused", "--baseline=nobody"], "no submission 'nobody' in the logs; there are quick, slow"),
+        (["--out=unused", "--devices=0"], "devices is 0.0; expected a positive number"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -87,6 +138,7 @@ def test_the_command_needs_no_framework(logs: pathlib.Path) -> None:
     program = (
         "import sys\nfrom scoring.__main__ import main\n"
         f"assert main(['--logs={logs}']) == 0\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "heavy = {'jax', 'torch', 'workloads', 'algoperf_jax'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -20,6 +20,7 @@ def test_the_readme_tells_these_scores(published: Callable[[str], scoring.Logs],
     logs = published(log_set)
     official, documented = (scoring.score(logs, rule=rule).leaderboard for rule in times.RULES[::-1])
     named = documented.set_index("submission")
+    intervals = scoring.bootstrap(logs).intervals.set_index("submission")
     expected = golden_tables.read_json("scores_summary.json")[log_set]["published"]
     assert rows == [
         " | ".join(
@@ -28,6 +29,8 @@ def test_the_readme_tells_these_scores(published: Callable[[str], scoring.Logs],
                 f"{expected[name]:.4f}" if name in expected else "none",
                 f"{score:.4f}",
                 *(f"{named.at[name, column]:.4f}" for column in ("score", "exact_score")),
+                "{score_low:.4f} to {score_high:.4f}".format(**intervals.loc[name]),
+                "{rank_low} to {rank_high}".format(**intervals.loc[name]),
             ]
         )
         for name, score, _ in official.itertuples(index=False, name=None)

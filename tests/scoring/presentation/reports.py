@@ -3,14 +3,11 @@
 import pathlib
 
 import scoring
-from scoring.presentation import (
-    ReportTable,
-    budgets,
-    html_report,
-    learning_curve_charts,
-    profile_chart,
-    time_heat_map,
-)
+from scoring.presentation.charts import profile_chart, time_heat_map
+from scoring.presentation.curve_charts import learning_curve_charts
+from scoring.presentation.html_report import html_report
+from scoring.presentation.report_table import ReportTable
+from scoring.presentation.time_cells import budgets
 from tests.scoring.log_trees import targets, write_hit, write_trial
 
 HOSTILE = "<script>alert(1)<x>"

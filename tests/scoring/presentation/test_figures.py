@@ -10,10 +10,10 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 import scoring
-from scoring.presentation import budgets, write_figures
-from scoring.presentation.figures import performance_profile_figure, time_heat_map_figure
+from scoring.presentation.figures import performance_profile_figure, time_heat_map_figure, write_figures
 from scoring.presentation.learning_curves import learning_curves_figure
 from scoring.presentation.series import all_series, share_colour
+from scoring.presentation.time_cells import budgets
 from tests.scoring.presentation.reports import HOSTILE
 
 

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 import scoring
-from scoring.presentation import Chart, ReportTable, html_report, profile_chart
+from scoring.presentation.chart import Chart
+from scoring.presentation.charts import profile_chart
+from scoring.presentation.html_report import html_report
+from scoring.presentation.report_table import ReportTable
 from tests.scoring.presentation.reports import HOSTILE, report_tables
 
 # Elements that have no end.

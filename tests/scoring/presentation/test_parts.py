@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 import scoring
-from scoring.presentation import budgets
 from scoring.presentation.curves import drawn_points
 from scoring.presentation.profile_lines import spread
 from scoring.presentation.series import amount_text, share_colour
 from scoring.presentation.svg import tick_labels
-from scoring.presentation.time_cells import time_cells
+from scoring.presentation.time_cells import budgets, time_cells
 from tests.scoring.presentation.reports import HOSTILE
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scoring.presentation import ReportTable, to_csv, to_latex, to_markdown, to_text
-from scoring.presentation.report_table import shown
-from scoring.presentation.table_formats import latex_text, markdown_text
+from scoring.presentation.report_table import ReportTable, shown
+from scoring.presentation.table_formats import latex_text, markdown_text, to_csv, to_latex, to_markdown, to_text
 
 
 @pytest.fixture
