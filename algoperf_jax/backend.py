@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from algoperf_jax.workload import Batch, ModelState, Parameters
+from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 
 class NonFiniteError(Exception):
@@ -43,8 +43,8 @@ class Backend(Protocol):
         """The four keys of a step: data selection, update, preparation for evaluation, evaluation."""
         ...
 
-    def put_batch(self, batch: Batch) -> Batch:
-        """Puts this process's rows of a host batch on the devices; does not wait."""
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
+        """Puts this process's rows of a host batch on the devices, and finishes it there; does not wait."""
         ...
 
     def check_update(self, function: str, params: Parameters) -> None:

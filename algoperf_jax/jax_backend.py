@@ -13,7 +13,7 @@ from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.evaluation import Evaluator
 from algoperf_jax.jax_workload import JaxWorkload
 from algoperf_jax.mesh import Layout
-from algoperf_jax.workload import Batch, ModelState, Parameters
+from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 QUEUED_STEPS = 2
 """How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
@@ -57,8 +57,8 @@ class JaxBackend:
     def step_keys(self, rng: Any, step: int) -> Any:
         return _step_keys(rng, step)
 
-    def put_batch(self, batch: Batch) -> Batch:
-        return self._layout.put_batch(batch)
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
+        return self._layout.put_batch(batch, finish)
 
     def check_update(self, function: str, params: Parameters) -> None:
         leaves = jax.tree.leaves(params)

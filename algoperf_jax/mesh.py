@@ -1,13 +1,14 @@
 """The device mesh and the two shardings that everything uses: replicated, and split along the batch axis."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.workload import Batch, Placement
+from algoperf_jax.workload import Batch, Finish, Placement
 
 BATCH_AXIS = "batch"
 
@@ -41,10 +42,16 @@ class Layout:
             device_count=self.mesh.devices.size,
         )
 
-    def put_batch(self, batch: Batch) -> Batch:
-        """Makes global arrays of this process's rows of a batch."""
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
+        """Makes global arrays of this process's rows of a batch; `finish` is the last stage of the input pipeline."""
         sharding = self.batch
-        return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
+        arrays = jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
+        return arrays if finish is None else _compiled(finish, sharding)(arrays)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(finish: Finish, sharding: NamedSharding) -> Finish:
+    return jax.jit(finish, out_shardings=sharding)
 
 
 def make_layout(data_devices: int | None = None) -> Layout:

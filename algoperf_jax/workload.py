@@ -8,10 +8,12 @@ means building one more value of this type (see CONTRIBUTING.md).
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-import jax
 import numpy as np
+
+if TYPE_CHECKING:  # worker processes of input pipelines need these types, and can do without the seconds that JAX takes
+    import jax
 
 Parameters = Any
 """Nested dict of float32 arrays."""
@@ -82,8 +84,8 @@ class Partial(NamedTuple):
         returns their weights among them, so that `Metrics.summarize` can tell padding.
     """
 
-    sums: Mapping[str, jax.Array]
-    rows: Mapping[str, jax.Array]
+    sums: "Mapping[str, jax.Array]"
+    rows: "Mapping[str, jax.Array]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +180,10 @@ class Placement:
         return slice(self.process_index * per_process, (self.process_index + 1) * per_process)
 
 
+Finish = Callable[[Batch], Batch]
+"""The last stage of an input pipeline, on the devices; see `SplitReader`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SplitReader:
     """One split, opened for one batch size.
@@ -188,11 +194,19 @@ class SplitReader:
       batch: `k -> Batch` of NumPy arrays, this process's rows of global batch `k`. A pure function of `k`: any thread
         may ask for any batch at any time, and the examples of a global batch do not depend on the number of devices or
         processes.
+      finish: what is left to do on the devices, or None: `batch(k)` as it was sent -> the batch as it is trained on. It
+        works element by element, whatever leading axes there are, with the functions of the array API standard, so
+        that it takes the arrays of any framework; `batch(k)` may so be smaller (uint8) than what is made of it.
     """
 
     num_examples: int
     num_batches: int | None
     batch: Callable[[int], Batch]
+    finish: Finish | None = None
+
+    def finished(self, k: int) -> Batch:
+        """Global batch `k` as it is trained on, this process's rows of it, made on the host."""
+        return self.batch(k) if self.finish is None else self.finish(self.batch(k))
 
 
 class OpenSplit(Protocol):
@@ -209,11 +223,14 @@ class Data:
       origin: `builtin` for the generated stand-in, `prepared` for real data.
       open: opens a split.
       describe: facts for the log of a run (version, checksums, split sizes).
+      with_workers: the same examples, made by so many processes beside this one, or by none (0); None where a batch is
+        too little work for that.
     """
 
     origin: Literal["builtin", "prepared"]
     open: OpenSplit
     describe: Callable[[], dict[str, Any]]
+    with_workers: "Callable[[int], Data] | None" = None
 
 
 class Apply(Protocol):

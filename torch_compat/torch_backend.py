@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from algoperf_jax.backend import Content, Dehydrated, NonFiniteError
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.evaluation import Evaluator
 from algoperf_jax.mesh import Layout
-from algoperf_jax.workload import Batch, ModelState, Parameters
+from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from torch_compat import checkpointed_state
 from torch_compat.crossing import host_to_torch
 from torch_compat.parameter_transfer import ParameterTransfer
@@ -26,6 +27,8 @@ from torch_compat.torch_workload import TorchWorkload
 QUEUED_STEPS = 2
 """How many steps may be queued on a GPU, as for JAX."""
 _DTYPES = {"f": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}
+_UNFINISHED_DTYPES = {**_DTYPES, "u": torch.uint8}
+"""What is finished on the device keeps its bytes on the way there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +76,19 @@ class TorchBackend:
     def step_keys(self, rng: Any, step: int) -> Any:
         return self._step_keys(rng, step)
 
-    def put_batch(self, batch: Batch) -> Batch:
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
         """Inputs in PyTorch's layout, targets int64 or float32, weights as booleans."""
+        if finish is None:
+            return {
+                "inputs": self._sent(self._model.arrange(batch["inputs"])),
+                "targets": self._sent(batch["targets"]),
+                "weights": self._sent(jax.tree.map(lambda weights: weights != 0, batch["weights"])),
+            }
+        finished = finish(self._sent(dict(batch), _UNFINISHED_DTYPES))
         return {
-            "inputs": self._sent(self._model.arrange(batch["inputs"])),
-            "targets": self._sent(batch["targets"]),
-            "weights": self._sent(jax.tree.map(lambda weights: weights != 0, batch["weights"])),
+            "inputs": jax.tree.map(torch.Tensor.contiguous, self._model.arrange(finished["inputs"])),
+            "targets": finished["targets"],
+            "weights": jax.tree.map(lambda weights: weights != 0, finished["weights"]),
         }
 
     def check_update(self, function: str, params: Parameters) -> None:
@@ -159,11 +169,11 @@ class TorchBackend:
             peaks["device, PyTorch"] = torch.cuda.max_memory_allocated(self._device)
         return peaks
 
-    def _sent(self, arrays: Any) -> Any:
+    def _sent(self, arrays: Any, dtypes: Mapping[str, torch.dtype] = _DTYPES) -> Any:
         """A tree of host arrays as tensors on the device; integers become int64, as PyTorch's indices are."""
 
         def sent(array: np.ndarray) -> torch.Tensor:
-            tensor = host_to_torch(array, _DTYPES[array.dtype.kind])
+            tensor = host_to_torch(array, dtypes[array.dtype.kind])
             return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
         return jax.tree.map(sent, arrays)

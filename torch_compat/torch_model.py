@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import array_api_compat
 import torch
 
 from algoperf_jax.workload import LossFunction
@@ -29,6 +30,11 @@ CONVOLUTION = (3, 2, 0, 1)
 """[height, width, in, out] -> [out, in, height, width]."""
 
 
+def channels_first(images: Any) -> Any:
+    """Arranges images [B, H, W, C] as [B, C, H, W], NumPy arrays or tensors, as a view."""
+    return array_api_compat.array_namespace(images).permute_dims(images, (0, 3, 1, 2))
+
+
 @dataclasses.dataclass(frozen=True)
 class TorchModel:
     """A workload's model in PyTorch.
@@ -40,8 +46,8 @@ class TorchModel:
       parameters: PyTorch name -> `Leaf`, every parameter once, in the order of `named_parameters`.
       buffers: PyTorch name -> `Leaf` of the running statistics. A buffer without a counterpart in JAX
         (`num_batches_tracked`) is not listed.
-      arrange: `inputs` of a batch, NumPy arrays in the JAX layout -> NumPy arrays in PyTorch's, as views where that is
-        possible (copying is left to whoever makes tensors of them).
+      arrange: `inputs` of a batch in the JAX layout -> in PyTorch's, as views where that is possible (copying is left
+        to whoever makes tensors of them). Takes NumPy arrays, and tensors where batches are finished on the device.
       loss: takes tensors.
       spans_processes: whether batch statistics are those of all processes' rows, as they are in JAX.
     """

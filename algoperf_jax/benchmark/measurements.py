@@ -170,13 +170,13 @@ def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]
 
 def _batch_transfer(parts: Parts, steps: int) -> Quantity:
     """From host batches to batches as the submission gets them; in a trial this happens in the feed's threads."""
-    batch = parts.reader.batch(0)
-    parts.backend.put_batch(batch)
+    batch, finish = parts.reader.batch(0), parts.reader.finish
+    parts.backend.put_batch(batch, finish)
     parts.backend.wait_for(None)
     seconds = []
     for length in block_lengths(steps, BLOCK_STEPS):
         start = time.perf_counter()
-        batches = [parts.backend.put_batch(batch) for _ in range(length)]
+        batches = [parts.backend.put_batch(batch, finish) for _ in range(length)]
         parts.backend.wait_for(batches)
         seconds.append((time.perf_counter() - start) / length)
     return median("batch to the framework", seconds, note="layout, types and transfer, alone")

@@ -5,6 +5,7 @@ last batch handed out, not of those in flight.
 """
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,14 +41,16 @@ class DeviceFeed(Iterator[Batch]):
     """Iterator over the batches of a split on the devices."""
 
     def __init__(
-        self, reader: SplitReader, put_batch: Callable[[Batch], Batch], options: FeedOptions = FeedOptions()
+        self, reader: SplitReader, put_batch: Callable[..., Batch], options: FeedOptions = FeedOptions()
     ) -> None:
         """Args:
         reader: the split.
-        put_batch: starts the transfer of a host batch and returns the global arrays; called in the feed's threads.
+        put_batch: starts the transfer of a host batch and returns the global arrays; called in the feed's threads, with
+          `finish=` where the split has a last stage on the devices.
         options: how far ahead batches are made.
         """
-        self._batches = iterate(lambda k: put_batch(reader.batch(k)), reader.num_batches, options)
+        put = put_batch if reader.finish is None else functools.partial(put_batch, finish=reader.finish)
+        self._batches = iterate(lambda k: put(reader.batch(k)), reader.num_batches, options)
 
     def __iter__(self) -> "DeviceFeed":
         return self

@@ -1,6 +1,8 @@
 """The feed hands out `batch(0)`, `batch(1)`, ... and goes on exactly after the last batch that was handed out."""
 
+import dataclasses
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -59,3 +61,14 @@ def test_an_error_while_making_a_batch_reaches_the_consumer() -> None:
     next(feed)
     with pytest.raises(ValueError, match="damaged"):
         next(feed)
+
+
+def test_the_last_stage_goes_with_each_batch() -> None:
+    def put_batch(batch: dict, finish: Callable[[dict], dict] | None = None) -> dict:
+        assert finish is not None
+        return finish(batch)
+
+    doubled = dataclasses.replace(reader(), finish=lambda batch: {"inputs": 2 * batch["inputs"]})
+    assert numbers(DeviceFeed(doubled, put_batch), 4) == [0, 2, 4, 6]
+    assert doubled.finished(3)["inputs"][0] == 6
+    assert reader().finished(3)["inputs"][0] == 3

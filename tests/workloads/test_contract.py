@@ -88,7 +88,7 @@ def joined(batches: list[Batch]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", workloads.names())
 def test_shapes_and_dtypes(name: str) -> None:
-    workload, batch = workload_of(name), opened(workload_of(name)).batch(0)
+    workload, batch = workload_of(name), opened(workload_of(name)).finished(0)
     key = jax.random.PRNGKey(0)
     params, state = jax.eval_shape(workload.init, key)
     assert {leaf.dtype for leaf in jax.tree.leaves((params, state))} == {np.dtype(np.float32)}
@@ -145,10 +145,10 @@ def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
     for num_devices in (1, 8):
         step, replicate, split = sharded_step(workload, num_devices)
         keys = [replicate(jax.random.PRNGKey(k)) for k in range(2)]
-        result = step(replicate(params), replicate(state), split(reader.batch(0)), keys[0])
+        result = step(replicate(params), replicate(state), split(reader.finished(0)), keys[0])
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result))
         assert any(np.any(leaf) for leaf in jax.tree.leaves(result.grads))
-        step(result.params, result.state, split(reader.batch(1)), keys[1])
+        step(result.params, result.state, split(reader.finished(1)), keys[1])
         assert step._cache_size() == 1
         first.append(jax.device_get(result))
     one, eight = (result._replace(params=None) for result in first)
@@ -159,7 +159,7 @@ def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
 @pytest.mark.parametrize("name", workloads.names())
 def test_padding_and_order_do_not_matter(name: str) -> None:
     workload, (params, state) = workload_of(name), recipe_state(name)
-    batch = opened(workload, "validation", placement=Placement(device_count=8)).batch(0)
+    batch = opened(workload, "validation", placement=Placement(device_count=8)).finished(0)
     rows = np.arange(num_rows(batch))
     padding = take_rows(batch, rows[:1].repeat(len(rows)))
     padding["weights"] = np.zeros_like(padding["weights"])
@@ -195,7 +195,7 @@ def summary(workload: Workload, partial: Partial) -> dict[str, float]:
 @pytest.mark.parametrize("name", workloads.base_names())
 @pytest.mark.parametrize("split", SPLITS)
 def test_builtin_data_have_the_schema_of_the_real_data(name: str, split: SplitName) -> None:
-    batch = opened(workload_of(name), split).batch(0)
+    batch = opened(workload_of(name), split).finished(0)
     real = BATCHES[name](golden_support.numbers(name))
     assert schema(dict(batch)) == schema(real)
     assert batch["targets"].dtype == (np.float32 if name in FLOAT_TARGETS else np.int32)
@@ -216,16 +216,16 @@ def test_sizes_of_the_splits(name: str) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_batches_are_a_pure_function_of_their_number(name: str, split: SplitName) -> None:
     reader, again = opened(workload_of(name), split), opened(workloads.load(name), split)
-    in_order = [reader.batch(k) for k in range(4)]
+    in_order = [reader.finished(k) for k in range(4)]
     for k in (3, 0, 2, 1):
-        assert_trees_equal(again.batch(k), in_order[k])
+        assert_trees_equal(again.finished(k), in_order[k])
     assert trees_differ(in_order[0], in_order[1])
 
 
 @pytest.mark.parametrize("name", workloads.base_names())
 def test_the_seed_decides_the_order_of_training_only(name: str) -> None:
     for split in SPLITS:
-        batches = [opened(workload_of(name), split, seed=seed).batch(0) for seed in (1, 2)]
+        batches = [opened(workload_of(name), split, seed=seed).finished(0) for seed in (1, 2)]
         assert trees_differ(*batches) == (split == "train"), split
 
 
@@ -241,7 +241,7 @@ def test_global_batches_do_not_depend_on_placement(
         for process_index in range(process_count)
     ]
     for k in (0, 5):
-        assert_trees_equal(joined([part.batch(k) for part in parts]), dict(whole.batch(k)))
+        assert_trees_equal(joined([part.finished(k) for part in parts]), dict(whole.finished(k)))
 
 
 @pytest.mark.parametrize("name", workloads.base_names())

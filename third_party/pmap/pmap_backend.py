@@ -6,7 +6,7 @@ import numpy as np
 from algoperf_jax.evaluation import Evaluator
 from algoperf_jax.jax_backend import JaxBackend
 from algoperf_jax.mesh import Layout
-from algoperf_jax.workload import Batch, ModelState, Parameters
+from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from third_party.pmap.pmap_workload import PmapWorkload
 
 
@@ -19,13 +19,13 @@ class PmapBackend(JaxBackend):
         self._synchronized = view.sync_batch_stats
         self._count = layout.mesh.devices.size
 
-    def put_batch(self, batch: Batch) -> Batch:
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
         """Puts a batch on the devices, each its part: [devices, examples of one device, ...]."""
 
         def split(rows: np.ndarray) -> np.ndarray:
             return rows.reshape(self._count, rows.shape[0] // self._count, *rows.shape[1:])
 
-        return super().put_batch(jax.tree.map(split, batch))
+        return super().put_batch(jax.tree.map(split, batch), finish)
 
     def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
         return self._first((params, self._synchronized(model_state)))

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
 from torch_compat.batch_norm import BatchNorm2d
-from torch_compat.torch_model import CONVOLUTION, Leaf, TorchModel
+from torch_compat.torch_model import CONVOLUTION, Leaf, TorchModel, channels_first
 from torch_compat.twins import linear_leaves, normalization_leaves, statistics_leaves, uninitialized
 from workloads.cifar.model import BLOCKS_PER_STAGE, IMAGE_SHAPE, NUM_CLASSES, STAGE_CHANNELS
 
@@ -95,7 +95,7 @@ def build(workload: Workload) -> TorchModel:
         make_module=ResNet18,
         parameters=parameters | linear_leaves("fc", "Dense_0"),
         buffers=buffers,
-        arrange=lambda images: images.transpose(0, 3, 1, 2),
+        arrange=channels_first,
         loss=workload.loss,
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from algoperf_jax.workload import Batch, Workload
-from torch_compat.torch_model import TorchModel
+from torch_compat.torch_model import TorchModel, channels_first
 from torch_compat.twins import linear_leaves, uninitialized
 from workloads.mnist.model import IMAGE_SHAPE, NUM_CLASSES
 
@@ -36,6 +36,6 @@ def build(workload: Workload) -> TorchModel:
         make_module=DigitClassifier,
         parameters=linear_leaves("net.layer1", "Dense_0") | linear_leaves("net.layer2", "Dense_1"),
         buffers={},
-        arrange=lambda images: images.transpose(0, 3, 1, 2),
+        arrange=channels_first,
         loss=workload.loss,
     )
