@@ -77,14 +77,17 @@ def make_keys(seed: int, ruleset: str) -> Keys:
 
 
 def load_workload(config: Any) -> Workload:
-    """The configuration's workload with its overrides of budget and evaluation batch size."""
+    """The configuration's workload with its overrides of the budget and of how examples are made."""
     workload = workloads.load(config.workload, data_dir=config.data_dir)
     budget = Budget(
         max_runtime_sec=config.max_runtime_sec or workload.budget.max_runtime_sec,
         eval_period_sec=config.eval_period_sec or workload.budget.eval_period_sec,
         step_hint=config.step_hint or workload.budget.step_hint,
     )
-    return dataclasses.replace(workload, budget=budget)
+    data = workload.data
+    if config.input.workers is not None and data.with_workers is not None:
+        data = data.with_workers(config.input.workers)
+    return dataclasses.replace(workload, budget=budget, data=data)
 
 
 def assemble(
@@ -136,7 +139,7 @@ def assemble(
         backend=connection.make_backend(evaluator),
         batch_size=batch_size,
         reader=reader,
-        feed_options=FeedOptions(**config.input.to_dict()),
+        feed_options=FeedOptions(config.input.threads, config.input.batches_ahead),
         keys=keys,
     )
 

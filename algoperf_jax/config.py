@@ -41,6 +41,7 @@ _NOT_NEGATIVE = (
     "seed",
     "search_seed",
     "distributed.process_id",
+    "input.workers",
     "input.threads",
     "input.batches_ahead",
     "evaluation.stage_bytes",

@@ -85,8 +85,10 @@ def get_config() -> ConfigDict:
     config.distributed.num_processes = config_dict.placeholder(int)
     config.distributed.process_id = config_dict.placeholder(int)
 
-    # Input pipeline: threads that make batches, and batches kept ready.
+    # Input pipeline: processes that decode images (unset takes one for each core that this process may use; 0 leaves it
+    # to the threads), threads that make batches, and batches kept ready.
     config.input = ConfigDict()
+    config.input.workers = config_dict.placeholder(int)
     config.input.threads = 1
     config.input.batches_ahead = 3
 
