@@ -79,17 +79,45 @@ def writer(path: pathlib.Path) -> Iterator[Callable[[Block], None]]:
         raise OSError(_reason(error)) from error
 
 
+class BlockReader:
+    """Reads the blocks of a file in any order; for one thread."""
+
+    def __init__(self, path: pathlib.Path, count: int, *, remedy: str) -> None:
+        """Opens a file.
+
+        Args:
+          path: the file.
+          count: how many blocks it holds.
+          remedy: what mends it.
+
+        Raises:
+          DataError: it is not an ArrayRecord file of so many records.
+        """
+        self._path = path
+        self._remedy = remedy
+        self._reader = array_record_module.ArrayRecordReader(os.fspath(path), _READER_OPTIONS)
+        if not self._reader.ok() or self._reader.num_records() != count:
+            raise DataError(f"{path} is damaged: not an ArrayRecord file of {count} records", remedy=remedy)
+
+    def read(self, index: int) -> Block:
+        """One block; a DataError names file and record where it is damaged."""
+        try:
+            return _decode(self._reader.read([index])[0])
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataError(
+                f"record {index} of {self._path} is damaged ({_reason(error)})", remedy=self._remedy
+            ) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._reader.close()
+
+
 def read(path: pathlib.Path, count: int, *, remedy: str) -> Iterator[Block]:
     """The `count` blocks of a file; a DataError with `remedy` names file and record where one is damaged."""
-    reader = array_record_module.ArrayRecordReader(os.fspath(path), _READER_OPTIONS)
-    if not reader.ok() or reader.num_records() != count:
-        raise DataError(f"{path} is damaged: not an ArrayRecord file of {count} records", remedy=remedy)
+    reader = BlockReader(path, count, remedy=remedy)
     for index in range(count):
-        try:
-            block = _decode(reader.read([index])[0])
-        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"record {index} of {path} is damaged ({_reason(error)})", remedy=remedy) from error
-        yield block
+        yield reader.read(index)
     reader.close()
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from algoperf_jax.data import blocks as block_files
 from algoperf_jax.data.blocks import Block as Block
 from algoperf_jax.data.blocks import in_blocks as in_blocks
+from algoperf_jax.data.records import RecordFile, Records
 from algoperf_jax.errors import DataError
 
 PathLike = str | os.PathLike[str]
@@ -208,6 +209,13 @@ class Prepared:
                 except OSError as error:
                     raise DataError(f"reading prepared data failed ({error})", remedy=self._remedy) from error
             return dict(self._loaded[split])
+
+    def records(self, split: str) -> Records:
+        """A split of one example per block, to be read one by one."""
+        files = tuple(
+            RecordFile(self._folder / file.name, file.blocks, file.sha256) for file in self._splits[split].files
+        )
+        return Records(files, self._remedy)
 
     def describe(self) -> dict[str, Any]:
         """What the log of a run says about the data: version, source, split sizes and checksums."""

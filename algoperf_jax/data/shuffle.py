@@ -45,6 +45,11 @@ def batch_generator(seed: int, batch_index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, batch_index], counter=[1, 0, 0, 0]))
 
 
+def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator for augmentation of one example in one epoch, wherever in the epoch it comes."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 1, index]))
+
+
 def eval_train_indices(num_train: int, count: int) -> np.ndarray:
     """A fixed random subset of the training split, in increasing order, int64 [min(count, num_train)]."""
     return np.sort(epoch_order(num_train, EVAL_TRAIN_SEED, 0)[:count])
