@@ -6,7 +6,9 @@ The conversion is the module `workloads.<name>.prepare` (see `workloads.preparat
 - `DOWNLOADS: tuple[Download, ...]`: the raw files;
 - `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]`: the splits, from a folder that holds the
   raw files or what is in them unpacked. It raises `DataError` for raw files that are missing or damaged, and
-  logs (with `logging`) what the user should know besides.
+  logs (with `logging`) what the user should know besides;
+- `OPTIONS: tuple[str, ...]`, if there is a choice: names of keyword arguments, strings, that `convert` takes besides.
+  Where there are no `DOWNLOADS`, the user has to bring the raw files.
 
 Variants of a workload share its data.
 """
@@ -18,17 +20,24 @@ import logging
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Never
 
 from algoperf_jax.data import download, prepared
-from algoperf_jax.errors import DataError, UserError
+from algoperf_jax.errors import ConfigError, DataError, UserError, did_you_mean
 
 _REPORT_PERIOD_SEC = 10.0
 
 
-def prepare(name: str, data_dir: pathlib.Path, *, raw: pathlib.Path | None, force: bool) -> None:
+def prepare(
+    name: str,
+    data_dir: pathlib.Path,
+    *,
+    raw: pathlib.Path | None,
+    force: bool,
+    options: Mapping[str, str] | None = None,
+) -> None:
     """Prepares the data of a workload; does nothing when that is done already.
 
     Args:
@@ -36,6 +45,7 @@ def prepare(name: str, data_dir: pathlib.Path, *, raw: pathlib.Path | None, forc
       data_dir: folder of all prepared data sets.
       raw: folder with the raw files, or None to download them into `<data_dir>/downloads/<dataset>`.
       force: prepare anew even what is complete.
+      options: choices that the conversion offers, kept in the manifest.
 
     Raises:
       UserError: in one line what is wrong and what mends it.
@@ -44,16 +54,32 @@ def prepare(name: str, data_dir: pathlib.Path, *, raw: pathlib.Path | None, forc
 
     conversion = workloads.preparation(name)
     spec: prepared.DatasetSpec = conversion.DATASET
+    options = dict(options or {})
+    for option in options:
+        if option not in (known := getattr(conversion, "OPTIONS", ())):
+            raise ConfigError(
+                f"--option {option}",
+                remedy=did_you_mean(option, known) if known else f"Preparing {spec.name} has no options.",
+            )
     if not force and (existing := _complete(data_dir, spec)) is not None:
         print(f"{spec.name} {spec.version} in {data_dir} is already prepared ({_sizes(existing)})")
         return
     if raw is not None and not raw.is_dir():
         raise DataError("--from", value=str(raw), expected="a folder with the raw files")
+    if raw is None and not conversion.DOWNLOADS:
+        raise DataError(
+            f"the raw files of {spec.name} cannot be downloaded without registration",
+            remedy=f"Get them as {conversion.__name__} says and run: "
+            f"{prepared.command(name, data_dir, '--from=FOLDER')}",
+        )
     with _only_process(data_dir, spec.name):
         source = f"files from {raw.resolve()}" if raw is not None else _urls(conversion)
         folder = raw if raw is not None else _fetch(conversion, data_dir / "downloads" / spec.name)
         print(f"converting {spec.name} from {folder}", flush=True)
-        splits = {split: _counted(split, blocks) for split, blocks in conversion.convert(folder).items()}
+        if options:
+            source += f" ({', '.join(f'{option}={value}' for option, value in options.items())})"
+        converted = conversion.convert(folder, **options)
+        splits = {split: _counted(split, blocks) for split, blocks in converted.items()}
         prepared.write(data_dir, spec, splits, source=source)
     print(f"{spec.name} {spec.version} is ready in {data_dir} ({_sizes(prepared.load(data_dir, spec))})")
 
@@ -70,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--from", dest="raw", metavar="FOLDER", help="folder with the raw files; default: they are downloaded"
     )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="a choice that the conversion offers"
+    )
     parser.add_argument("--force", action="store_true", help="prepare anew even what is complete")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -79,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pathlib.Path(options.data_dir).expanduser(),
             raw=pathlib.Path(options.raw).expanduser() if options.raw else None,
             force=options.force,
+            options=dict(_key_and_value(option) for option in options.option),
         )
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -87,6 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: interrupted; the same command resumes the downloads", file=sys.stderr)
         return 130
     return 0
+
+
+def _key_and_value(option: str) -> tuple[str, str]:
+    key, separator, value = option.partition("=")
+    if not (key and separator):
+        raise ConfigError("--option", value=option, expected="KEY=VALUE")
+    return key, value
 
 
 class _Parser(argparse.ArgumentParser):
