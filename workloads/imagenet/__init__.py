@@ -1,0 +1,1 @@
+"""ImageNet: images from JPEG files to batches."""

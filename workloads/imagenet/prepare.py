@@ -1,0 +1,178 @@
+"""ImageNet: from folders, archives or TensorFlow Datasets to records of one image each.
+
+A record holds `image` uint8 [bytes], the file as it is, `name` uint8 [bytes] and `label` int32 [1]; the labels of a
+split are kept besides in one piece. Neither ILSVRC2012 nor ImageNet-v2 may be downloaded without registration or by a
+script, so that the files must be there: https://www.image-net.org/download.php and
+https://huggingface.co/datasets/vaishaal/ImageNetV2 (matched-frequency).
+"""
+
+import concurrent.futures
+import itertools
+import logging
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from PIL import Image
+
+from algoperf_jax.data.download import Download
+from algoperf_jax.data.prepared import Block, DatasetSpec, in_blocks
+from algoperf_jax.data.workers import usable_cores
+from algoperf_jax.errors import ConfigError, DataError
+from workloads.imagenet import raw_images
+from workloads.imagenet.decoding import BadImageError, decode, encode
+from workloads.imagenet.raw_images import RawImage, RawSplit
+
+DATASET = DatasetSpec("imagenet_resnet", "1.0.0")
+"""Shared by all workloads on ImageNet."""
+DOWNLOADS: tuple[Download, ...] = ()
+OPTIONS = ("resize",)
+"""`resize=N` keeps images with a shorter side of at most N pixels, which are decoded faster."""
+_NEEDED = (
+    "Needed in one folder, given with --from: train/CLASS/*.JPEG and val/CLASS/*.JPEG, or ILSVRC2012_img_train.tar, "
+    "ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz, or imagenet2012/5.1.0 as TensorFlow Datasets writes it "
+    "with file_format=array_record; for the test split test/CLASS/*, imagenetv2-matched-frequency*, a folder or "
+    "archive, or imagenet_v2/matched-frequency/3.0.0."
+)
+_TENSORFLOW_DATASETS = {
+    "train": "imagenet2012/5.1.0",
+    "validation": "imagenet2012/5.1.0",
+    "test": "imagenet_v2/matched-frequency/3.0.0",
+}
+_QUALITY = 95
+_SMALLEST_RESIZE = 64
+_AT_A_TIME = 256
+
+_logger = logging.getLogger(__name__)
+
+
+def labels_of(split: str) -> str:
+    """The name under which the labels of a split are kept."""
+    return f"{split}_labels"
+
+
+def convert(folder: pathlib.Path, *, resize: str | None = None) -> Mapping[str, Iterable[Block]]:
+    """The splits `train`, `validation` and, where there are images for it, `test`, each followed by its labels.
+
+    Every image is decoded once. What cannot be is left out and listed at the end of its split.
+
+    Args:
+      folder: holds the raw files.
+      resize: longest shorter side of the images that are kept, a number of pixels, or None for the files as they are.
+
+    Raises:
+      DataError: there are no training or validation images, or their classes differ.
+      ConfigError: `resize` is not a number of pixels.
+    """
+    longest = None if resize is None else _pixels(resize)
+    found = {**raw_images.find(folder), **_tensorflow_datasets(folder)}
+    missing = [split for split in ("train", "validation") if split not in found]
+    if missing:
+        raise DataError(f"no {' and no '.join(missing)} images of ImageNet in {folder}", remedy=_NEEDED)
+    counts = {split: images.num_classes for split, images in found.items() if images.num_classes is not None}
+    for split, count in counts.items():
+        if count != counts.get("train", count):
+            raise DataError(
+                f"number of classes in the {split} split in {folder}",
+                value=count,
+                expected=f"{counts['train']}, as in train",
+                remedy=_NEEDED,
+            )
+    if "test" not in found:
+        _logger.warning("imagenet: no images for the test split, which a run will ask for. %s", _NEEDED)
+    splits: dict[str, Iterable[Block]] = {}
+    for split, images in found.items():
+        labels: list[int] = []
+        splits[split] = _blocks(split, images.read(), longest, labels)
+        splits[labels_of(split)] = _label_blocks(labels)
+    return splits
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or int(text) < _SMALLEST_RESIZE:
+        raise ConfigError("--option resize", value=text, expected=f"a number of pixels, at least {_SMALLEST_RESIZE}")
+    return int(text)
+
+
+def _blocks(split: str, images: Iterable[RawImage], longest: int | None, labels: list[int]) -> Iterator[Block]:
+    """One block for each good image; adds its label to `labels`."""
+    bad: list[str] = []
+    stream = iter(images)
+    # Decoding lets go of the interpreter, so threads do.
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as threads:
+        while group := list(itertools.islice(stream, _AT_A_TIME)):
+            for image, content in zip(group, threads.map(lambda each: _checked(each, longest), group), strict=True):
+                if isinstance(content, BadImageError):
+                    bad.append(f"{image.name} ({content})")
+                    continue
+                labels.append(image.label)
+                columns = {
+                    "image": np.frombuffer(content, np.uint8),
+                    "name": np.frombuffer(image.name.encode(), np.uint8),
+                    "label": np.array([image.label], np.int32),
+                }
+                yield Block(1, columns)
+    if bad:
+        _logger.warning("imagenet: left %d damaged images out of %s:\n  %s", len(bad), split, "\n  ".join(bad))
+
+
+def _tensorflow_datasets(folder: pathlib.Path) -> Mapping[str, RawSplit]:
+    """The splits that TensorFlow Datasets has prepared in a folder."""
+    return {
+        split: _tensorflow_dataset(folder / dataset, split)
+        for split, dataset in _TENSORFLOW_DATASETS.items()
+        if (folder / dataset / "dataset_info.json").is_file()
+    }
+
+
+def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
+    """A split that is stored as ArrayRecord; the files of the images are read as they are, without TensorFlow."""
+    try:
+        import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports] -- an extra
+    except ImportError as error:
+        raise DataError(
+            f"reading {folder} needs tensorflow-datasets, which is not installed",
+            remedy='Install it with: pip install -e ".[prepare]"',
+        ) from error
+    builder = tfds.builder_from_directory(folder)
+    try:
+        source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    except (NotImplementedError, ValueError) as error:
+        raise DataError(
+            f"{folder} cannot be read at random ({error})",
+            expected="a data set written with file_format=array_record",
+            remedy="Convert it with: tfds convert_format --root_data_dir=... --out_file_format=array_record",
+        ) from error
+
+    def read() -> Iterator[RawImage]:
+        for index in range(len(source)):
+            example = source[index]
+            name = example.get("file_name", b"")
+            name = name.decode() if isinstance(name, bytes) else str(name)
+            yield RawImage(bytes(example["image"]), int(example["label"]), f"{split}:{index}:{name}")
+
+    return RawSplit(builder.info.features["label"].num_classes, read)
+
+
+def _label_blocks(labels: list[int]) -> Iterator[Block]:
+    """The labels of a split whose blocks have all been asked for."""
+    if labels:
+        yield from in_blocks({"label": np.array(labels, np.int32)})
+
+
+def _checked(image: RawImage, longest: int | None) -> bytes | BadImageError:
+    """The file to keep, or why there is none."""
+    try:
+        pixels = decode(image.content)
+        if longest is None or min(pixels.shape[:2]) <= longest:
+            return image.content
+        return encode(_shrunk(pixels, longest), _QUALITY)
+    except BadImageError as error:
+        return error
+
+
+def _shrunk(pixels: np.ndarray, longest: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    factor = longest / min(height, width)
+    size = (max(longest, round(width * factor)), max(longest, round(height * factor)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))

@@ -1,0 +1,96 @@
+"""How one image becomes a row of a batch. What is here is sent to worker processes."""
+
+import dataclasses
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from algoperf_jax.data import shuffle
+from algoperf_jax.errors import DataError
+from workloads.imagenet import crops, randaugment, resampling
+from workloads.imagenet.decoding import BadImageError, decode
+from workloads.imagenet.finishing import normalized
+
+
+class ImageFile(NamedTuple):
+    """An image as it is stored.
+
+    Attributes:
+      content: the bytes of a JPEG file, or another that can be decoded.
+      name: tells a person which image it is.
+    """
+
+    content: bytes
+    name: str
+
+
+class ImageFiles(Protocol):
+    """The images of a split by number. Picklable."""
+
+    def read(self, index: int) -> ImageFile:
+        """Image `index`."""
+        ...
+
+
+class Request(NamedTuple):
+    """Which image is wanted.
+
+    Attributes:
+      index: its number in the split.
+      epoch: how many times all images were seen before; decides augmentation.
+    """
+
+    index: int
+    epoch: int = 0
+
+    def __str__(self) -> str:
+        return f"image {self.index}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRows:
+    """Random crop and flip, resized, as uint8 [S, S, 3]: rounded, or with RandAugment cut off, as the reference does.
+
+    Attributes:
+      files: the images.
+      seed: of the augmentation; with epoch and number of an image it decides everything.
+      augment: whether RandAugment is applied.
+    """
+
+    files: ImageFiles
+    seed: int
+    augment: bool
+
+    def __call__(self, request: Request, row: np.ndarray) -> None:
+        """Fills `row`."""
+        pixels = _decoded(self.files.read(request.index))
+        rng = shuffle.example_generator(self.seed, request.epoch, request.index)
+        crop = crops.random(rng, *pixels.shape[:2])
+        resized = resampling.resize(crop.of(pixels), len(row), mirror=rng.random() < 0.5)
+        np.clip(resized, 0, 255, out=resized)
+        if self.augment:
+            row[...] = randaugment.augment(resized.astype(np.uint8), rng)
+        else:
+            row[...] = np.rint(resized, out=resized)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRows:
+    """The middle of an image, resized and normalized, as float32 [S, S, 3]."""
+
+    files: ImageFiles
+
+    def __call__(self, request: Request, row: np.ndarray) -> None:
+        """Fills `row`."""
+        pixels = _decoded(self.files.read(request.index))
+        crop = crops.center(*pixels.shape[:2])
+        row[...] = normalized(resampling.resize(crop.of(pixels), len(row)))
+
+
+def _decoded(file: ImageFile) -> np.ndarray:
+    try:
+        return decode(file.content)
+    except BadImageError as error:
+        raise DataError(
+            f"image {file.name} cannot be decoded ({error})", remedy="Prepare the data anew; that leaves it out."
+        ) from error
