@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import array_api_compat
 import jax
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from algoperf_jax.jax_framework import FRAMEWORK as JAX_FRAMEWORK
 from algoperf_jax.load_submission import load_submission
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission import ForwardPassMode
-from algoperf_jax.workload import LossType, OpenSplit, ParameterType, SplitName, SplitReader
+from algoperf_jax.workload import Batch, LossType, OpenSplit, ParameterType, SplitName, SplitReader
 from configs import base
 from tests.algoperf_jax.conftest import Command
 from tests.torch_compat.test_twins import LISTINGS, NAMES
@@ -91,6 +92,30 @@ def test_images_come_in_the_same_order_in_pytorchs_layout_and_types(name: str) -
         np.testing.assert_array_equal(ours["inputs"].permute(0, 2, 3, 1).numpy(), theirs["inputs"])
         np.testing.assert_array_equal(ours["targets"].numpy(), theirs["targets"])
         np.testing.assert_array_equal(ours["weights"].numpy(), np.asarray(theirs["weights"]) != 0)
+
+
+def test_batches_are_finished_on_the_device() -> None:
+    """Bytes go there as bytes, and every other type becomes PyTorch's as without a last stage."""
+
+    def finish(batch: Batch) -> Batch:
+        inputs = batch["inputs"]
+        assert inputs.dtype in (torch.uint8, np.uint8)
+        namespace = array_api_compat.array_namespace(inputs)
+        return {**batch, "inputs": namespace.astype(inputs, namespace.float32) / 2}
+
+    parts, jax_parts = assembled("cifar"), assembled("cifar", "jax", **{"mesh.data": 1})
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    batch = {"inputs": images, "targets": np.arange(4, dtype=np.int32), "weights": np.ones(4, np.float32)}
+    ours, theirs = (each.backend.put_batch(batch, finish) for each in (parts, jax_parts))
+    assert ours["inputs"].is_contiguous()
+    assert (ours["inputs"].dtype, ours["targets"].dtype, ours["weights"].dtype) == (
+        torch.float32,
+        torch.int64,
+        torch.bool,
+    )
+    np.testing.assert_array_equal(ours["inputs"].permute(0, 2, 3, 1).numpy(), images / 2)
+    np.testing.assert_array_equal(theirs["inputs"], images / 2)
+    np.testing.assert_array_equal(ours["targets"].numpy(), theirs["targets"])
 
 
 def pair_feed(*several: Parts) -> list[list[Any]]:
