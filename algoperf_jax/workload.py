@@ -20,7 +20,8 @@ Parameters = Any
 ModelState = Any
 """Nested dict of what the model carries besides parameters (`{'batch_stats': ...}`), or None."""
 Batch = Mapping[str, Any]
-"""`inputs`, `targets` and `weights` (0 marks padding); leaves share the leading batch axis. NumPy arrays on the host,
+"""`inputs`, `targets` and `weights` (0 marks padding), and what else the metrics of a workload need; leaves share the
+leading batch axis. NumPy arrays on the host,
 global `jax.Array`s on the devices. The same schema for training and evaluation, real and built-in data."""
 RandomKey = Any
 """A raw threefry key, uint32[2]."""

@@ -80,8 +80,13 @@ class ParameterTransfer:
 
     def _to_flat(self, trees: Any) -> jax.Array:
         leaves = jax.tree.leaves(trees)
-        chosen = [(leaves[self._positions[leaf.path]], leaf.axes) for _, leaf in self._entries]
-        return jnp.concatenate([jnp.transpose(array, axes or range(array.ndim)).reshape(-1) for array, axes in chosen])
+        chosen = [(leaves[self._positions[leaf.path]], leaf) for _, leaf in self._entries]
+        return jnp.concatenate(
+            [
+                jnp.transpose(jnp.flip(array, leaf.reversed_axes), leaf.axes or range(array.ndim)).reshape(-1)
+                for array, leaf in chosen
+            ]
+        )
 
     def _from_flat(self, flat: jax.Array) -> Any:
         leaves: list[Any] = [None] * len(self._shapes)
@@ -90,7 +95,8 @@ class ParameterTransfer:
             shape = self._torch_shape(leaf)
             stop = start + math.prod(shape)
             array = flat[start:stop].reshape(shape)
-            leaves[self._positions[leaf.path]] = jnp.transpose(array, _inverse(leaf.axes) or range(array.ndim))
+            ordered = jnp.transpose(array, _inverse(leaf.axes) or range(array.ndim))
+            leaves[self._positions[leaf.path]] = jnp.flip(ordered, leaf.reversed_axes)
             start = stop
         return jax.tree.unflatten(self._structure, leaves)
 

@@ -77,17 +77,17 @@ class TorchBackend:
         return self._step_keys(rng, step)
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
-        """Inputs in PyTorch's layout, targets int64 or float32, weights as booleans."""
+        """Inputs in PyTorch's layout, weights as booleans, targets and what else there is as int64 or float32."""
         if finish is None:
-            return {
-                "inputs": self._sent(self._model.arrange(batch["inputs"])),
-                "targets": self._sent(batch["targets"]),
-                "weights": self._sent(jax.tree.map(lambda weights: weights != 0, batch["weights"])),
+            changed = {
+                "inputs": self._model.arrange(batch["inputs"]),
+                "weights": jax.tree.map(lambda weights: weights != 0, batch["weights"]),
             }
+            return {name: self._sent(leaves) for name, leaves in {**batch, **changed}.items()}
         finished = finish(self._sent(dict(batch), _UNFINISHED_DTYPES))
         return {
+            **finished,
             "inputs": jax.tree.map(torch.Tensor.contiguous, self._model.arrange(finished["inputs"])),
-            "targets": finished["targets"],
             "weights": jax.tree.map(lambda weights: weights != 0, finished["weights"]),
         }
 

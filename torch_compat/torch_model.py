@@ -18,16 +18,20 @@ class Leaf:
       path: `/`-joined names, in `params` for a parameter (`Dense_0/kernel`), in `model_state` for a buffer
         (`batch_stats/BatchNorm_init/mean`).
       axes: the argument of `transpose` that takes the JAX array to PyTorch's layout; None keeps it.
+      reversed_axes: axes of the JAX array whose order is reversed besides.
     """
 
     path: str
     axes: tuple[int, ...] | None = None
+    reversed_axes: tuple[int, ...] = ()
 
 
 LINEAR = (1, 0)
 """[in, out] -> [out, in]."""
 CONVOLUTION = (3, 2, 0, 1)
 """[height, width, in, out] -> [out, in, height, width]."""
+TRANSPOSED_CONVOLUTION = (2, 3, 0, 1)
+"""[height, width, in, out] -> [in, out, height, width]; height and width are reversed besides."""
 
 
 def channels_first(images: Any) -> Any:

@@ -29,6 +29,15 @@ class Entry:
 
 _ENTRIES: Mapping[str, Entry] = {
     "cifar": Entry("workloads.cifar"),
+    "fastmri": Entry(
+        "workloads.fastmri",
+        variants={
+            "layernorm": {"normalization": "layer"},
+            "model_size": {"num_pool_layers": 3, "num_channels": 64},
+            "small": {"num_pool_layers": 2, "num_channels": 12, "image_size": 64},
+            "tanh": {"activation": "tanh"},
+        },
+    ),
     "mnist": Entry("workloads.mnist"),
     "ogbg": Entry(
         "workloads.ogbg",

@@ -50,3 +50,26 @@ def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_
     of_target = namespace.take_along_axis(shifted, namespace.asarray(targets)[:, None], axis=-1)[:, 0]
     smoothed = (1.0 - label_smoothing) * of_target + label_smoothing * namespace.mean(shifted, axis=-1)
     return weighted(log_normalizer - smoothed, weights)
+
+
+def mean_absolute_error(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
+    """Mean absolute error of each example, over all its axes; label smoothing has no meaning for it.
+
+    Args:
+      targets: [B, ...].
+      logits: predictions [B, ...].
+      weights: [B], or None.
+      label_smoothing: ignored.
+
+    Raises:
+      ValueError: targets and logits differ in shape, or weights are not one for each example.
+    """
+    del label_smoothing
+    if targets.shape != logits.shape or (weights is not None and weights.shape != targets.shape[:1]):
+        raise ValueError(
+            f"mean_absolute_error: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
+            f"{None if weights is None else tuple(weights.shape)} do not belong together"
+        )
+    namespace = array_api_compat.array_namespace(logits)
+    errors = namespace.abs(logits - namespace.asarray(targets))
+    return weighted(namespace.mean(errors, axis=tuple(range(1, errors.ndim))), weights)

@@ -27,6 +27,7 @@ _HEADER_SIZE = struct.Struct("<I")
 # One record per chunk confines damage to a block. zstd at level 1 shrinks images and graphs to a fraction and
 # loads about as fast as no compression, because fewer bytes are read and hashed.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
+_UNCOMPRESSED_WRITER_OPTIONS = "group_size:1,uncompressed"
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
 
@@ -55,9 +56,10 @@ def in_blocks(columns: Mapping[str, np.ndarray], *, max_bytes: int = 1 << 22) ->
 
 
 @contextlib.contextmanager
-def writer(path: pathlib.Path) -> Iterator[Callable[[Block], None]]:
+def writer(path: pathlib.Path, *, compressed: bool = True) -> Iterator[Callable[[Block], None]]:
     """Writes a file block by block; the disk's refusals become OSErrors, at a later block or at the end."""
-    records = array_record_module.ArrayRecordWriter(os.fspath(path), _WRITER_OPTIONS)
+    options = _WRITER_OPTIONS if compressed else _UNCOMPRESSED_WRITER_OPTIONS
+    records = array_record_module.ArrayRecordWriter(os.fspath(path), options)
 
     def write(block: Block) -> None:
         record = _encode(block)

@@ -43,10 +43,13 @@ class DatasetSpec:
     Attributes:
       name: the name of the workload that prepares it, and of its folder in the data directory.
       version: changes whenever the conversion's output changes.
+      compressed: whether the files are. What is read anew for every batch, such as measurements with their noise,
+        is read faster if not.
     """
 
     name: str
     version: str
+    compressed: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +107,10 @@ def write(
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
-        written = {name: _write_split(partial, name, blocks, max_file_bytes) for name, blocks in splits.items()}
+        written = {
+            name: _write_split(partial, name, blocks, max_file_bytes, compressed=spec.compressed)
+            for name, blocks in splits.items()
+        }
         manifest = {
             "format": _MANIFEST_FORMAT,
             "dataset": spec.name,
@@ -175,7 +181,7 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
 
 
 class Prepared:
-    """A prepared data set whose splits are read into memory when first asked for. Made by `load`."""
+    """A prepared data set whose splits are read when first asked for, whole or example by example. Made by `load`."""
 
     def __init__(
         self, folder: pathlib.Path, splits: Mapping[str, _Split], manifest: Mapping[str, Any], *, remedy: str
@@ -229,7 +235,9 @@ class Prepared:
         }
 
 
-def _write_split(folder: pathlib.Path, name: str, blocks: Iterable[Block], max_file_bytes: int) -> _Split:
+def _write_split(
+    folder: pathlib.Path, name: str, blocks: Iterable[Block], max_file_bytes: int, *, compressed: bool
+) -> _Split:
     parts: list[tuple[pathlib.Path, int]] = []
     examples = 0
     columns: dict[str, _Column] = {}
@@ -238,7 +246,7 @@ def _write_split(folder: pathlib.Path, name: str, blocks: Iterable[Block], max_f
     while block is not None:
         path = folder / f"{name}-{len(parts):05d}"
         size = count = 0
-        with block_files.writer(path) as write_block:
+        with block_files.writer(path, compressed=compressed) as write_block:
             while block is not None and size < max_file_bytes:
                 write_block(block)
                 columns = _grow(columns, block)

@@ -30,7 +30,8 @@ def filled(twin: TorchModel, params: Any, model_state: Any) -> torch.nn.Module:
 
 def _moved(leaves: Mapping[str, Any], tree: str, leaf: Leaf) -> torch.Tensor:
     array = np.asarray(leaves[f"{tree}/{leaf.path}"])
-    return torch.from_numpy(array if leaf.axes is None else array.transpose(leaf.axes).copy())
+    array = np.flip(array, leaf.reversed_axes)
+    return torch.from_numpy((array if leaf.axes is None else array.transpose(leaf.axes)).copy())
 
 
 def gradients(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarray]:
@@ -49,7 +50,7 @@ def statistics(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarra
 def _returned(tensor: torch.Tensor | None, leaf: Leaf) -> np.ndarray:
     assert tensor is not None, leaf.path
     array = tensor.numpy()
-    return array if leaf.axes is None else array.transpose(np.argsort(leaf.axes))
+    return np.flip(array if leaf.axes is None else array.transpose(np.argsort(leaf.axes)), leaf.reversed_axes)
 
 
 def tensors(inputs: Any) -> Any:

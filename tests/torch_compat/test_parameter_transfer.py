@@ -32,7 +32,8 @@ def odd_values(tree: Any) -> Any:
 
     def odd(leaf: np.ndarray) -> np.ndarray:
         leaf = np.array(leaf)
-        leaf.reshape(-1)[:3] = [np.float32(-0.0), np.float32(1e-42), np.nextafter(np.float32(1), np.float32(2))]
+        values = [np.float32(-0.0), np.float32(1e-42), np.nextafter(np.float32(1), np.float32(2))]
+        leaf.reshape(-1)[:3] = values[: leaf.size]
         return leaf
 
     return jax.tree.map(odd, tree)
@@ -46,6 +47,7 @@ def test_there_and_back_is_the_identity_bit_for_bit(name: str, kind: str) -> Non
     transfer.to_module(params, state, module)
     for path, array in parameters.paths(params).items():
         leaf_name, leaf = next((n, leaf) for n, leaf in model.parameters.items() if leaf.path == path)
+        array = np.flip(array, leaf.reversed_axes)
         expected = array if leaf.axes is None else array.transpose(leaf.axes)
         assert module.get_parameter(leaf_name).detach().numpy().tobytes() == expected.tobytes(), path
     found = transfer.from_module(module, "update_params")

@@ -30,11 +30,26 @@ def graph_batch(golden: Golden) -> dict[str, Any]:
     }
 
 
+def reconstruction_batch(golden: Golden) -> dict[str, Any]:
+    """Images, their targets, and what the metrics need, as they stand."""
+    names = ("inputs", "targets", "mean", "std", "volume_max", "weights")
+    return {name: golden[f"inputs/{name}"] for name in names}
+
+
 BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
     "cifar": image_batch,
+    "fastmri": reconstruction_batch,
+    "fastmri_layernorm": reconstruction_batch,
+    "fastmri_model_size": reconstruction_batch,
+    "fastmri_tanh": reconstruction_batch,
     "mnist": image_batch,
     "ogbg": graph_batch,
     "ogbg_gelu": graph_batch,
     "ogbg_model_size": graph_batch,
     "ogbg_silu": graph_batch,
 }
+
+WITHOUT_REFERENCE = ("fastmri_small",)
+"""Variants for development, which the reference does not have."""
+NUM_OUTPUTS = {"fastmri": 1}
+"""By base name, where the last axis of the logits is none of outputs."""

@@ -19,16 +19,23 @@ from tests.workloads.golden_batches import BATCHES
 SPLITS: tuple[SplitName, ...] = ("train", *EVALUATION_SPLITS)
 SMALLEST_BATCH = {"ogbg": 24}
 """By base name; 8 where nothing is said, one example for each device."""
-FLOAT_TARGETS = {"ogbg"}
+SMALLER = {"fastmri": {"image_size": 48}}
+"""By base name, arguments that make examples smaller, and with them the time that the tests take."""
+FLOAT_TARGETS = {"fastmri", "ogbg"}
 """Base names of the workloads whose targets are not class indices."""
-DEVICES_RTOL = {"mnist": 1e-4}
-"""How far 1 and 8 devices may differ, by base name; 1e-5 where nothing is said. In mnist, inputs of several hundred
-amplify the rounding of sums."""
+DEVICES_RTOL = {"fastmri": 5e-3, "mnist": 1e-4}
+"""How far 1 and 8 devices may differ, by base name; 1e-5 where nothing is said. In fastmri, rounding takes units across
+the kink of the activation, which changes their gradient (the variant with tanh is within 1e-5); in mnist, inputs of
+several hundred amplify the rounding of sums."""
 
 
 @functools.cache
 def workload_of(name: str) -> Workload:
-    return workloads.load(name)
+    return loaded_anew(name)
+
+
+def loaded_anew(name: str, **arguments: Any) -> Workload:
+    return workloads.load(name, **{**SMALLER.get(workloads.base_name(name), {}), **arguments})
 
 
 def batch_size(name: str) -> int:
@@ -215,7 +222,7 @@ def test_sizes_of_the_splits(name: str) -> None:
 @pytest.mark.parametrize("name", workloads.base_names())
 @pytest.mark.parametrize("split", SPLITS)
 def test_batches_are_a_pure_function_of_their_number(name: str, split: SplitName) -> None:
-    reader, again = opened(workload_of(name), split), opened(workloads.load(name), split)
+    reader, again = opened(workload_of(name), split), opened(loaded_anew(name), split)
     in_order = [reader.finished(k) for k in range(4)]
     for k in (3, 0, 2, 1):
         assert_trees_equal(again.finished(k), in_order[k])

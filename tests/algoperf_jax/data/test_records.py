@@ -1,5 +1,6 @@
 """Records are read by number, from any file of a split, and damage is named."""
 
+import concurrent.futures
 import pathlib
 import pickle
 
@@ -35,6 +36,24 @@ def test_any_order(records: Records) -> None:
 def test_what_is_not_there(records: Records, index: int) -> None:
     with pytest.raises(IndexError, match=f"example {index} of 20"):
         records.read(index)
+
+
+def test_any_thread(records: Records) -> None:
+    order = np.random.default_rng(0).integers(0, 20, 400).tolist()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(records.read, order))
+    assert [columns["label"].item() for columns in found] == order
+
+
+def test_uncompressed_files(tmp_path: pathlib.Path) -> None:
+    spec = DatasetSpec("toy", "1", compressed=False)
+    values = np.random.default_rng(0).standard_normal((5, 40))
+    blocks = [Block(1, {"value": value[None]}) for value in values]
+    prepared.write(tmp_path, spec, {"train": blocks}, source="a test")
+    assert values[3].tobytes() in next((tmp_path / "toy").glob("train-*")).read_bytes()
+    loaded = prepared.load(tmp_path, spec)
+    np.testing.assert_array_equal(loaded.records("train").read(3)["value"], values[3:4])
+    np.testing.assert_array_equal(loaded.columns("train")["value"], values)
 
 
 def test_damage_is_named(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,174 @@
+"""fastMRI, knee, single coil: from HDF5 volumes to one block for each slice.
+
+Source: Zbontar et al. 2018, https://arxiv.org/abs/1811.08839, from https://fastmri.med.nyu.edu/, where one registers.
+A block has `hybrid` complex64 [W, 320], a slice's k-space transformed and cropped along the other axis (see
+`reconstruction`); `target` float32 [1, 320, 320]; and `volume_max` float32 [1]. W differs between volumes.
+"""
+
+import logging
+import pathlib
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from algoperf_jax.data.download import Download, find
+from algoperf_jax.data.prepared import Block, DatasetSpec
+from algoperf_jax.errors import DataError
+from workloads.fastmri.reconstruction import IMAGE_SIZE, to_hybrid_space
+
+DATASET = DatasetSpec("fastmri", "1.0.0", compressed=False)
+DOWNLOADS: tuple[Download, ...] = ()
+"""None: the files are sent to those who have agreed to the terms."""
+
+KSPACE_ROWS = 640
+_TRAIN, _VALIDATION = "knee_singlecoil_train", "knee_singlecoil_val"
+_NEEDED = (
+    f"Get the archives {_TRAIN} and {_VALIDATION} from https://fastmri.med.nyu.edu/ and give their folder with --from."
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class Volume(NamedTuple):
+    """The content of a file: k-space complex64 [n, 640, W], targets float32 [n, 320, 320], largest intensity."""
+
+    kspace: np.ndarray
+    target: np.ndarray
+    volume_max: float
+
+
+class _BadFileError(Exception):
+    """Why a file is left out."""
+
+
+def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
+    """The splits, in the order of the files' names: `train`, and the two halves of the official validation volumes.
+
+    The first half, of odd numbers the larger one, is `validation` (100 of the 199 volumes), the other `test`; the
+    targets of the official test volumes are not public. Files that cannot be used are left out and listed at the end.
+
+    Args:
+      folder: holds the folders `knee_singlecoil_train` and `knee_singlecoil_val` of `.h5` files, directly or in a
+        subfolder, or else archives of them (`.tar`, `.tar.gz`, `.tar.xz`), which are unpacked beside themselves.
+
+    Raises:
+      DataError: a folder is missing or holds too few files; while iterating, no file of a split can be used.
+    """
+    h5py = _h5py()
+    train, held_out = (_files(folder, name) for name in (_TRAIN, _VALIDATION))
+    if len(held_out) < 2:
+        raise DataError(f"files in {held_out[0].parent}", value=len(held_out), expected="2 or more", remedy=_NEEDED)
+    half = (len(held_out) + 1) // 2
+    parts = {"train": train, "validation": held_out[:half], "test": held_out[half:]}
+    left_out: list[str] = []
+    return {split: _slices(h5py, split, files, left_out) for split, files in parts.items()}
+
+
+def _h5py() -> ModuleType:
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError("fastMRI comes as HDF5, and h5py is not installed", remedy="Run: pip install h5py") from error
+    return h5py
+
+
+def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
+    """The volumes of an official split, sorted by name."""
+    root = _subfolder(folder, name) or _unpacked(folder, name)
+    files = sorted(root.glob("*.h5")) if root else []
+    if not files:
+        raise DataError(
+            f"no .h5 files in {root}" if root else f"neither a folder {name} nor an archive of it is in {folder}",
+            remedy=_NEEDED,
+        )
+    return files
+
+
+def _subfolder(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    found = [path for path in (folder, *folder.rglob(name)) if path.name == name and path.is_dir()]
+    return min(found, key=lambda path: (len(path.parts), path)) if found else None
+
+
+def _unpacked(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Unpacks an archive into a folder beside it, which is there when it is complete."""
+    archive = find(folder, f"{name}*.tar*", f"{name}*.tgz")
+    if archive is None:
+        return None
+    partial, final = archive.with_name(f".{name}.partial"), archive.with_name(name)
+    _logger.info("unpacking %s", archive)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        with tarfile.open(archive) as opened:
+            opened.extractall(partial, filter="data")
+        # With or without a folder of its own in the archive.
+        (_subfolder(partial, name) or partial).rename(final)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked ({error})", remedy="Free the disk, or download the file again."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return final
+
+
+def _slices(h5py: ModuleType, split: str, files: Sequence[pathlib.Path], left_out: list[str]) -> Iterator[Block]:
+    """One block for each slice of the files; `left_out` goes from split to split, and after the last it is told."""
+    usable = 0
+    for path in files:
+        try:
+            volume = read_volume(h5py, path)
+        except _BadFileError as error:
+            left_out.append(f"{path}: {error}")
+            continue
+        usable += 1
+        hybrid = to_hybrid_space(volume.kspace, IMAGE_SIZE)
+        for spectrum, target in zip(hybrid, volume.target, strict=True):
+            columns = {
+                # Along W, the axis on which slices may differ.
+                "hybrid": np.ascontiguousarray(spectrum.T),
+                "target": target[None],
+                "volume_max": np.array([volume.volume_max], np.float32),
+            }
+            yield Block(1, columns)
+    if not usable:
+        raise DataError(f"no file of {split} can be used; {left_out[-1]}", remedy="Download the files again.")
+    if split == "test" and left_out:
+        _logger.warning("fastmri: %d files were left out:", len(left_out))
+        for line in left_out:
+            _logger.warning("  %s", line)
+
+
+def read_volume(h5py: ModuleType, path: pathlib.Path) -> Volume:
+    """A file's content, checked."""
+    try:
+        with h5py.File(path) as file:
+            absent = [name for name in ("kspace", "reconstruction_esc") if name not in file]
+            if absent:
+                raise _BadFileError(f"has no dataset {' and no dataset '.join(absent)}")
+            shapes = file["kspace"].shape, file["reconstruction_esc"].shape
+            expected = _expected_shapes(shapes[0])
+            if shapes != expected:
+                raise _BadFileError(f"kspace and reconstruction_esc have the shapes {shapes[0]} and {shapes[1]}")
+            kspace = file["kspace"][:].astype(np.complex64, copy=False)
+            target = file["reconstruction_esc"][:].astype(np.float32, copy=False)
+            # Where the maximum is missing, the similarity is judged in units of 1.
+            volume_max = float(file.attrs.get("max", 0.0))
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise _BadFileError(f"cannot be read ({error})") from error
+    for name, values in (("kspace", kspace), ("reconstruction_esc", target)):
+        if not np.isfinite(values).all():
+            raise _BadFileError(f"{name} holds numbers that are not finite")
+        # Its deviation could not be divided by.
+        if not values.any(axis=(1, 2)).all():
+            raise _BadFileError(f"{name} has a slice of zeros")
+    return Volume(kspace, target, volume_max)
+
+
+def _expected_shapes(kspace: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of both datasets, as the first axis and the width of k-space demand, as far as these can be."""
+    count, width = (max(kspace[0], 1), max(kspace[-1], IMAGE_SIZE)) if kspace else (1, IMAGE_SIZE)
+    return (count, KSPACE_ROWS, width), (count, IMAGE_SIZE, IMAGE_SIZE)
