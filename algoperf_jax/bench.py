@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
         submission = load_submission(config.submission, workload, framework.name)
         with _temporary_records(config, workload) as records:
             parts = assemble(config, framework, workload, submission, records.scalars)
-            machine = environment.meta_data({}, config.seed, parts.backend.devices())
+            machine = environment.meta_data({}, config.seed, config.precision, parts.backend.devices())
             subject = _subject(parts, machine)
             if earlier is not None:
                 reports.check_comparable(earlier.subject, subject, name=str(options.compare))

@@ -95,7 +95,7 @@ def _examined(options: argparse.Namespace, report: Report) -> tuple[Sequence[Fin
     from algoperf_jax.rule_check.dynamic import examine
     from configs import base
 
-    names = options.workloads.split(",") if options.workloads else list(workloads.base_names())
+    names = options.workloads.split(",") if options.workloads else list(workloads.light_names())
     for name in names:
         if name not in workloads.names():
             raise ConfigError("--workloads", value=name, remedy=did_you_mean(name, workloads.names()))

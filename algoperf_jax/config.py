@@ -12,12 +12,14 @@ from ml_collections.config_flags import config_flags
 
 from algoperf_jax.errors import ConfigError, did_you_mean, nearest
 from algoperf_jax.frameworks import TORCH_MODELS, WAYS_TO_RUN
+from algoperf_jax.precision import PRECISIONS
 from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 
 _HYPERPARAMETER = re.compile(r"^--config\.hyperparameters\.(\w+)(?:=.*)?$", re.DOTALL)
 _CHOICES: Mapping[str, Sequence[str]] = {
     "ruleset": tuple(RULESET_BUDGET_FACTORS),
     "timing_rules": tuple(TIMING_RULES),
+    "precision": tuple(PRECISIONS),
     "framework": tuple(WAYS_TO_RUN),
     "torch_model": TORCH_MODELS,
 }

@@ -4,9 +4,10 @@
         [--workloads=mnist,ogbg] [--variants] [--steps=2] [--timeout_sec=600] [--json=FILE]
 
 Each workload is trained on its built-in data, with its own file in configs/, for a few steps, and evaluated once, in a
-process of its own. The table tells times, recompilations, reads of arrays on the host and memory; a line below it tells
-what failed and where. Nothing is written but FILE. --variants tries the variants of workloads too, --timeout_sec is per
-workload. Hyperparameters are the first point of config.search_space, or of a tuning_search_space.json beside the file.
+process of its own; a large one is represented by its small variant. The table tells times, recompilations, reads of
+arrays on the host and memory; a line below it tells what failed and where. Nothing is written but FILE. --variants
+tries the variants of workloads too, --timeout_sec is per workload. Hyperparameters are the first point of
+config.search_space, or of a tuning_search_space.json beside the file.
 
 Exit codes: 0 when all workloads passed, 1 when some failed, 2 with one line on stderr when something is to be mended by
 the user before anything can be tried, or 130 after Ctrl-C.
@@ -86,7 +87,7 @@ def _workloads(options: argparse.Namespace) -> Sequence[str]:
     import workloads
 
     if options.workloads is None:
-        return workloads.names() if options.variants else workloads.base_names()
+        return workloads.names() if options.variants else workloads.light_names()
     names = list(dict.fromkeys(options.workloads.split(",")))
     for name in names:
         workloads.base_name(name)  # raises when there is none of this name

@@ -47,12 +47,15 @@ def memory_peak_bytes() -> dict[str, int]:
     return peaks
 
 
-def meta_data(workload_facts: Mapping[str, Any], seed: int, device: Mapping[str, Any]) -> dict[str, Any]:
+def meta_data(
+    workload_facts: Mapping[str, Any], seed: int, precision: str, device: Mapping[str, Any]
+) -> dict[str, Any]:
     """What `meta_data_<n>.json` holds, under the names of the public logs.
 
     Args:
       workload_facts: plain values of the workload.
       seed: of the trial.
+      precision: of products of float32 arrays, as the configuration has it.
       device: `platform`, `kind` and `count` of the devices that it trains on.
     """
     memory = psutil.virtual_memory()
@@ -82,6 +85,7 @@ def meta_data(workload_facts: Mapping[str, Any], seed: int, device: Mapping[str,
         "gpu_model_name": device["kind"] if gpu_count else None,
         "gpu_count": gpu_count,
         "rng_seed": seed,
+        "precision": precision,
         "versions": versions(),
         "devices": dict(device),
     }

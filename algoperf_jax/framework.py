@@ -41,7 +41,8 @@ class Framework:
 
     Attributes:
       name: as configurations and directories of runs have it.
-      start: `config -> None`, once in a process and before anything uses a device: joins the processes of a run.
+      start: `config -> None`, once in a process and before anything uses a device: sets the precision of products and
+        joins the processes of a run.
       make_layout: `config -> Layout`, the devices of the run.
       connect: `(config, workload, layout, metrics_logger) -> Connection`.
       agreement: how the processes of a run come to one reading of the clock.

@@ -13,6 +13,7 @@ from algoperf_jax.frameworks import JAX
 from algoperf_jax.jax_backend import JaxBackend
 from algoperf_jax.jax_workload import JaxWorkload
 from algoperf_jax.mesh import Layout, make_layout
+from algoperf_jax.precision import set_for_jax
 from algoperf_jax.trying.jax_host_reads import count_host_reads
 from algoperf_jax.workload import Workload
 from algoperf_jax.workload_view import MetricsLogger
@@ -25,6 +26,7 @@ def _start(config: Any) -> None:
             expected="torchrun for PyTorch submissions only",
             remedy="Start the command without torchrun; it uses all devices. Several hosts: --config.distributed.KEY.",
         )
+    set_for_jax(config.precision)
     distributed.initialize(config.distributed)
 
 

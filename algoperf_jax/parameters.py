@@ -1,7 +1,7 @@
 """Facts about parameter trees: paths, shapes, roles and counts."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -77,6 +77,24 @@ def type_of(path: str) -> ParameterType:
     if "attention" in parent:
         return _attention_type(path, parent, leaf)
     return ParameterType.BIAS if "bias" in leaf else ParameterType.WEIGHT
+
+
+_JOINED = {
+    (ParameterType.ATTENTION_K, ParameterType.ATTENTION_V): ParameterType.ATTENTION_KV,
+    (ParameterType.ATTENTION_Q, ParameterType.ATTENTION_K, ParameterType.ATTENTION_V): ParameterType.ATTENTION_QKV,
+}
+
+
+def joined_type(paths: Sequence[str]) -> ParameterType:
+    """The role of the parameters at `paths` where another framework keeps them in one array.
+
+    Raises:
+      ValueError: parameters of these roles are not kept in one array.
+    """
+    kinds = tuple(type_of(path) for path in paths)
+    if len(set(kinds)) > 1 and kinds not in _JOINED:
+        raise ValueError(f"parameters {', '.join(paths)}: their roles {kinds} have none in common")
+    return _JOINED.get(kinds, kinds[0])
 
 
 def _scale_or_bias(path: str, leaf: str, scale: ParameterType, bias: ParameterType) -> ParameterType:

@@ -187,7 +187,7 @@ def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Re
     _refuse_other_source(parts.submission.source, directory)
     facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
     device = parts.backend.devices()
-    meta_data = environment.meta_data(facts, config.seed, device)
+    meta_data = environment.meta_data(facts, config.seed, config.precision, device)
     params = parameters.abstract(parts.view.param_shapes)
     records.describe(configs.as_dict(config), meta_data, params, parts.submission.source)
     records.keep_rule_report(static_report(config.submission, config.framework).as_dict())

@@ -28,6 +28,7 @@ FRAMEWORK = (
     "algoperf_jax.framework",
     "algoperf_jax.frameworks",
     "algoperf_jax.mesh",
+    "algoperf_jax.precision",
     "algoperf_jax.submission",
     "algoperf_jax.trial",
     "algoperf_jax.trying.host_reads",

@@ -14,12 +14,14 @@ from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework import Connection, Framework
 from algoperf_jax.frameworks import PYTORCH
 from algoperf_jax.mesh import BATCH_AXIS, Layout
+from algoperf_jax.precision import set_for_jax
 from algoperf_jax.workload import Workload
 from algoperf_jax.workload_view import MetricsLogger
 from torch_compat import bridge, processes, twins
 from torch_compat.host_reads import count_host_reads
 from torch_compat.metrics_logger import TensorLogger
 from torch_compat.parameter_transfer import ParameterTransfer
+from torch_compat.precision import set_for_torch
 from torch_compat.torch_backend import TorchBackend
 from torch_compat.torch_model import TorchModel
 from torch_compat.torch_workload import TorchWorkload
@@ -41,6 +43,8 @@ def _start(config: Any) -> None:
         )
     # Both frameworks share the GPU; JAX would take three quarters of it at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    set_for_jax(config.precision)
+    set_for_torch(config.precision)
     processes.join()
 
 

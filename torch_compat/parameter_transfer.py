@@ -4,28 +4,29 @@ A crossing costs tens of microseconds for each array, whatever its size, so hund
 one side, cut and permuted on the other inside a compiled function.
 """
 
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import torch
 
 from algoperf_jax import parameters
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.workload import ModelState, Parameters
 from torch_compat.crossing import hand_to_jax, hand_to_torch
-from torch_compat.torch_model import Leaf
+from torch_compat.torch_model import Joined, Leaf
 
 
 class ParameterTransfer:
     """Moves the values of one model in both directions; there and back is the identity, bit for bit."""
 
     def __init__(
-        self, parameter_leaves: Mapping[str, Leaf], buffer_leaves: Mapping[str, Leaf], abstract: tuple[Any, Any]
+        self,
+        parameter_leaves: Mapping[str, Leaf | Joined],
+        buffer_leaves: Mapping[str, Leaf],
+        abstract: tuple[Any, Any],
     ) -> None:
         """Args:
         parameter_leaves: name in the module -> place in the JAX parameters.
@@ -36,8 +37,10 @@ class ParameterTransfer:
         leaves = [leaf for tree in abstract for leaf in parameters.paths(tree or {}).items()]
         self._positions = {path: position for position, (path, _) in enumerate(leaves)}
         self._shapes = [tuple(leaf.shape) for _, leaf in leaves]
-        self._entries = [(name, leaf) for part in (parameter_leaves, buffer_leaves) for name, leaf in part.items()]
-        assert sorted(leaf.path for _, leaf in self._entries) == sorted(self._positions), "not one to one"
+        self._entries = [*parameter_leaves.items(), *buffer_leaves.items()]
+        # A joined tensor is its parts one behind the other, so that in the flat buffer only these need to be told.
+        self._parts = [part for _, leaf in self._entries for part in leaf.parts]
+        assert sorted(part.path for part in self._parts) == sorted(self._positions), "not one to one"
         self.parameter_shapes = {name: self._torch_shape(leaf) for name, leaf in parameter_leaves.items()}
         self._flatten = jax.jit(self._to_flat)
         self._unflatten = jax.jit(self._from_flat)
@@ -74,33 +77,24 @@ class ParameterTransfer:
             tensors.append(tensor)
         return tensors
 
-    def _torch_shape(self, leaf: Leaf) -> tuple[int, ...]:
-        shape = self._shapes[self._positions[leaf.path]]
-        return shape if leaf.axes is None else tuple(shape[axis] for axis in leaf.axes)
+    def _jax_shape(self, part: Leaf) -> tuple[int, ...]:
+        return self._shapes[self._positions[part.path]]
+
+    def _torch_shape(self, leaf: Leaf | Joined) -> tuple[int, ...]:
+        shapes = [part.torch_shape(self._jax_shape(part)) for part in leaf.parts]
+        return shapes[0] if len(shapes) == 1 else (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def _to_flat(self, trees: Any) -> jax.Array:
         leaves = jax.tree.leaves(trees)
-        chosen = [(leaves[self._positions[leaf.path]], leaf) for _, leaf in self._entries]
-        return jnp.concatenate(
-            [
-                jnp.transpose(jnp.flip(array, leaf.reversed_axes), leaf.axes or range(array.ndim)).reshape(-1)
-                for array, leaf in chosen
-            ]
-        )
+        arrays = [part.to_torch(leaves[self._positions[part.path]]) for part in self._parts]
+        return jnp.concatenate([array.reshape(-1) for array in arrays])
 
     def _from_flat(self, flat: jax.Array) -> Any:
         leaves: list[Any] = [None] * len(self._shapes)
         start = 0
-        for _, leaf in self._entries:
-            shape = self._torch_shape(leaf)
+        for part in self._parts:
+            shape = self._jax_shape(part)
             stop = start + math.prod(shape)
-            array = flat[start:stop].reshape(shape)
-            ordered = jnp.transpose(array, _inverse(leaf.axes) or range(array.ndim))
-            leaves[self._positions[leaf.path]] = jnp.flip(ordered, leaf.reversed_axes)
+            leaves[self._positions[part.path]] = part.to_jax(flat[start:stop], shape)
             start = stop
         return jax.tree.unflatten(self._structure, leaves)
-
-
-@functools.cache
-def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return None if axes is None else tuple(int(axis) for axis in np.argsort(axes))

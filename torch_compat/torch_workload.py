@@ -50,7 +50,10 @@ class TorchWorkload(WorkloadView):
         super().__init__(
             workload,
             param_shapes={name: ShapeTuple(shape) for name, shape in transfer.parameter_shapes.items()},
-            model_params_types={name: parameters.type_of(leaf.path) for name, leaf in model.parameters.items()},
+            model_params_types={
+                name: parameters.joined_type([part.path for part in leaf.parts])
+                for name, leaf in model.parameters.items()
+            },
             metrics_logger=metrics_logger,
             _model=model,
             _transfer=transfer,
@@ -113,7 +116,8 @@ class TorchWorkload(WorkloadView):
         for prefix in _NAMES_OF_WRAPPERS:
             param_name = param_name.removeprefix(prefix)
         leaf = self._model.parameters.get(param_name)
-        return leaf is not None and leaf.path.partition("/")[0] in self._workload.output_parameters
+        modules = [] if leaf is None else [part.path.partition("/")[0] for part in leaf.parts]
+        return any(module in self._workload.output_parameters for module in modules)
 
     @property
     def module(self) -> torch.nn.Module:

@@ -20,10 +20,12 @@ class Entry:
 
     Attributes:
       module: package with `build(name, *, data_dir, **arguments) -> Workload`.
+      data: package that has the module `prepare`, where that is another one.
       variants: variant suffix -> arguments of `build`.
     """
 
     module: str
+    data: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
@@ -36,6 +38,26 @@ _ENTRIES: Mapping[str, Entry] = {
             "model_size": {"num_pool_layers": 3, "num_channels": 64},
             "small": {"num_pool_layers": 2, "num_channels": 12, "image_size": 64},
             "tanh": {"activation": "tanh"},
+        },
+    ),
+    "imagenet_resnet": Entry(
+        "workloads.imagenet_resnet",
+        data="workloads.imagenet",
+        variants={
+            "gelu": {"activation": "gelu"},
+            "large_bn_init": {"bn_init_scale": 8.0},
+            "silu": {"activation": "silu"},
+            "small": {"size": "small"},
+        },
+    ),
+    "imagenet_vit": Entry(
+        "workloads.imagenet_vit",
+        data="workloads.imagenet",
+        variants={
+            "glu": {"use_glu": True},
+            "map": {"use_map": True},
+            "post_ln": {"use_post_layer_norm": True},
+            "small": {"size": "small"},
         },
     ),
     "mnist": Entry("workloads.mnist"),
@@ -58,6 +80,11 @@ def names() -> tuple[str, ...]:
 def base_names() -> tuple[str, ...]:
     """The names of the workloads without their variants."""
     return tuple(sorted(_ENTRIES))
+
+
+def light_names() -> tuple[str, ...]:
+    """One name for each workload that a CPU can train: the variant `small` where there is one."""
+    return tuple(sorted(f"{base}_small" if "small" in entry.variants else base for base, entry in _ENTRIES.items()))
 
 
 def base_name(name: str) -> str:
@@ -83,12 +110,18 @@ def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workloa
     Raises:
       ConfigError: no workload has this name.
     """
-    base = base_name(name)
-    entry = _ENTRIES[base]
-    variant = entry.variants.get(name.removeprefix(base).removeprefix("_"), {})
-    return importlib.import_module(entry.module).build(name, data_dir=data_dir, **{**variant, **arguments})
+    entry, variant = _found(name)
+    chosen = {**entry.variants.get(variant, {}), **arguments}
+    return importlib.import_module(entry.module).build(name, data_dir=data_dir, **chosen)
 
 
 def preparation(name: str) -> ModuleType:
     """The module that converts a workload's raw data (`workloads.<name>.prepare`)."""
-    return importlib.import_module(f"{_ENTRIES[base_name(name)].module}.prepare")
+    entry, _ = _found(name)
+    return importlib.import_module(f"{entry.data or entry.module}.prepare")
+
+
+def _found(name: str) -> tuple[Entry, str]:
+    """The entry of a workload, and the suffix of the variant ("" for none)."""
+    base = base_name(name)
+    return _ENTRIES[base], name.removeprefix(base).removeprefix("_")

@@ -31,15 +31,18 @@ def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_
     """Softmax cross entropy with uniform label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
-      targets: class indices [B].
+      targets: class indices [B], or probabilities of the classes [B, classes] that sum to 1 (mixed examples have such).
       logits: [B, classes].
       weights: [B], or None.
       label_smoothing: probability mass that is spread evenly over all classes.
 
     Raises:
-      ValueError: the leading axes of targets, logits and weights differ.
+      ValueError: the axes of targets, logits and weights do not fit.
     """
-    if targets.shape != logits.shape[:1] or (weights is not None and weights.shape != targets.shape):
+    is_index = len(targets.shape) == 1
+    if targets.shape != (logits.shape[:1] if is_index else logits.shape) or (
+        weights is not None and weights.shape != logits.shape[:1]
+    ):
         raise ValueError(
             f"softmax_cross_entropy: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
             f"{None if weights is None else tuple(weights.shape)} do not share one batch axis"
@@ -47,7 +50,12 @@ def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_
     namespace = array_api_compat.array_namespace(logits)
     shifted = logits - namespace.max(logits, axis=-1, keepdims=True)
     log_normalizer = namespace.log(namespace.sum(namespace.exp(shifted), axis=-1))
-    of_target = namespace.take_along_axis(shifted, namespace.asarray(targets)[:, None], axis=-1)[:, 0]
+    targets = namespace.asarray(targets)
+    of_target = (
+        namespace.take_along_axis(shifted, targets[:, None], axis=-1)[:, 0]
+        if is_index
+        else namespace.sum(targets * shifted, axis=-1)
+    )
     smoothed = (1.0 - label_smoothing) * of_target + label_smoothing * namespace.mean(shifted, axis=-1)
     return weighted(log_normalizer - smoothed, weights)
 

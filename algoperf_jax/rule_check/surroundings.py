@@ -59,7 +59,8 @@ _USES = (
         "importlib.import_module", "importlib.util", "importlib.reload", "runpy",
     )),
     _Use("warning", "library-state", "it changes how a library works, for the evaluation too", (
-        "jax.config.update", "torch.set_default_dtype", "torch.set_default_device", "torch.set_default_tensor_type",
+        "jax.config.update", "jax.default_matmul_precision", "torch.set_default_dtype", "torch.set_default_device",
+        "torch.set_default_tensor_type",
         "torch.set_float32_matmul_precision", "torch.set_num_threads", "torch.set_num_interop_threads",
         "torch.use_deterministic_algorithms", "torch.set_grad_enabled", "torch.autograd.set_detect_anomaly",
         "torch.set_flush_denormal", "numpy.seterr", "gc.disable", "gc.set_threshold", "gc.freeze",

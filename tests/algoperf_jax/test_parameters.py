@@ -12,7 +12,9 @@ from tests import golden_support
 PARAMS = {"Dense_1": {"kernel": jnp.zeros((2, 3)), "bias": jnp.zeros(3)}, "BatchNorm_0": {"scale": jnp.zeros(5)}}
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar", "ogbg", "ogbg_model_size"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "cifar", "ogbg", "ogbg_model_size", "imagenet_resnet", "imagenet_vit", "imagenet_vit_map"]
+)
 def test_types_of_published_models(name: str) -> None:
     for path, _, _, kind in golden_support.listing(name)["parameters"]:
         assert parameters.type_of(path).name == kind, path
@@ -53,6 +55,24 @@ def test_type_of(path: str, kind: str) -> None:
 def test_paths_without_a_role_are_refused_by_name(path: str) -> None:
     with pytest.raises(ValueError, match=path):
         parameters.type_of(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("out/kernel",), "ATTENTION_OUT"),
+        (("key/kernel", "value/kernel"), "ATTENTION_KV"),
+        (("query/kernel", "key/kernel", "value/kernel"), "ATTENTION_QKV"),
+        (("key/bias", "value/bias"), "ATTENTION_BIAS"),
+    ],
+)
+def test_type_of_parameters_that_another_framework_joins(names: tuple[str, ...], kind: str) -> None:
+    assert parameters.joined_type([f"SelfAttention_0/{name}" for name in names]) is ParameterType[kind]
+
+
+def test_parameters_that_have_no_role_in_common_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="Dense_0/kernel, Conv_0/kernel"):
+        parameters.joined_type(["Dense_0/kernel", "Conv_0/kernel"])
 
 
 def test_types_have_lower_cased_keys() -> None:

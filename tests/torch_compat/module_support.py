@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from algoperf_jax import parameters
-from torch_compat.torch_model import Leaf, TorchModel
+from torch_compat.torch_model import Joined, Leaf, TorchModel
 
 # A second thread gains nothing on a batch of four, and two that wait for each other on a busy machine are many times
 # slower than one.
@@ -28,29 +28,27 @@ def filled(twin: TorchModel, params: Any, model_state: Any) -> torch.nn.Module:
     return module
 
 
-def _moved(leaves: Mapping[str, Any], tree: str, leaf: Leaf) -> torch.Tensor:
-    array = np.asarray(leaves[f"{tree}/{leaf.path}"])
-    array = np.flip(array, leaf.reversed_axes)
-    return torch.from_numpy((array if leaf.axes is None else array.transpose(leaf.axes)).copy())
+def _moved(leaves: Mapping[str, Any], tree: str, leaf: Leaf | Joined) -> torch.Tensor:
+    arrays = [part.to_torch(np.asarray(leaves[f"{tree}/{part.path}"])) for part in leaf.parts]
+    return torch.from_numpy(np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy())
 
 
-def gradients(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Path in `params` -> gradient in the JAX layout."""
-    return {
-        twin.parameters[name].path: _returned(parameter.grad, twin.parameters[name])
-        for name, parameter in module.named_parameters()
-    }
+def gradients(twin: TorchModel, module: torch.nn.Module, params: Any) -> dict[str, np.ndarray]:
+    """Path in `params` -> gradient in the JAX layout; `params` tells the shapes."""
+    shapes = {path: leaf.shape for path, leaf in parameters.paths(params).items()}
+    found = {}
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        parts, array = twin.parameters[name].parts, parameter.grad.numpy()
+        ends = np.cumsum([part.torch_shape(shapes[part.path])[0] for part in parts])
+        for part, piece in zip(parts, np.split(array, ends[:-1]), strict=True):
+            found[part.path] = part.to_jax(piece, shapes[part.path])
+    return found
 
 
 def statistics(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Path in `model_state` -> running statistic."""
-    return {leaf.path: _returned(module.get_buffer(name), leaf) for name, leaf in twin.buffers.items()}
-
-
-def _returned(tensor: torch.Tensor | None, leaf: Leaf) -> np.ndarray:
-    assert tensor is not None, leaf.path
-    array = tensor.numpy()
-    return np.flip(array if leaf.axes is None else array.transpose(np.argsort(leaf.axes)), leaf.reversed_axes)
+    """Path in `model_state` -> running statistic, a vector of as many channels in both frameworks."""
+    return {leaf.path: module.get_buffer(name).numpy() for name, leaf in twin.buffers.items()}
 
 
 def tensors(inputs: Any) -> Any:

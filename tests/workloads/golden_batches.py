@@ -42,14 +42,19 @@ BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
     "fastmri_layernorm": reconstruction_batch,
     "fastmri_model_size": reconstruction_batch,
     "fastmri_tanh": reconstruction_batch,
+    "imagenet_resnet": image_batch,
+    "imagenet_resnet_gelu": image_batch,
+    "imagenet_resnet_large_bn_init": image_batch,
+    "imagenet_resnet_silu": image_batch,
+    "imagenet_vit": image_batch,
+    "imagenet_vit_glu": image_batch,
+    "imagenet_vit_map": image_batch,
+    "imagenet_vit_post_ln": image_batch,
     "mnist": image_batch,
     "ogbg": graph_batch,
     "ogbg_gelu": graph_batch,
     "ogbg_model_size": graph_batch,
     "ogbg_silu": graph_batch,
 }
-
-WITHOUT_REFERENCE = ("fastmri_small",)
-"""Variants for development, which the reference does not have."""
 NUM_OUTPUTS = {"fastmri": 1}
 """By base name, where the last axis of the logits is none of outputs."""

@@ -14,17 +14,18 @@ import pytest
 
 import workloads
 from algoperf_jax import parameters
+from algoperf_jax.workload import Workload
 from tests import golden_support
 from tests.golden_support import assert_close
 from tests.workloads.golden_batches import (
     BATCHES,
     NUM_OUTPUTS,
-    WITHOUT_REFERENCE,
     Golden,
     image_batch,
     reconstruction_batch,
 )
 
+VIT_VARIANTS = ("glu", "map", "post_ln")
 CLASSIFIERS = sorted(name for name in BATCHES if BATCHES[name] is image_batch)
 """Rows whose metrics are sums of correct answers and losses."""
 WITHOUT_MASK = sorted(name for name in BATCHES if BATCHES[name] in (image_batch, reconstruction_batch))
@@ -33,6 +34,9 @@ WITHOUT_MASK = sorted(name for name in BATCHES if BATCHES[name] in (image_batch,
 # The largest differences seen are a third of these: float32 sums in another order, amplified in training mode where
 # batch statistics over four images divide by small deviations.
 # Those of fastmri, 1.1e-5, come on top of the copies' rounding.
+# With the statistics of three images, of which one is black, float32 is off by 1.4e-3 in the logits of imagenet_resnet,
+# by 3 % in some norms of gradients and by 1e-5 in the statistics; the smooth activations are better conditioned. What
+# these tolerances hide, the float64 numbers show.
 _U_NET_ATOL = {"eval": 5e-5, "train": 5e-5}
 LOGITS_ATOL = {
     "cifar": {"eval": 1e-5, "train": 2e-5},
@@ -40,28 +44,48 @@ LOGITS_ATOL = {
     "fastmri_layernorm": _U_NET_ATOL,
     "fastmri_model_size": _U_NET_ATOL,
     "fastmri_tanh": _U_NET_ATOL,
+    "imagenet_resnet": {"eval": 1e-5, "train": 1e-2},
+    "imagenet_resnet_gelu": {"eval": 1e-5, "train": 2e-3},
+    "imagenet_resnet_large_bn_init": {"eval": 1e-5, "train": 1e-2},
+    "imagenet_resnet_silu": {"eval": 1e-5, "train": 2e-3},
 }
 DEFAULT_LOGITS_ATOL = 1e-5
 # A unit within rounding of 0 may switch its relu on or off, and with it a whole term of the gradient: against float64,
 # the reference numbers of cifar are off by up to 9e-4, ours by 2e-4 (ogbg_model_size: 1e-4). In mnist, inputs of
 # several hundred amplify rounding to 1e-4. Where neither is the case, the tolerance is that of plain float32.
-GRADIENTS_RTOL = {"cifar": 2e-3, "ogbg_gelu": 1e-5, "ogbg_silu": 1e-5}
+GRADIENTS_RTOL = {
+    "cifar": 2e-3,
+    "imagenet_resnet": 5e-2,
+    "imagenet_resnet_gelu": 5e-3,
+    "imagenet_resnet_large_bn_init": 5e-2,
+    "imagenet_resnet_silu": 5e-3,
+    **dict.fromkeys(("imagenet_vit", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln"), 1e-4),
+    "ogbg_gelu": 1e-5,
+    "ogbg_silu": 1e-5,
+}
 DEFAULT_GRADIENTS_RTOL = 1e-3
+STATISTICS_RTOL = {name: 1e-4 for name in BATCHES if name.startswith("imagenet_resnet")}
+DEFAULT_STATISTICS_RTOL = 1e-5
+IN_FLOAT64 = ("imagenet_resnet", "imagenet_resnet_silu", "imagenet_vit", *(f"imagenet_vit_{v}" for v in VIT_VARIANTS))
+"""Rows that have reference numbers in float64, against which only the rounding of float64 is left."""
+FLOAT64_RTOL = 1e-8
 
 
 class Trained(NamedTuple):
     logits: Any
     new_state: Any
     grads: Any
+    loss: Any
 
 
 @functools.cache
 def trained(name: str) -> Trained:
     """The forward and backward pass of a training step, without dropout."""
-    workload = workloads.load(name)
     batch = BATCHES[name](golden_support.numbers(name))
-    params, state = golden_support.recipe_state(workload)
+    return training_step(workloads.load(name), *golden_support.recipe_state(workloads.load(name)), batch)
 
+
+def training_step(workload: Workload, params: Any, state: Any, batch: Any) -> Trained:
     def objective(params: Any) -> tuple[Any, tuple[Any, Any]]:
         logits, new_state = workload.apply(
             params, state, batch, jax.random.PRNGKey(0), train=True, update_batch_norm=True, dropout_rate=0.0
@@ -69,8 +93,8 @@ def trained(name: str) -> Trained:
         loss = workload.loss(batch["targets"], logits, batch["weights"])
         return loss.summed / loss.n_valid_examples, (logits, new_state)
 
-    grads, (logits, new_state) = jax.jit(jax.grad(objective, has_aux=True))(params)
-    return Trained(logits, new_state, grads)
+    (loss, (logits, new_state)), grads = jax.jit(jax.value_and_grad(objective, has_aux=True))(params)
+    return Trained(logits, new_state, grads, loss)
 
 
 def logits_close(name: str, mode: str, actual: Any, expected: np.ndarray) -> None:
@@ -84,7 +108,8 @@ def initial(name: str) -> tuple[Any, Any]:
 
 
 def test_every_workload_has_a_row() -> None:
-    assert sorted([*BATCHES, *WITHOUT_REFERENCE]) == list(workloads.names())
+    """But for the small variants, which the reference does not know."""
+    assert sorted(BATCHES) == [name for name in workloads.names() if not name.endswith("_small")]
 
 
 @pytest.mark.parametrize("name", BATCHES)
@@ -114,7 +139,8 @@ def test_output_parameters_hold_the_output_layer(name: str) -> None:
         assert params[module]["bias"].shape == (num_outputs,)
 
 
-@pytest.mark.parametrize("name", BATCHES)
+# The activation function has no part in the initialization.
+@pytest.mark.parametrize("name", [name for name in BATCHES if not name.endswith(("_gelu", "_silu"))])
 def test_initial_distributions(name: str) -> None:
     params, state = initial(name)
     listing = golden_support.listing(name)
@@ -137,7 +163,8 @@ def same_distribution(path: str, ours: np.ndarray, theirs: Mapping[str, float]) 
     assert abs(ours.mean() - theirs["mean"]) < 5 * scale * np.sqrt(2 / ours.size), path
     assert abs(ours.std() - scale) < 5 * scale / np.sqrt(ours.size), path
     # The tails tell truncated normal (2.3 deviations), normal (3.5 and more) and uniform (1.7) apart.
-    tolerance = 0.5 * scale if ours.size >= 1000 else 1.5 * scale
+    is_bounded = theirs["max"] - theirs["mean"] < 2.5 * scale
+    tolerance = 0.5 * scale if ours.size >= 1000 and is_bounded else 1.5 * scale
     assert abs(ours.max() - theirs["max"]) < tolerance, path
     assert abs(ours.min() - theirs["min"]) < tolerance, path
 
@@ -163,7 +190,7 @@ def test_training_logits(name: str) -> None:
 def test_loss(name: str, smoothing: float) -> None:
     workload, golden = workloads.load(name), golden_support.numbers(name)
     batch = BATCHES[name](golden)
-    logits = golden["train/logits"]
+    logits = golden["loss/logits"]
     loss = workload.loss(batch["targets"], logits, batch["weights"], smoothing)
     same_loss(loss, golden, "loss_smooth0.1" if smoothing else "loss")
     assert loss.per_example.shape == golden["loss/per_example"].shape
@@ -172,7 +199,7 @@ def test_loss(name: str, smoothing: float) -> None:
 @pytest.mark.parametrize("name", WITHOUT_MASK)
 def test_loss_without_mask(name: str) -> None:
     workload, golden = workloads.load(name), golden_support.numbers(name)
-    same_loss(workload.loss(BATCHES[name](golden)["targets"], golden["train/logits"]), golden, "loss_nomask")
+    same_loss(workload.loss(BATCHES[name](golden)["targets"], golden["loss/logits"]), golden, "loss_nomask")
 
 
 def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
@@ -192,16 +219,39 @@ def test_new_batch_statistics(name: str) -> None:
     if "train/new_batch_stats/path" not in golden:
         assert new_state is None
         return
-    ours = parameters.paths(new_state["batch_stats"])
-    paths = [str(path) for path in golden["train/new_batch_stats/path"]]
-    assert sorted(ours) == sorted(paths)
-    for path, total, squares in zip(
-        paths, golden["train/new_batch_stats/sum"], golden["train/new_batch_stats/sumsq"], strict=True
-    ):
-        stats = np.asarray(ours[path], np.float64)
-        np.testing.assert_allclose((stats**2).sum(), squares, rtol=1e-5, err_msg=path)
-        # Means cancel in the sum; the sum of squares bounds by how much.
-        assert abs(stats.sum() - total) < 1e-5 * np.sqrt(stats.size * squares), path
+    rtol = STATISTICS_RTOL.get(name, DEFAULT_STATISTICS_RTOL)
+    golden_support.assert_statistics_match(parameters.paths(new_state["batch_stats"]), golden, rtol=rtol)
+
+
+def widened(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, tree)
+
+
+def in_float64(golden: Golden) -> dict[str, np.ndarray]:
+    """The float64 numbers under the names of the others."""
+    wide = {key.removeprefix("x64/"): array for key, array in golden.items() if key.startswith("x64/")}
+    return {**{key: golden[key] for key in golden if key.endswith("/path")}, **wide}
+
+
+@pytest.mark.parametrize("name", IN_FLOAT64)
+def test_float64(name: str) -> None:
+    """The same function to eight digits, whatever float32 makes of it."""
+    workload, golden = workloads.load(name), golden_support.numbers(name)
+    wide = in_float64(golden)
+    params, state = widened(golden_support.recipe_state(workload))
+    batch = widened(BATCHES[name](golden))
+    with jax.enable_x64(True):
+        evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
+        logits, _ = jax.jit(evaluate)(params, state, batch, jax.random.PRNGKey(0))
+        ours = training_step(workload, params, state, batch)
+        logits, ours = jax.device_get((logits, ours))
+    assert_close(logits, wide["eval/logits"], rtol=0, atol=FLOAT64_RTOL)
+    assert_close(ours.loss, wide["train/loss"], rtol=FLOAT64_RTOL, atol=0)
+    golden_support.assert_gradients_match(ours.grads, wide, rtol=FLOAT64_RTOL)
+    if "train/logits" in wide:
+        assert_close(ours.logits, wide["train/logits"], rtol=0, atol=FLOAT64_RTOL)
+        stats = parameters.paths(ours.new_state["batch_stats"])
+        golden_support.assert_statistics_match(stats, wide, rtol=FLOAT64_RTOL)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

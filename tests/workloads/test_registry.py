@@ -57,11 +57,11 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
         workloads.load("zzz")
 
 
+def test_a_small_variant_represents_its_workload_where_there_is_one() -> None:
+    assert {"imagenet_resnet_small", "imagenet_vit_small", "mnist", "ogbg"} <= set(workloads.light_names())
+    assert [workloads.base_name(name) for name in workloads.light_names()] == list(workloads.base_names())
+
+
 def test_a_workload_is_loaded_without_the_others() -> None:
     result = subprocess.run([sys.executable, "-c", LOAD_OGBG], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
-
-
-@pytest.mark.parametrize("name", workloads.base_names())
-def test_every_workload_can_be_prepared(name: str) -> None:
-    assert workloads.preparation(name).DATASET.name == name

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
 from torch_compat.batch_norm import BatchNorm2d
+from torch_compat.convolutions import convolution
 from torch_compat.torch_model import CONVOLUTION, Leaf, TorchModel, channels_first
 from torch_compat.twins import linear_leaves, normalization_leaves, statistics_leaves, uninitialized
 from workloads.cifar.model import BLOCKS_PER_STAGE, IMAGE_SHAPE, NUM_CLASSES, STAGE_CHANNELS
@@ -18,7 +19,7 @@ class ResNet18(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = _convolution(IMAGE_SHAPE[-1], STAGE_CHANNELS[0], kernel_size=3)
+        self.conv1 = convolution(IMAGE_SHAPE[-1], STAGE_CHANNELS[0], kernel_size=3)
         self.bn1 = BatchNorm2d(STAGE_CHANNELS[0])
         self.layer1 = _stage(STAGE_CHANNELS[0], STAGE_CHANNELS[0], stride=1)
         self.layer2 = _stage(STAGE_CHANNELS[0], STAGE_CHANNELS[1], stride=2)
@@ -39,13 +40,13 @@ class BasicBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _convolution(in_channels, channels, kernel_size=3, stride=stride)
+        self.conv1 = convolution(in_channels, channels, kernel_size=3, stride=stride)
         self.bn1 = BatchNorm2d(channels)
-        self.conv2 = _convolution(channels, channels, kernel_size=3)
+        self.conv2 = convolution(channels, channels, kernel_size=3)
         self.bn2 = BatchNorm2d(channels)
         self.downsample = nn.Sequential()
         if stride > 1 or in_channels != channels:
-            projection = _convolution(in_channels, channels, kernel_size=1, stride=stride)
+            projection = convolution(in_channels, channels, kernel_size=1, stride=stride)
             self.downsample = nn.Sequential(collections.OrderedDict(conv=projection, bn=BatchNorm2d(channels)))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -54,41 +55,17 @@ class BasicBlock(nn.Module):
         return functional.relu(branch + self.downsample(features))
 
 
-class HalvingConvolution(nn.Conv2d):
-    """A 3x3 convolution of stride 2, [B, C, H, W] -> [B, channels, H / 2, W / 2], for even H and W.
-
-    It takes one row and one column of zeros, which flax adds behind the image; the padding of PyTorch's convolutions is
-    the same on both sides.
-    """
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(functional.pad(features, (0, 1, 0, 1)))
-
-
 def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
     rest = [BasicBlock(channels, channels, stride=1) for _ in range(BLOCKS_PER_STAGE - 1)]
     return nn.Sequential(BasicBlock(in_channels, channels, stride), *rest)
-
-
-def _convolution(in_channels: int, channels: int, *, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    halving = kernel_size == 3 and stride == 2
-    return uninitialized(
-        HalvingConvolution if halving else nn.Conv2d,
-        in_channels,
-        channels,
-        kernel_size,
-        stride,
-        padding=0 if halving else kernel_size // 2,
-        bias=False,
-    )
 
 
 def build(workload: Workload) -> TorchModel:
     """The twin; the model has no variants."""
     parameters: dict[str, Leaf] = {}
     buffers: dict[str, Leaf] = {}
-    for convolution, norm, jax_convolution, jax_norm in _convolutions():
-        parameters[f"{convolution}.weight"] = Leaf(f"{jax_convolution}/kernel", CONVOLUTION)
+    for name, norm, jax_convolution, jax_norm in _convolutions():
+        parameters[f"{name}.weight"] = Leaf(f"{jax_convolution}/kernel", CONVOLUTION)
         parameters |= normalization_leaves(norm, jax_norm)
         buffers |= statistics_leaves(norm, jax_norm)
     return TorchModel(

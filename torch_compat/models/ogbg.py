@@ -8,7 +8,7 @@ per bond end, once per molecule instead of once per atom).
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
+from torch_compat.activations import ACTIVATIONS
 from torch_compat.torch_model import Leaf, TorchModel
 from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
 from workloads.ogbg.model import EDGE_FEATURES, NODE_FEATURES, NUM_TASKS
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functools.partial(functional.gelu, approximate="tanh"),
-    "silu": functional.silu,
-}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,6 +51,7 @@ def open_data(
     num_eval_train: int,
     split_sizes: Mapping[str, int],
     augmentation: Augmentation,
+    every_class: bool = True,
 ) -> Data:
     """The images prepared in `data_dir`, or the built-in ones; reads and draws nothing yet.
 
@@ -60,15 +61,16 @@ def open_data(
     Args:
       data_dir: folder of prepared data sets, or None.
       image_size: height and width S of the inputs.
-      num_classes: number of classes; prepared data must have as many.
+      num_classes: number of classes; prepared data must not have more.
       num_eval_train: number of training images that are evaluated, a fixed random subset.
       split_sizes: number of built-in images in each split.
       augmentation: what is done to training images.
+      every_class: whether prepared training images must be of so many classes, not fewer.
     """
     source = (
         builtin.BuiltinImages(image_size, num_classes, {split: split_sizes[split] for split in builtin.SPLITS})
         if data_dir is None
-        else StoredImages(data_dir, num_classes)
+        else StoredImages(data_dir, num_classes, every_class=every_class)
     )
 
     def with_workers(count: int) -> Data:

@@ -29,9 +29,10 @@ class StoredFiles:
 class StoredImages:
     """The images prepared in a folder; opened when they are first needed."""
 
-    def __init__(self, data_dir: str, num_classes: int) -> None:
+    def __init__(self, data_dir: str, num_classes: int, *, every_class: bool = True) -> None:
         self._data_dir = data_dir
         self._num_classes = num_classes
+        self._every_class = every_class
 
     @functools.cached_property
     def _data(self) -> Prepared:
@@ -51,7 +52,7 @@ class StoredImages:
             )
         labels = self._data.columns(labels_of(split))["label"]
         found = int(labels.max()) + 1
-        if found > self._num_classes or (split == "train" and found != self._num_classes):
+        if found > self._num_classes or (split == "train" and self._every_class and found != self._num_classes):
             raise DataError(
                 f"number of classes in the {split} split of {DATASET.name} in {self._data_dir}",
                 value=found,

@@ -16,14 +16,13 @@ import jax.numpy as jnp
 import jraph
 
 from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
+from workloads.activations import ACTIVATIONS
 from workloads.dropout import Dropout
 
 NODE_FEATURES = 9
 EDGE_FEATURES = 3
 NUM_TASKS = 128
 DROPOUT_RATE = 0.1
-
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
 
 _gather = jax.vmap(lambda rows, index: rows[index])
 _gather_sorted = jax.vmap(lambda rows, index: rows.at[index].get(indices_are_sorted=True))

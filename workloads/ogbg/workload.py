@@ -4,11 +4,12 @@ import functools
 
 from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Budget, Data, Facts, Goal, LossType, Workload
+from workloads.activations import ACTIVATIONS
 from workloads.ogbg import builtin
 from workloads.ogbg.data import generated_data, prepared_data
 from workloads.ogbg.loss import loss
 from workloads.ogbg.metrics import molecule_metrics
-from workloads.ogbg.model import ACTIVATIONS, DROPOUT_RATE, MoleculeNetwork, network_apply, network_init
+from workloads.ogbg.model import DROPOUT_RATE, MoleculeNetwork, network_apply, network_init
 from workloads.ogbg.prepare import DATASET
 
 _BUDGET = Budget(max_runtime_sec=12_011, eval_period_sec=240, step_hint=52_000)

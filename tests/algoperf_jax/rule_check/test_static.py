@@ -165,6 +165,7 @@ RULES: list[tuple[Severity, str, str, str]] = [
     ("error", "concurrency", "import signal\nsignal.alarm(1)", "signal = list\nsignal.append(1)"),
     ("note", "time", "import time\ntime.sleep(1)", "def f(time): time.sleep(1)"),
     ("warning", "library-state", "import jax\njax.config.update('a', 1)", "import jax\njax.devices()"),
+    ("warning", "library-state", "import jax\njax.default_matmul_precision('bfloat16')", "import jax\njax.devices()"),
     (
         "warning",
         "library-state",

@@ -106,7 +106,7 @@ def test_metrics(name: str) -> None:
     found = jax.jit(sums)(golden["eval/logits"])
     assert found["weight"] == 2
     np.testing.assert_allclose(found["ssim"], golden["metrics/ssim"], rtol=0, atol=2e-5)
-    np.testing.assert_allclose(found["loss"], golden["metrics/loss"], rtol=1e-5)
+    np.testing.assert_allclose(found["loss"], golden["eval/metric_sums/loss"], rtol=1e-5)
     np.testing.assert_allclose(workload.metrics.summarize(found, {})["ssim"], found["ssim"] / 2, rtol=1e-6)
 
 

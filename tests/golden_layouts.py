@@ -1,0 +1,51 @@
+"""Reference numbers come in two layouts of keys; the tests know one of them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_KEYS = (
+    (r"(.*)grad/paths", r"\1grad/path"),
+    (r"(.*)train/batch_stats/paths", r"\1train/new_batch_stats/path"),
+    (r"(.*)train/batch_stats/(\w+)", r"\1train/new_batch_stats/\2"),
+    (r"loss/ls0\.0/mask/(\w+)", r"loss/\1"),
+    (r"loss/ls0\.1/mask/(\w+)", r"loss_smooth0.1/\1"),
+    (r"loss/ls0\.0/nomask/(\w+)", r"loss_nomask/\1"),
+    (r"metrics/(loss|accuracy)", r"eval/metric_sums/\1"),
+)
+_LISTING = {"params": "parameters", "num_params": "total_parameter_count"}
+
+
+def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays under the names of the first layout, and `loss/logits`, those that the losses are of."""
+    renamed = {_renamed(key): array for key, array in arrays.items()}
+    # Some copies are rounded, to 1.5e-5.
+    if "eval/logits_times_32768" in renamed:
+        renamed["eval/logits"] = (renamed.pop("eval/logits_times_32768") / 32768).astype(np.float32)
+    if "train/logits_maxabsdiff_vs_eval" in renamed and "train/logits" not in renamed:
+        renamed["train/logits"] = renamed["eval/logits"]
+    of_training = "loss/summed" in arrays
+    logits = renamed.get("train/logits" if of_training else "eval/logits")
+    return renamed if logits is None else {**renamed, "loss/logits": logits}
+
+
+def listing(content: dict[str, Any]) -> dict[str, Any]:
+    """The listing of a model's parameters under the names of the first layout; other listings as they are."""
+    if "num_params" not in content:
+        return content
+    renamed = {_LISTING.get(key, key): value for key, value in content.items()}
+    renamed["init_statistics_prngkey0"] = renamed.pop("init_stats_PRNGKey0")
+    if "batch_stats" in renamed:
+        rows = renamed["batch_stats"]
+        renamed["batch_stats"] = [row[:3] for row in rows]
+        renamed["batch_stats_init"] = {row[0]: {"constant": True, "mean": row[3]} for row in rows}
+    return renamed
+
+
+def _renamed(key: str) -> str:
+    for pattern, replacement in _KEYS:
+        if re.fullmatch(pattern, key):
+            return re.sub(pattern, replacement, key)
+    return key

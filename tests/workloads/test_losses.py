@@ -1,0 +1,48 @@
+"""The softmax cross entropy on probabilities, in the arrays of each library."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from tests import golden_support
+from workloads.losses import softmax_cross_entropy
+
+LIBRARIES = {"numpy": np.asarray, "jax": jnp.asarray, "torch": torch.from_numpy}
+
+
+def mixed(golden: Any) -> np.ndarray:
+    """Labels [3, 1000], each mixed with that of the example before it."""
+    labels = np.eye(golden["logits"].shape[1], dtype=np.float32)[golden["targets"]]
+    share = golden["lam"]
+    return share * labels + (1 - share) * np.roll(labels, 1, axis=0)
+
+
+@pytest.mark.parametrize("to_array", LIBRARIES.values(), ids=LIBRARIES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_mixed_labels(smoothing: float, to_array: Callable[[np.ndarray], Any]) -> None:
+    golden = golden_support.numbers("soft_labels")
+    loss = softmax_cross_entropy(to_array(mixed(golden)), to_array(golden["logits"]), label_smoothing=smoothing)
+    np.testing.assert_allclose(np.asarray(loss.per_example), golden[f"per_example_{smoothing}"], rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(loss.summed), golden[f"summed_{smoothing}"], rtol=1e-6)
+    assert loss.n_valid_examples == 3
+
+
+@pytest.mark.parametrize("to_array", LIBRARIES.values(), ids=LIBRARIES)
+def test_certain_probabilities_are_indices(to_array: Callable[[np.ndarray], Any]) -> None:
+    rng = np.random.default_rng(0)
+    logits, targets = to_array(rng.standard_normal((4, 7))), rng.integers(7, size=4)
+    weights = to_array(np.array([1.0, 0.0, 1.0, 1.0]))
+    by_index = softmax_cross_entropy(to_array(targets), logits, weights, 0.2)
+    by_probability = softmax_cross_entropy(to_array(np.eye(7)[targets]), logits, weights, 0.2)
+    for one, other in zip(by_index, by_probability, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (3, 7), (4, 1), (4, 7, 1)])
+def test_probabilities_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="do not share one batch axis"):
+        softmax_cross_entropy(np.ones(shape), np.zeros((4, 7)))

@@ -1,0 +1,31 @@
+"""Convolutions with the padding that flax calls `SAME`."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from torch_compat.twins import uninitialized
+
+
+class HalvingConvolution(nn.Conv2d):
+    """A 3x3 convolution of stride 2, [B, C, H, W] -> [B, channels, H / 2, W / 2], for even H and W.
+
+    It takes one row and one column of zeros, which flax adds behind the image; the padding of PyTorch's convolutions is
+    the same on both sides.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(functional.pad(features, (0, 1, 0, 1)))
+
+
+def convolution(in_channels: int, channels: int, *, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution of 1x1, or of 3x3 with stride 1 or 2, without bias and uninitialized."""
+    halving = kernel_size == 3 and stride == 2
+    return uninitialized(
+        HalvingConvolution if halving else nn.Conv2d,
+        in_channels,
+        channels,
+        kernel_size,
+        stride,
+        padding=0 if halving else kernel_size // 2,
+        bias=False,
+    )

@@ -1,0 +1,144 @@
+"""ResNet-50 (He et al. 2016, https://arxiv.org/abs/1512.03385), with the stride in the 3x3 convolution of a block.
+
+The last normalization of each block starts with scale 0 unless a variant says otherwise, so that every block begins as
+its shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as flax
+keeps it. Padding `SAME` of a convolution of stride 2 adds zeros behind the image only.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
+from workloads.activations import ACTIVATIONS
+
+CHANNELS = 3
+EXPANSION = 4
+"""A block puts out so many times the channels of its inner convolutions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large pictures and model are.
+
+    Attributes:
+      image_size: height and width of the pictures.
+      num_classes: number of classes.
+      stage_sizes: number of blocks in each stage; a stage has half the height and width of the one before.
+      width: channels of the inner convolutions in the first stage, doubled in each that follows.
+    """
+
+    image_size: int
+    num_classes: int
+    stage_sizes: tuple[int, ...]
+    width: int
+
+
+FULL = Size(image_size=224, num_classes=1_000, stage_sizes=(3, 4, 6, 3), width=64)
+SMALL = Size(image_size=64, num_classes=10, stage_sizes=(1, 1, 1, 1), width=16)
+
+
+class BottleneckResNetBlock(nn.Module):
+    """Convolutions 1x1, 3x3 and 1x1 beside a shortcut: [B, H, W, C] -> [B, H / stride, W / stride, 4 * channels]."""
+
+    channels: int
+    stride: int
+    activation: str
+    bn_init_scale: float
+    use_running_average: bool
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        activate = ACTIVATIONS[self.activation]
+        conv = functools.partial(nn.Conv, use_bias=False)
+        norm = functools.partial(nn.BatchNorm, self.use_running_average, momentum=0.9, epsilon=1e-5)
+        strides, width = (self.stride, self.stride), EXPANSION * self.channels
+        branch = activate(norm()(conv(self.channels, (1, 1))(features)))
+        branch = activate(norm()(conv(self.channels, (3, 3), strides)(branch)))
+        last = nn.initializers.constant(self.bn_init_scale)
+        branch = norm(scale_init=last)(conv(width, (1, 1))(branch))
+        if features.shape != branch.shape:
+            features = conv(width, (1, 1), strides, name="Conv_proj")(features)
+            features = norm(name="BatchNorm_proj")(features)
+        return activate(features + branch)
+
+
+class ResNet(nn.Module):
+    """[B, H, W, 3] -> logits [B, classes].
+
+    Attributes:
+      size: of the model.
+      activation: name of the activation function.
+      bn_init_scale: initial scale of the last normalization in each block.
+      use_running_average: normalizes with the running statistics instead of those of the batch.
+    """
+
+    size: Size
+    activation: str
+    bn_init_scale: float
+    use_running_average: bool
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        stem = nn.Conv(self.size.width, (7, 7), (2, 2), padding=3, use_bias=False, name="Conv_init")
+        norm = nn.BatchNorm(self.use_running_average, momentum=0.9, epsilon=1e-5, name="BatchNorm_init")
+        features = ACTIVATIONS[self.activation](norm(stem(images)))
+        features = nn.max_pool(features, (3, 3), (2, 2), padding=((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
+        for stage, num_blocks in enumerate(self.size.stage_sizes):
+            for block in range(num_blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                features = BottleneckResNetBlock(
+                    self.size.width * 2**stage, stride, self.activation, self.bn_init_scale, self.use_running_average
+                )(features)
+        pooled = features.mean(axis=(1, 2))
+        return nn.Dense(self.size.num_classes, kernel_init=nn.initializers.normal(0.01))(pooled)
+
+
+def network_init(network: Callable[..., ResNet], size: Size) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
+    """`rng -> (params, {'batch_stats': ...})`: LeCun normal convolutions, statistics with mean 0 and variance 1.
+
+    Args:
+      network: makes the network, given `use_running_average`.
+      size: of the network.
+    """
+    images = jnp.zeros((1, size.image_size, size.image_size, CHANNELS))
+
+    @jax.jit  # What only the forward pass needs is dropped.
+    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
+        variables = network(use_running_average=True).init(rng, images)
+        return variables["params"], {"batch_stats": variables["batch_stats"]}
+
+    return init
+
+
+def network_apply(network: Callable[..., ResNet]) -> Apply:
+    """The forward pass of the network that `network` makes, given `use_running_average`.
+
+    Batch statistics are those of the whole batch, over all devices. The model has no dropout.
+    """
+
+    def apply(
+        params: Parameters,
+        model_state: ModelState,
+        batch: Batch,
+        rng: RandomKey,
+        *,
+        train: bool,
+        update_batch_norm: bool,
+        dropout_rate: Any = None,
+        use_running_average: bool | None = None,
+    ) -> tuple[Any, ModelState]:
+        del rng, train, dropout_rate
+        if use_running_average is None:
+            use_running_average = not update_batch_norm
+        variables = {"params": params, "batch_stats": model_state["batch_stats"]}
+        model = network(use_running_average=use_running_average)
+        logits, updated = model.apply(variables, batch["inputs"], mutable=["batch_stats"])
+        return logits, {"batch_stats": updated["batch_stats"]} if update_batch_norm else model_state
+
+    return apply

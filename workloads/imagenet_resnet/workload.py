@@ -1,0 +1,102 @@
+"""The imagenet_resnet workload: published facts for real data, and facts of its own for the built-in data."""
+
+import functools
+
+from algoperf_jax.errors import ConfigError, did_you_mean
+from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from workloads import losses, metrics
+from workloads.activations import ACTIVATIONS
+from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
+from workloads.imagenet.facts import chosen_size, published_split_sizes
+from workloads.imagenet_resnet.model import FULL, SMALL, ResNet, network_apply, network_init
+
+SIZES = {"full": FULL, "small": SMALL}
+BUILTIN = {
+    "full": Facts(
+        goal=Goal("accuracy", "maximize", validation=0.80, test=0.80),
+        budget=Budget(max_runtime_sec=3_600, eval_period_sec=300, step_hint=4_000),
+        batch_size=64,
+        eval_batch_size=128,
+        split_sizes={"train": 16_384, "eval_train": 512, "validation": 512, "test": 512},
+    ),
+    "small": Facts(
+        goal=Goal("accuracy", "maximize", validation=0.97, test=0.97),
+        budget=Budget(max_runtime_sec=300, eval_period_sec=15, step_hint=1_000),
+        batch_size=32,
+        eval_batch_size=256,
+        split_sizes={"train": 4_096, "eval_train": 512, "validation": 512, "test": 512},
+    ),
+}
+_EVAL_BATCH_SIZE = 1_024
+# Validation and test targets by activation and initial scale of the last normalization of each block.
+_TARGETS = {
+    ("relu", 0.0): (0.77431, 0.6560),
+    ("silu", 0.0): (0.75445, 0.6323),
+    ("gelu", 0.0): (0.76765, 0.6519),
+    ("relu", 8.0): (0.76526, 0.6423),
+}
+
+
+def build(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    activation: str = "relu",
+    bn_init_scale: float = 0.0,
+    size: str = "full",
+) -> Workload:
+    """The residual network, on the ImageNet prepared in `data_dir` or on the built-in pictures.
+
+    Args:
+      name: registry name.
+      data_dir: folder of prepared data, or None.
+      activation: `relu`, `gelu` (tanh approximation) or `silu`.
+      bn_init_scale: initial scale of the last normalization in each block. A combination without a published target
+        has that of `imagenet_resnet`.
+      size: `full`, or `small` for a model that a CPU can train, which takes real data of fewer classes, too.
+
+    Raises:
+      ConfigError: unknown activation or size, or real data for the small model.
+    """
+    if activation not in ACTIVATIONS:
+        remedy = did_you_mean(activation, ACTIVATIONS)
+        raise ConfigError("activation of imagenet_resnet", value=activation, remedy=remedy)
+    model_size = chosen_size("imagenet_resnet", size, SIZES, data_dir)
+    facts = BUILTIN[size] if data_dir is None else _published(activation, bn_init_scale)
+    arguments = {"size": model_size, "activation": activation, "bn_init_scale": bn_init_scale}
+    network = functools.partial(ResNet, **arguments)
+    apply = network_apply(network)
+    return Workload(
+        name=name,
+        base_name="imagenet_resnet",
+        init=network_init(network, model_size),
+        apply=apply,
+        loss=losses.softmax_cross_entropy,
+        loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
+        metrics=metrics.classification(apply, losses.softmax_cross_entropy),
+        output_parameters=("Dense_0",),
+        train_mean=TRAIN_MEAN,
+        train_stddev=TRAIN_STDDEV,
+        model_arguments=arguments,
+        data=open_data(
+            data_dir,
+            image_size=model_size.image_size,
+            num_classes=model_size.num_classes,
+            num_eval_train=facts.split_sizes["eval_train"],
+            split_sizes=facts.split_sizes,
+            every_class=size == "full",
+            augmentation="resnet",
+        ),
+        **vars(facts),
+    )
+
+
+def _published(activation: str, bn_init_scale: float) -> Facts:
+    validation, test = _TARGETS.get((activation, bn_init_scale), _TARGETS["relu", 0.0])
+    return Facts(
+        goal=Goal("accuracy", "maximize", validation=validation, test=test),
+        budget=Budget(max_runtime_sec=66_159, eval_period_sec=510, step_hint=195_999),
+        batch_size=1_024,
+        eval_batch_size=_EVAL_BATCH_SIZE,
+        split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
+    )

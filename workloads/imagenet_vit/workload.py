@@ -1,0 +1,106 @@
+"""The imagenet_vit workload: published facts for real data, and facts of its own for the built-in data."""
+
+import functools
+
+from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from workloads import losses, metrics
+from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
+from workloads.imagenet.facts import chosen_size, published_split_sizes
+from workloads.imagenet_vit.model import FULL, SMALL, ViT, network_apply, network_init
+
+SIZES = {"full": FULL, "small": SMALL}
+BUILTIN = {
+    "full": Facts(
+        goal=Goal("accuracy", "maximize", validation=0.80, test=0.80),
+        budget=Budget(max_runtime_sec=3_600, eval_period_sec=300, step_hint=4_000),
+        batch_size=64,
+        eval_batch_size=128,
+        split_sizes={"train": 16_384, "eval_train": 512, "validation": 512, "test": 512},
+    ),
+    "small": Facts(
+        goal=Goal("accuracy", "maximize", validation=0.95, test=0.95),
+        budget=Budget(max_runtime_sec=300, eval_period_sec=15, step_hint=1_000),
+        batch_size=32,
+        eval_batch_size=256,
+        split_sizes={"train": 4_096, "eval_train": 512, "validation": 512, "test": 512},
+    ),
+}
+DROPOUT_RATE = 0.0
+_EVAL_BATCH_SIZE = 2_048
+# Validation and test targets by (use_glu, use_post_layer_norm, use_map).
+_TARGETS = {
+    (False, False, False): (0.77309, 0.6519),
+    (True, False, False): (0.75738, 0.6359),
+    (False, True, False): (0.75312, 0.6286),
+    (False, False, True): (0.77113, 0.6523),
+}
+
+
+def build(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    use_glu: bool = False,
+    use_post_layer_norm: bool = False,
+    use_map: bool = False,
+    size: str = "full",
+) -> Workload:
+    """The vision transformer, on the ImageNet prepared in `data_dir` or on the built-in pictures.
+
+    Args:
+      name: registry name.
+      data_dir: folder of prepared data, or None.
+      use_glu: gated linear units in the encoder.
+      use_post_layer_norm: layer normalization after each layer of the encoder, not before.
+      use_map: pooling by attention. A combination without a published target has that of `imagenet_vit`.
+      size: `full`, or `small` for a model that a CPU can train, which takes real data of fewer classes, too.
+
+    Raises:
+      ConfigError: unknown size, or real data for the small model.
+    """
+    variant = (use_glu, use_post_layer_norm, use_map)
+    model_size = chosen_size("imagenet_vit", size, SIZES, data_dir)
+    facts = BUILTIN[size] if data_dir is None else _published(variant)
+    arguments = {
+        "size": model_size,
+        "use_glu": use_glu,
+        "use_post_layer_norm": use_post_layer_norm,
+        "use_map": use_map,
+    }
+    network = functools.partial(ViT, **arguments)
+    apply = network_apply(network, DROPOUT_RATE)
+    return Workload(
+        name=name,
+        base_name="imagenet_vit",
+        init=network_init(network, model_size),
+        apply=apply,
+        loss=losses.softmax_cross_entropy,
+        loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
+        metrics=metrics.classification(apply, losses.softmax_cross_entropy),
+        output_parameters=("head",),
+        dropout_rate=DROPOUT_RATE,
+        train_mean=TRAIN_MEAN,
+        train_stddev=TRAIN_STDDEV,
+        model_arguments=arguments,
+        data=open_data(
+            data_dir,
+            image_size=model_size.image_size,
+            num_classes=model_size.num_classes,
+            num_eval_train=facts.split_sizes["eval_train"],
+            split_sizes=facts.split_sizes,
+            every_class=size == "full",
+            augmentation="vit",
+        ),
+        **vars(facts),
+    )
+
+
+def _published(variant: tuple[bool, bool, bool]) -> Facts:
+    validation, test = _TARGETS.get(variant, _TARGETS[False, False, False])
+    return Facts(
+        goal=Goal("accuracy", "maximize", validation=validation, test=test),
+        budget=Budget(max_runtime_sec=69_768, eval_period_sec=420, step_hint=167_999),
+        batch_size=1_024,
+        eval_batch_size=_EVAL_BATCH_SIZE,
+        split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
+    )
