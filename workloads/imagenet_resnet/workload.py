@@ -7,7 +7,7 @@ from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics
 from workloads.activations import ACTIVATIONS
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
-from workloads.imagenet.facts import chosen_size, published_split_sizes
+from workloads.imagenet.facts import chosen_size, published_split_sizes, with_batches_of
 from workloads.imagenet_resnet.model import FULL, SMALL, ResNet, network_apply, network_init
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -62,7 +62,7 @@ def build(
         remedy = did_you_mean(activation, ACTIVATIONS)
         raise ConfigError("activation of imagenet_resnet", value=activation, remedy=remedy)
     model_size = chosen_size("imagenet_resnet", size, SIZES, data_dir)
-    facts = BUILTIN[size] if data_dir is None else _published(activation, bn_init_scale)
+    facts = BUILTIN[size] if data_dir is None else with_batches_of(BUILTIN, size, _published(activation, bn_init_scale))
     arguments = {"size": model_size, "activation": activation, "bn_init_scale": bn_init_scale}
     network = functools.partial(ResNet, **arguments)
     apply = network_apply(network)

@@ -5,7 +5,7 @@ import functools
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
-from workloads.imagenet.facts import chosen_size, published_split_sizes
+from workloads.imagenet.facts import chosen_size, published_split_sizes, with_batches_of
 from workloads.imagenet_vit.model import FULL, SMALL, ViT, network_apply, network_init
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -60,7 +60,7 @@ def build(
     """
     variant = (use_glu, use_post_layer_norm, use_map)
     model_size = chosen_size("imagenet_vit", size, SIZES, data_dir)
-    facts = BUILTIN[size] if data_dir is None else _published(variant)
+    facts = BUILTIN[size] if data_dir is None else with_batches_of(BUILTIN, size, _published(variant))
     arguments = {
         "size": model_size,
         "use_glu": use_glu,
