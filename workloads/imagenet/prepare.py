@@ -7,10 +7,12 @@ https://huggingface.co/datasets/vaishaal/ImageNetV2 (matched-frequency).
 """
 
 import concurrent.futures
+import importlib
 import itertools
 import logging
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -128,7 +130,7 @@ def _tensorflow_datasets(folder: pathlib.Path) -> Mapping[str, RawSplit]:
 def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
     """A split that is stored as ArrayRecord; the files of the images are read as they are, without TensorFlow."""
     try:
-        import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports] -- an extra
+        tfds: Any = importlib.import_module("tensorflow_datasets")
     except ImportError as error:
         raise DataError(
             f"reading {folder} needs tensorflow-datasets, which is not installed",
