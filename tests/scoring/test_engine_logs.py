@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The logs of two studies of one trial each, on the built-in digits."""
     folder = tmp_path_factory.mktemp("experiments")
     space = folder / "space.json"
-    space.write_text(json.dumps([mnist.get_config().hyperparameters.to_dict()]))  # type: ignore[union-attr]
+    hyperparameters: Any = mnist.get_config().hyperparameters
+    space.write_text(json.dumps([hyperparameters.to_dict()]))
     subprocess.run(
         [
             sys.executable,
