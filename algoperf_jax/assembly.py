@@ -11,16 +11,16 @@ import jax
 import numpy as np
 
 import workloads
-from algoperf_jax.backend import Backend
 from algoperf_jax.data.feed import DeviceFeed, FeedOptions
+from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.devices.mesh import Layout, check_batch_size
 from algoperf_jax.errors import ConfigError, SubmissionError, UserError, did_you_mean
-from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.framework import Framework
-from algoperf_jax.mesh import Layout, check_batch_size
-from algoperf_jax.run_state import RunState
-from algoperf_jax.submission import Submission
+from algoperf_jax.framework.framework import Framework
+from algoperf_jax.framework.workload_view import MetricsLogger, WorkloadView
+from algoperf_jax.submission.interface import Submission
+from algoperf_jax.trial.backend import Backend
+from algoperf_jax.trial.run_state import RunState
 from algoperf_jax.workload import Budget, SplitReader, Workload
-from algoperf_jax.workload_view import MetricsLogger, WorkloadView
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns the exit code."""
     # Imported here so that `--help` answers at once.
     import workloads
-    from algoperf_jax import config as configs
-    from algoperf_jax.frameworks import ENTRIES, algorithm_names
+    from algoperf_jax import configuration as configs
+    from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
     from configs import base
 
     if not arguments or arguments[0] in ("-h", "--help"):

@@ -11,28 +11,31 @@ import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
 
-from algoperf_jax import clock as clocks
-from algoperf_jax import config as configs
-from algoperf_jax import distributed, environment, frameworks, parameters, report, run_directory
+from algoperf_jax import configuration as configs
+from algoperf_jax import parameters
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
-from algoperf_jax.checkpoint import Checkpoints
-from algoperf_jax.clock import Clock
-from algoperf_jax.compile_watch import CompileWatch
+from algoperf_jax.devices import distributed
+from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.errors import RunError, SubmissionError
-from algoperf_jax.events import Event
-from algoperf_jax.framework import Framework, load_framework
-from algoperf_jax.load_submission import load_submission
-from algoperf_jax.progress import Progress
-from algoperf_jax.records import Records, Result
+from algoperf_jax.framework.framework import Framework, load_framework
+from algoperf_jax.framework.workload_view import WorkloadView
+from algoperf_jax.outputs import environment, run_directory, summary
+from algoperf_jax.outputs.checkpoint import Checkpoints
+from algoperf_jax.outputs.progress import Progress
+from algoperf_jax.outputs.recorder import Records, Result
+from algoperf_jax.outputs.run_directory import RunDirectory
 from algoperf_jax.rule_check.static import static_report
-from algoperf_jax.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
-from algoperf_jax.run_directory import RunDirectory
-from algoperf_jax.run_state import Evaluation, RunState
-from algoperf_jax.submission import Source, Submission
-from algoperf_jax.trial import Outcome, Trial, run
+from algoperf_jax.submission import framework_names
+from algoperf_jax.submission.imports import submission_imports
+from algoperf_jax.submission.interface import Source, Submission
+from algoperf_jax.submission.load import load_submission
+from algoperf_jax.trial import clock as clocks
+from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.events import Event
+from algoperf_jax.trial.loop import Outcome, Trial, run
+from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
+from algoperf_jax.trial.run_state import Evaluation, RunState
 from algoperf_jax.workload import Goal, Workload
-from algoperf_jax.workload_view import WorkloadView
-from third_party.submission_imports import submission_imports
 
 _OVERWRITES = "go on with the same command without --config.overwrite=True, which would start afresh"
 _CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps", "share_compilation")
@@ -68,7 +71,7 @@ def _execute(config: Any, console: Console, stop_requested: Callable[[], bool], 
     # Set-up runs from here on; only the loop can tell when it ends.
     clock = Clock.start(clocks.SETUP, now=now)
     compile_watch = CompileWatch()
-    framework = load_framework(frameworks.name_for(config.submission, config.framework))
+    framework = load_framework(framework_names.name_for(config.submission, config.framework))
     framework.start(config)
     leader = distributed.is_leader()
     console = console if leader else Console(quiet=True)
@@ -79,7 +82,7 @@ def _execute(config: Any, console: Console, stop_requested: Callable[[], bool], 
     with run_directory.only_process(directory) if leader else contextlib.nullcontext():
         result = _claim(directory, config, leader=leader)
         if result is not None and configs.means_study(config):
-            report.print_finished(console, result)
+            summary.print_finished(console, result)
             return result
         if result is not None:
             console.print("This trial is finished already; nothing is run.", markup=False)
@@ -89,7 +92,7 @@ def _execute(config: Any, console: Console, stop_requested: Callable[[], bool], 
             )
             if configs.means_study(config) and not config.share_compilation:
                 framework.forget_compiled()
-    report.print_summary(console, result)
+    summary.print_summary(console, result)
     return result
 
 
@@ -148,7 +151,7 @@ def _run_claimed(
             outcome = _failed_at_start(parts, records, clock, error)
         result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
         if leader:
-            report.draw_learning_curve(
+            summary.draw_learning_curve(
                 directory.learning_curve,
                 outcome.state.history,
                 workload.goal,
@@ -260,7 +263,7 @@ def _result(
         "status": outcome.status,
         "reason": _OVERWRITES if outcome.status == "interrupted" and config.overwrite else outcome.reason,
         "steps": outcome.state.step,
-        "time_to_target_sec": None if outcome.status == "failed" else report.time_to_target(history, goal),
+        "time_to_target_sec": None if outcome.status == "failed" else summary.time_to_target(history, goal),
         "metric": goal.metric,
         "targets": {"validation": goal.validation, "test": goal.test},
         "best": _best(history, goal),

@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     # `external` (a hyperparameter point is given) or `self` (none is; 1.5 times the budget).
     config.ruleset = "external"
     # How float32 arrays are multiplied, by every submission of either framework: `highest` (in float32), `tf32` or
-    # `bf16` (as fast as the device allows). What these mean on each device: algoperf_jax/precision.py.
+    # `bf16` (as fast as the device allows). What these mean on each device: algoperf_jax/devices/precision.py.
     config.precision = "highest"
     # `standard`, or `reference` for the bookkeeping of AlgoPerf v0.6's runner.
     config.timing_rules = "standard"

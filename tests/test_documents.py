@@ -15,8 +15,8 @@ from rich.console import Console
 
 import workloads
 from algoperf_jax import parameters
-from algoperf_jax.frameworks import ENTRIES, algorithm_names
 from algoperf_jax.run import execute
+from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
 from configs import base
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -4,7 +4,7 @@ import time
 
 from torch._dynamo import callback
 
-from algoperf_jax.compile_watch import CompileWatch
+from algoperf_jax.devices.compile_watch import CompileWatch
 
 
 class TorchCompileWatch(CompileWatch):

@@ -9,22 +9,23 @@ import numpy as np
 import torch
 from jax.sharding import Mesh
 
-from algoperf_jax.compile_watch import CompileWatch
+from algoperf_jax.devices.compile_watch import CompileWatch
+from algoperf_jax.devices.mesh import BATCH_AXIS, Layout
+from algoperf_jax.devices.precision import set_for_jax
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.framework import Connection, Framework
-from algoperf_jax.frameworks import PYTORCH
-from algoperf_jax.mesh import BATCH_AXIS, Layout
-from algoperf_jax.precision import set_for_jax
+from algoperf_jax.framework.framework import Connection, Framework
+from algoperf_jax.framework.workload_view import MetricsLogger
+from algoperf_jax.submission.framework_names import PYTORCH
 from algoperf_jax.workload import Workload
-from algoperf_jax.workload_view import MetricsLogger
-from torch_compat import bridge, processes, twins
+from torch_compat import processes, twins
 from torch_compat.host_reads import count_host_reads
 from torch_compat.metrics_logger import TensorLogger
-from torch_compat.parameter_transfer import ParameterTransfer
 from torch_compat.precision import set_for_torch
 from torch_compat.torch_backend import TorchBackend
-from torch_compat.torch_model import TorchModel
-from torch_compat.torch_workload import TorchWorkload
+from torch_compat.torch_view import TorchWorkload
+from torch_compat.transfer import bridge
+from torch_compat.transfer.parameter_transfer import ParameterTransfer
+from torch_compat.transfer.torch_model import TorchModel
 
 
 def _start(config: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from algoperf_jax.trying.host_reads import HostReads, Reader, counted
+from algoperf_jax.devices.host_reads import HostReads, Reader, counted
 
 _METHODS = (
     *("__array__", "__bool__", "__complex__", "__float__", "__format__", "__index__", "__int__", "__repr__"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from algoperf_jax.workload_view import MetricsLogger
+from algoperf_jax.framework.workload_view import MetricsLogger
 
 
 class TensorLogger:

@@ -1,4 +1,4 @@
-"""How PyTorch multiplies float32 tensors: as `algoperf_jax/precision.py` has it for JAX.
+"""How PyTorch multiplies float32 tensors: as `algoperf_jax/devices/precision.py` has it for JAX.
 
 On NVIDIA GPUs `tf32` and `bf16` both mean TF32, as in JAX. On CPUs `bf16` lets oneDNN round to bfloat16 where the
 processor has instructions for it, which JAX does not.

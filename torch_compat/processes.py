@@ -13,9 +13,9 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from algoperf_jax.distributed import Agreement
+from algoperf_jax.devices.distributed import Agreement
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.trial import Agree, no_need_to_agree
+from algoperf_jax.trial.loop import Agree, no_need_to_agree
 
 _SYNCHRONIZES_BUFFERS = next(
     name

@@ -10,19 +10,19 @@ import jax
 import numpy as np
 import torch
 
-from algoperf_jax import environment
-from algoperf_jax.backend import Content, Dehydrated, NonFiniteError
+from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.mesh import Layout
+from algoperf_jax.outputs import environment
+from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
-from torch_compat import checkpointed_state
-from torch_compat.crossing import host_to_torch
-from torch_compat.parameter_transfer import ParameterTransfer
+from torch_compat.checkpoints import checkpointed_state
 from torch_compat.processes import Processes
 from torch_compat.random_keys import StepKeys
-from torch_compat.torch_model import TorchModel
-from torch_compat.torch_workload import TorchWorkload
+from torch_compat.torch_view import TorchWorkload
+from torch_compat.transfer.crossing import host_to_torch
+from torch_compat.transfer.parameter_transfer import ParameterTransfer
+from torch_compat.transfer.torch_model import TorchModel
 
 QUEUED_STEPS = 2
 """How many steps may be queued on a GPU, as for JAX."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from algoperf_jax.workload import Workload
-from torch_compat.torch_model import LINEAR, Leaf, TorchModel
+from torch_compat.transfer.torch_model import LINEAR, Leaf, TorchModel
 
 
 def load(workload: Workload) -> TorchModel | None:

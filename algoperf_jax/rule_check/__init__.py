@@ -1,4 +1,4 @@
 """Checks whether a submission follows the benchmark's rules and interface.
 
-`static` reads its source, `dynamic` calls its functions; `algoperf_jax/check_submission.py` is the command.
+`static` reads its source, `dynamic` calls its functions; `algoperf_jax/check_submission/__main__.py` is the command.
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission_interface import CALLS, FACTORY, REQUIRED, why_not_callable
+from algoperf_jax.submission.calls import CALLS, FACTORY, REQUIRED, why_not_callable
 
 _DECORATORS_THAT_KEEP_ARGUMENTS = ("functools", "jax", "torch")
 

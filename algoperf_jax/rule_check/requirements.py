@@ -9,10 +9,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from algoperf_jax import submission_files
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission_files import SubmissionFiles
+from algoperf_jax.submission import source_files
+from algoperf_jax.submission.source_files import SubmissionFiles
 
 _LIBRARIES = ("algoperf-jax", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
 _CONDA = re.compile(r"(?P<name>[\w.-]+)=(?P<version>[^=\s]+)=(?P<build>\S+)")
@@ -49,7 +49,7 @@ def check_imports(modules: Sequence[Module], files: SubmissionFiles) -> Iterator
                 continue
             for name in names:
                 first = name.partition(".")[0]
-                if first in told or name in files.aliases or submission_files.is_library(first):
+                if first in told or name in files.aliases or source_files.is_library(first):
                     continue
                 if not _may_fail(module, node.syntax):
                     told.add(first)

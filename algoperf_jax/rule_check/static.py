@@ -4,13 +4,13 @@ import ast
 import os
 import pathlib
 
-from algoperf_jax import frameworks, submission_files
 from algoperf_jax.errors import SubmissionError, did_you_mean
-from algoperf_jax.frameworks import ENTRIES
 from algoperf_jax.rule_check import interface, private_parts, requirements, surroundings, workload_names
 from algoperf_jax.rule_check.findings import Finding, Report, in_order
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission_interface import REQUIRED
+from algoperf_jax.submission import framework_names, source_files
+from algoperf_jax.submission.calls import REQUIRED
+from algoperf_jax.submission.framework_names import ENTRIES
 
 PREVENT_LOADING = frozenset({"syntax", "missing-function", "missing-module", "signature"})
 """Rules whose errors mean that the submission cannot be loaded."""
@@ -27,10 +27,10 @@ def static_report(reference: str, framework: str | None = None) -> Report:
     Raises:
       UserError: there is no such submission, or its framework is not told.
     """
-    name = frameworks.name_for(reference, framework)
-    algorithms = frameworks.algorithm_names(name) if name in ENTRIES else ()
+    name = framework_names.name_for(reference, framework)
+    algorithms = framework_names.algorithm_names(name) if name in ENTRIES else ()
     is_ready_made = reference in algorithms
-    entry = submission_files.find(f"{ENTRIES[name].algorithms}.{reference}" if is_ready_made else reference)
+    entry = source_files.find(f"{ENTRIES[name].algorithms}.{reference}" if is_ready_made else reference)
     if entry is None:
         raise SubmissionError(
             "no such submission",
@@ -38,7 +38,7 @@ def static_report(reference: str, framework: str | None = None) -> Report:
             expected="a Python file, a folder with a submission.py, a ready-made algorithm or a dotted module",
             remedy=did_you_mean(reference, algorithms),
         )
-    files = submission_files.collect(entry)
+    files = source_files.collect(entry)
     modules = [Module(_named(path, entry), tree) for path, tree in files.trees.items()]
     broken = sorted(files.unparsed)
     findings = [_syntax_finding(path, entry) for path in broken]

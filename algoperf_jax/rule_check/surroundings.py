@@ -79,7 +79,7 @@ _FOR_SUBMISSIONS = (
     "algoperf_jax.workload",
     "algoperf_jax.algorithms",
     "torch_compat.algorithms",
-    "torch_compat.collectives",
+    "torch_compat.layers.collectives",
 )
 _RANKS = frozenset({"LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 _ENVIRON_SETTERS = ("update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from algoperf_jax.errors import ConfigError, nearest
-from algoperf_jax.frameworks import ENTRIES
+from algoperf_jax.submission.framework_names import ENTRIES
 from algoperf_jax.tuning import halton
 
 FILE_NAME = "tuning_search_space.json"

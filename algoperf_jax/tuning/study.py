@@ -10,8 +10,9 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
-from algoperf_jax import report, run
+from algoperf_jax import run
 from algoperf_jax.errors import SubmissionError
+from algoperf_jax.outputs import summary
 from algoperf_jax.tuning import search_space, study_plan
 from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
@@ -45,11 +46,11 @@ def execute(
         interrupted = interrupted or (alone and stop_requested())
         if interrupted:
             break
-        report.print_trial_heading(leader_console, own, number=len(records) + 1, of=len(plan))
+        summary.print_trial_heading(leader_console, own, number=len(records) + 1, of=len(plan))
         records.append(_record(own, lambda own=own: run_trial(own, console, stop_requested=stop_requested)))
         interrupted = records[-1].status == "interrupted"
     result = StudyResult(tuple(records), len(plan), interrupted)
-    report.print_study(leader_console, result, overwrite=config.overwrite)
+    summary.print_study(leader_console, result, overwrite=config.overwrite)
     return result
 
 

@@ -11,7 +11,7 @@ import sys
 
 from rich.console import Console
 
-from algoperf_jax import config as configs
+from algoperf_jax import configuration as configs
 from algoperf_jax.main import StopOnSignal
 from algoperf_jax.run import execute
 from configs import base

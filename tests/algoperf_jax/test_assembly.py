@@ -12,9 +12,9 @@ import pytest
 from algoperf_jax import assembly
 from algoperf_jax.assembly import Keys, Parts, assemble, hyperparameter_point, make_keys
 from algoperf_jax.errors import ConfigError, SubmissionError
-from algoperf_jax.jax_framework import FRAMEWORK
-from algoperf_jax.load_submission import load_submission
-from algoperf_jax.submission import Submission
+from algoperf_jax.framework.jax_framework import FRAMEWORK
+from algoperf_jax.submission.interface import Submission
+from algoperf_jax.submission.load import load_submission
 from configs import base
 from tests import golden_support
 from tests.algoperf_jax import tiny_workload

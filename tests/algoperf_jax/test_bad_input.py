@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from algoperf_jax import run_directory
 from algoperf_jax.errors import DataError
-from algoperf_jax.run_directory import RunDirectory
+from algoperf_jax.outputs import run_directory
+from algoperf_jax.outputs.run_directory import RunDirectory
 from tests.algoperf_jax import tiny_workload
 from tests.algoperf_jax.conftest import Command
 from workloads.mnist.prepare import DATASET

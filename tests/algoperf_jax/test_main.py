@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 import workloads
-from algoperf_jax.frameworks import ENTRIES, algorithm_names
 from algoperf_jax.main import StopOnSignal, main
+from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
 from tests.algoperf_jax.conftest import Command
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from algoperf_jax.frameworks import ENTRIES
+from algoperf_jax.submission.framework_names import ENTRIES
 
 ROOT = pathlib.Path(__file__).parents[2]
 TIME_LIMIT_SEC = 300

@@ -4,7 +4,7 @@ import json
 import pathlib
 from typing import Any
 
-from algoperf_jax.records import Result
+from algoperf_jax.outputs.recorder import Result
 
 
 def checksums(result: Result, steps: int) -> dict[str, Any]:

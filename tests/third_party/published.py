@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from algoperf_jax.assembly import Parts, assemble, load_workload
-from algoperf_jax.framework import load_framework
-from algoperf_jax.frameworks import name_for
-from algoperf_jax.load_submission import load_submission
-from algoperf_jax.submission import ForwardPassMode
+from algoperf_jax.framework.framework import load_framework
+from algoperf_jax.submission.framework_names import name_for
+from algoperf_jax.submission.imports import submission_imports
+from algoperf_jax.submission.interface import ForwardPassMode
+from algoperf_jax.submission.load import load_submission
 from configs import base
 from tests import golden_support
-from third_party.submission_imports import submission_imports
 
 # Where a submission stands, and the trajectory that it follows; that of the baseline holds for its older forms too.
 FILES = {

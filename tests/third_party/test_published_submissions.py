@@ -6,10 +6,10 @@ import pathlib
 import pytest
 from rich.console import Console
 
-from algoperf_jax import config as configs
-from algoperf_jax.frameworks import ENTRIES
-from algoperf_jax.records import Result
+from algoperf_jax import configuration as configs
+from algoperf_jax.outputs.recorder import Result
 from algoperf_jax.run import execute
+from algoperf_jax.submission.framework_names import ENTRIES
 from configs import base
 from tests import golden_support
 from tests.third_party import published

@@ -11,8 +11,8 @@ import jax
 import pytest
 from rich.console import Console
 
-from algoperf_jax import config as configs
-from algoperf_jax.records import Result
+from algoperf_jax import configuration as configs
+from algoperf_jax.outputs.recorder import Result
 from algoperf_jax.run import execute
 from configs import base
 from tests.algoperf_jax.conftest import TINY_CONFIG, Command

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from algoperf_jax import parameters
-from torch_compat.torch_model import Joined, Leaf, TorchModel
+from torch_compat.transfer.torch_model import Joined, Leaf, TorchModel
 
 # A second thread gains nothing on a batch of four, and two that wait for each other on a busy machine are many times
 # slower than one.

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from algoperf_jax.assembly import Parts, assemble, initial_state
-from algoperf_jax.framework import load_framework
-from algoperf_jax.frameworks import JAX, PYTORCH, algorithm_names
-from algoperf_jax.load_submission import load_submission
+from algoperf_jax.framework.framework import load_framework
+from algoperf_jax.submission.framework_names import JAX, PYTORCH, algorithm_names
+from algoperf_jax.submission.load import load_submission
 from configs import base
 from tests.algoperf_jax import tiny_workload
-from tests.torch_compat.test_saved_values import through_files
-from torch_compat.saved_values import put_back
+from tests.torch_compat.checkpoints.test_saved_values import through_files
+from torch_compat.checkpoints.saved_values import put_back
 
 WORKLOAD = tiny_workload.build("tiny")
 NAMES = algorithm_names(PYTORCH)

@@ -12,7 +12,7 @@ from tests.torch_compat import module_support
 from tests.workloads.golden_batches import BATCHES
 from torch_compat import twins
 from torch_compat.models.fastmri import ChannelDropout
-from torch_compat.torch_model import TorchModel
+from torch_compat.transfer.torch_model import TorchModel
 
 NAMES = [name for name in BATCHES if workloads.base_name(name) == "fastmri"]
 

@@ -21,8 +21,8 @@ TIME_LIMIT_SEC = 240
 RECORDING = """
 import json, os, pathlib, zlib
 import torch
-from algoperf_jax.submission import ForwardPassMode
-from torch_compat.collectives import sum_over_processes
+from algoperf_jax.submission.interface import ForwardPassMode
+from torch_compat.layers.collectives import sum_over_processes
 
 def get_batch_size(workload_name):
     return {"ogbg": 24, "cifar": 8}.get(workload_name, 32)

@@ -19,11 +19,11 @@ import torch
 import workloads
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload, make_keys
 from algoperf_jax.errors import ConfigError, SubmissionError
-from algoperf_jax.framework import load_framework
-from algoperf_jax.jax_framework import FRAMEWORK as JAX_FRAMEWORK
-from algoperf_jax.load_submission import load_submission
+from algoperf_jax.framework.framework import load_framework
+from algoperf_jax.framework.jax_framework import FRAMEWORK as JAX_FRAMEWORK
 from algoperf_jax.parameters import ShapeTuple
-from algoperf_jax.submission import ForwardPassMode
+from algoperf_jax.submission.interface import ForwardPassMode
+from algoperf_jax.submission.load import load_submission
 from algoperf_jax.workload import Batch, LossType, OpenSplit, ParameterType, SplitName, SplitReader
 from configs import base
 from tests.algoperf_jax.conftest import Command

@@ -34,8 +34,8 @@ from tests.workloads.test_golden_models import (
     widened,
 )
 from torch_compat import twins
-from torch_compat.batch_norm import BatchNorm2d
-from torch_compat.torch_model import TorchModel
+from torch_compat.layers.batch_norm import BatchNorm2d
+from torch_compat.transfer.torch_model import TorchModel
 
 LISTINGS = pathlib.Path(__file__).parents[1] / "golden" / "torch_params"
 NAMES = sorted(path.stem for path in LISTINGS.glob("*.json"))

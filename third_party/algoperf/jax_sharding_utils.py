@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from algoperf_jax.mesh import BATCH_AXIS, Layout
+from algoperf_jax.devices.mesh import BATCH_AXIS, Layout
 
 # The functions below take no mesh, so the run's must be kept here.
 _meshes: list[Mesh] = []

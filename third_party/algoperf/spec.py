@@ -6,12 +6,12 @@ Most names stand in annotations only, which Python evaluates when a submission i
 from collections.abc import Callable
 from typing import Any
 
+from algoperf_jax.framework.workload_view import WorkloadView
 from algoperf_jax.parameters import ShapeTuple as ShapeTuple
-from algoperf_jax.submission import ForwardPassMode as ForwardPassMode
-from algoperf_jax.submission import TrainingCompleteError as TrainingCompleteError
+from algoperf_jax.submission.interface import ForwardPassMode as ForwardPassMode
+from algoperf_jax.submission.interface import TrainingCompleteError as TrainingCompleteError
 from algoperf_jax.workload import LossType as LossType
 from algoperf_jax.workload import ParameterType as ParameterType
-from algoperf_jax.workload_view import WorkloadView
 
 Workload = WorkloadView
 Tensor = Any

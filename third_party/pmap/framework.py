@@ -5,14 +5,14 @@ from typing import Any
 
 import jax
 
-from algoperf_jax import jax_framework
+from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.framework import Connection
-from algoperf_jax.mesh import Layout
+from algoperf_jax.framework import jax_framework
+from algoperf_jax.framework.framework import Connection
+from algoperf_jax.framework.workload_view import MetricsLogger
 from algoperf_jax.workload import Workload
-from algoperf_jax.workload_view import MetricsLogger
 from third_party.pmap.pmap_backend import PmapBackend
-from third_party.pmap.pmap_workload import PmapWorkload
+from third_party.pmap.pmap_view import PmapWorkload
 
 
 def _make_layout(config: Any) -> Layout:

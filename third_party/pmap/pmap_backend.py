@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.jax_backend import JaxBackend
-from algoperf_jax.mesh import Layout
+from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.devices.mesh import Layout
+from algoperf_jax.framework.jax_backend import JaxBackend
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
-from third_party.pmap.pmap_workload import PmapWorkload
+from third_party.pmap.pmap_view import PmapWorkload
 
 
 class PmapBackend(JaxBackend):

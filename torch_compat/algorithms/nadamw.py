@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from algoperf_jax.algorithms.nadamw import Hyperparameters as Hyperparameters
-from algoperf_jax.submission import ForwardPassMode
+from algoperf_jax.submission.interface import ForwardPassMode
 from torch_compat.algorithms.warmup_cosine import warmup_cosine
-from torch_compat.collectives import sum_over_processes
+from torch_compat.layers.collectives import sum_over_processes
 
 # The functions over lists of tensors that PyTorch's own optimizers are made of have no public names.
 _foreach: Any = torch

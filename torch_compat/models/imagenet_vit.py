@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
-from torch_compat.torch_model import CONVOLUTION, Joined, Leaf, TorchModel, channels_first
+from torch_compat.transfer.torch_model import CONVOLUTION, Joined, Leaf, TorchModel, channels_first
 from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
 from workloads.imagenet_vit.model import CHANNELS, MLP_EXPANSION, NORM_EPSILON, Size, position_embedding
 

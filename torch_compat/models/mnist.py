@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from algoperf_jax.workload import Batch, Workload
-from torch_compat.torch_model import TorchModel, channels_first
+from torch_compat.transfer.torch_model import TorchModel, channels_first
 from torch_compat.twins import linear_leaves, uninitialized
 from workloads.mnist.model import IMAGE_SHAPE, NUM_CLASSES
 

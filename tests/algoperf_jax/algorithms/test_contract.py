@@ -11,13 +11,13 @@ import jax
 import numpy as np
 import pytest
 
-from algoperf_jax.backend import Content
-from algoperf_jax.compile_watch import CompileWatch
-from algoperf_jax.evaluation import Evaluator
-from algoperf_jax.frameworks import ENTRIES, JAX, algorithm_names
-from algoperf_jax.jax_backend import JaxBackend
-from algoperf_jax.load_submission import load_submission
-from algoperf_jax.mesh import make_layout
+from algoperf_jax.devices.compile_watch import CompileWatch
+from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.devices.mesh import make_layout
+from algoperf_jax.framework.jax_backend import JaxBackend
+from algoperf_jax.submission.framework_names import ENTRIES, JAX, algorithm_names
+from algoperf_jax.submission.load import load_submission
+from algoperf_jax.trial.backend import Content
 from tests.algoperf_jax.algorithms import regression
 from tests.algoperf_jax.algorithms.training import LAYOUT, WORKLOAD, Training, arrays, on_host, training
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from algoperf_jax.assembly import hyperparameter_point
 from algoperf_jax.data.feed import DeviceFeed
-from algoperf_jax.jax_workload import JaxWorkload
-from algoperf_jax.load_submission import load_submission
-from algoperf_jax.mesh import Layout, make_layout
-from algoperf_jax.submission import ForwardPassMode, Submission
+from algoperf_jax.devices.mesh import Layout, make_layout
+from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.submission.interface import ForwardPassMode, Submission
+from algoperf_jax.submission.load import load_submission
 from algoperf_jax.workload import Workload
 from tests.algoperf_jax import tiny_workload
 

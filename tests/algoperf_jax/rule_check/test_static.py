@@ -180,7 +180,12 @@ RULES: list[tuple[Severity, str, str, str]] = [
         "from algoperf import spec\nspec.ForwardPassMode = None",
         "from algoperf import spec\nspec.ForwardPassMode.TRAIN",
     ),
-    ("warning", "engine", "from algoperf_jax import clock", "from algoperf_jax.submission import ForwardPassMode"),
+    (
+        "warning",
+        "engine",
+        "from algoperf_jax import clock",
+        "from algoperf_jax.submission import ForwardPassMode",
+    ),
     ("warning", "introspection", "import inspect\ninspect.stack()", "import inspect\ninspect.signature"),
     ("warning", "dynamic-code", "exec('a = 1')", "def f(model): model.eval()"),
     ("error", "missing-module", "import nosuchlibrary.part", "import torch.optim"),

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 import workloads
-from algoperf_jax import config as configs
+from algoperf_jax import configuration as configs
 from algoperf_jax import run
 from algoperf_jax.tuning import study
 from configs import base

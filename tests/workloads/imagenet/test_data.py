@@ -11,8 +11,8 @@ from PIL import Image
 
 from algoperf_jax.data import shuffle
 from algoperf_jax.data.feed import DeviceFeed
+from algoperf_jax.devices.mesh import make_layout
 from algoperf_jax.errors import DataError
-from algoperf_jax.mesh import make_layout
 from algoperf_jax.workload import Batch, Data, Placement, SplitName
 from tests.workloads.imagenet.images import encoded, photos, smooth
 from workloads.imagenet import builtin, finishing

@@ -1,0 +1,188 @@
+"""The command line: checks a submission before it is run.
+
+    python -m algoperf_jax.check_submission PATH [--ruleset=external|self] [--search_space=FILE.json]
+        [--framework=jax|pytorch] [--workloads=mnist,ogbg] [--static] [--real_steps]
+        [--format=text|json] [--output=FILE]
+
+PATH is a submission's file, a folder with a submission.py, the name of a ready-made algorithm, or a dotted module.
+
+Its source is read for what the rules forbid: branching on the name of the workload, environment variables, files,
+threads, private attributes and the like. Then its functions are called: two steps on the smallest workload, and on
+each of the others one step that is traced with abstract arrays, or taken with a small batch. --static only reads;
+--real_steps takes a step on every workload. Hyperparameters are the first point of --search_space, or of a
+tuning_search_space.json beside the file, or the submission's own defaults.
+
+--format=json writes {"submission": file, "framework": name, "files": [names], "findings": [{"severity": "error",
+"warning" or "note", "rule", "message", "file", "line"}], "workloads": [{"workload", "result": "pass", "fail" or
+"skipped", "detail"}], "versions": {library: version}}.
+
+Exit codes: 0 when there is no error among the findings, 1 when there is, 2 with one line on stderr when something is to
+be mended in the command, or 130 after Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Never
+
+from algoperf_jax.errors import ConfigError, UserError, did_you_mean
+from algoperf_jax.main import EXIT_OK, EXIT_USER_ERROR
+from algoperf_jax.rule_check import requirements
+from algoperf_jax.rule_check.findings import SEVERITIES, Finding, Report, as_dicts, count, in_order
+from algoperf_jax.rule_check.static import static_report
+
+EXIT_ERRORS_FOUND = 1
+_EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return EXIT_OK
+    try:
+        findings = _run(_options(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing is written", file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    return EXIT_ERRORS_FOUND if count(findings, "error") else EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> Sequence[Finding]:
+    report = static_report(options.submission, options.framework)
+    findings, rows = report.findings, []
+    if not options.static:
+        # What a submission prints is no part of the report.
+        with contextlib.redirect_stdout(sys.stderr):
+            found, rows = _examined(options, report)
+        findings = in_order([*findings, *found])
+    if options.format == "json":
+        text = json.dumps(
+            {
+                "submission": report.submission,
+                "framework": report.framework,
+                "files": list(report.files),
+                "findings": as_dicts(findings),
+                "workloads": rows,
+                "versions": requirements.versions(),
+            },
+            indent=2,
+        )
+    else:
+        text = _as_text(report, findings, rows)
+    if options.output is None:
+        print(text)
+    else:
+        _write(options.output, f"{text}\n")
+        print(_closing_line(findings))
+    return findings
+
+
+def _examined(options: argparse.Namespace, report: Report) -> tuple[Sequence[Finding], list[dict[str, Any]]]:
+    """Findings, and what the report says on each workload."""
+    import dataclasses
+
+    from ml_collections import ConfigDict
+
+    import workloads
+    from algoperf_jax.check_submission.dynamic import examine
+    from configs import base
+
+    names = options.workloads.split(",") if options.workloads else list(workloads.light_names())
+    for name in names:
+        if name not in workloads.names():
+            raise ConfigError("--workloads", value=name, remedy=did_you_mean(name, workloads.names()))
+    point, problems = _point(options, pathlib.Path(report.submission))
+
+    def make_config(workload: str, overrides: Mapping[str, Any]) -> Any:
+        config: Any = base.get_config()
+        config.workload, config.submission = workload, options.submission
+        config.framework, config.ruleset = report.framework, options.ruleset
+        config.hyperparameters = ConfigDict(point)
+        config.update(overrides)
+        return config
+
+    examination = examine(report, options.submission, names, make_config, real_steps=options.real_steps)
+    return [*problems, *examination.findings], [dataclasses.asdict(row) for row in examination.rows]
+
+
+def _point(options: argparse.Namespace, file: pathlib.Path) -> tuple[Mapping[str, Any], list[Finding]]:
+    """The hyperparameters that the submission is given, and what is wrong with its own search space."""
+    from algoperf_jax.tuning import search_space
+
+    if options.search_space is not None:
+        return search_space.read(options.search_space).points(1, 0)[0], []
+    path = search_space.beside(file)
+    if options.ruleset == "self" or path is None:
+        return {}, []
+    try:
+        return search_space.read(str(path)).points(1, 0)[0], []
+    except ConfigError as error:
+        return {}, [Finding("error", "hyperparameters", str(error).replace(str(path), path.name), path.name)]
+
+
+def _as_text(report: Report, findings: Sequence[Finding], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The report for people."""
+    others = len(report.files) - 1
+    with_others = f" and {others} other file{'' if others == 1 else 's'}" if others > 0 else ""
+    lines = [f"{report.submission}{with_others} ({report.framework})"]
+    rules = max((len(finding.rule) for finding in findings), default=0)
+    for severity in SEVERITIES:
+        group = [finding for finding in findings if finding.severity == severity]
+        lines += ["", *(f"{severity:<8} {f.rule:<{rules}}  {f.place}  {f.message}" for f in group)] if group else []
+    names = max((len(row["workload"]) for row in rows), default=0)
+    lines += ["", *(f"{row['result']:<8} {row['workload']:<{names}}  {row['detail']}" for row in rows)] if rows else []
+    return "\n".join([*lines, "", _closing_line(findings)])
+
+
+def _closing_line(findings: Sequence[Finding]) -> str:
+    numbers = ((count(findings, severity), severity) for severity in SEVERITIES)
+    return ", ".join(f"{number} {severity}{'' if number == 1 else 's'}" for number, severity in numbers)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("submission")
+    parser.add_argument("--ruleset", choices=("external", "self"), default="external")
+    parser.add_argument("--framework")
+    parser.add_argument("--search_space")
+    parser.add_argument("--workloads")
+    parser.add_argument("--static", action="store_true")
+    parser.add_argument("--real_steps", action="store_true")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--output", type=pathlib.Path)
+    options = parser.parse_args(arguments)
+    from algoperf_jax.submission.framework_names import WAYS_TO_RUN
+
+    if options.framework not in (None, *WAYS_TO_RUN):
+        raise ConfigError("--framework", value=options.framework, expected=f"one of {', '.join(WAYS_TO_RUN)}")
+    if options.search_space is not None and options.ruleset == "self":
+        raise ConfigError("--search_space is given with --ruleset=self", expected="--ruleset=external")
+    if options.output is not None and (options.output.is_dir() or not options.output.absolute().parent.is_dir()):
+        raise ConfigError("--output", value=str(options.output), expected="a file in a folder that exists")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        raise ConfigError(message)
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    # Minutes of compilation tell nothing about a submission, and not every machine has the compiler.
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    sys.exit(main(sys.argv[1:]))

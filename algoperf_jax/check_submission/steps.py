@@ -1,0 +1,260 @@
+"""Calls a submission's functions as a trial does, and looks at everything that they return.
+
+The same code takes real steps and is traced by JAX with abstract arrays, where a step costs no computation.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Never
+
+import jax
+import numpy as np
+
+from algoperf_jax.assembly import Parts, initial_state
+from algoperf_jax.check_submission.problems import Problems, described, without_remedy
+from algoperf_jax.errors import RunError, SubmissionError, UserError
+from algoperf_jax.submission.interface import TrainingCompleteError, Update, checked_update
+from algoperf_jax.trial import clock as clocks
+from algoperf_jax.trial.backend import Content
+from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.loop import train_state
+from algoperf_jax.trial.run_state import RunState
+
+_ONLY_WHEN_TRACED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.UnexpectedTracerError,
+)
+
+
+class Stopped(Exception):
+    """A function of the submission failed; what it was is among the problems."""
+
+
+class NotTraceable(Exception):
+    """A function needs the values of its arrays, so that it cannot be traced; the cause tells where."""
+
+
+class Steps:
+    """The calls of one trial."""
+
+    def __init__(self, parts: Parts, problems: Problems) -> None:
+        self._parts = parts
+        self._problems = problems
+        self._workload = parts.workload.name
+        self._expected = jax.eval_shape(parts.workload.init, jax.ShapeDtypeStruct((2,), np.uint32))
+        self._traced = False
+
+    def take(self, count: int) -> None:
+        """Takes steps, prepares for evaluation, and tries whether a trial could be resumed from there.
+
+        Raises:
+          Stopped: see the problems.
+        """
+        content, rng = self._initial()
+        queue = self._parts.make_feed()
+        try:
+            for step in range(count):
+                content = self._step(content, queue, step, self._parts.backend.step_keys(rng, step))
+            content = self._prepare(content, count, self._parts.backend.step_keys(rng, count - 1))
+        except TrainingCompleteError:
+            return  # its right
+        self._check_finite(content)
+        self._check_resumable(content)
+
+    def trace(self) -> None:
+        """Traces one step; the state is really made, for what it holds beside arrays may be needed.
+
+        Raises:
+          Stopped: see the problems.
+          NotTraceable: it has to be run.
+        """
+        content, rng = self._initial()
+        if not all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(content.params)):
+            raise NotTraceable(f"its parameters are a {type(content.params).__name__}")
+        leaves, structure = jax.tree.flatten(content)
+        positions = [index for index, leaf in enumerate(leaves) if _is_array(leaf)]
+
+        def step(arrays: Sequence[Any], batch: Any, keys: Any) -> None:
+            merged = list(leaves)
+            for position, array in zip(positions, arrays, strict=True):
+                merged[position] = array
+            before = jax.tree.unflatten(structure, merged)
+            after = self._step(before, itertools.repeat(batch), 0, keys)
+            self._compare_states(before.optimizer_state, after.optimizer_state)
+            self._prepare(after, 1, keys)
+
+        batch = self._parts.backend.put_batch(self._parts.reader.batch(0), self._parts.reader.finish)
+        keys = self._parts.backend.step_keys(rng, 0)
+        self._traced = True
+        try:
+            jax.eval_shape(step, [leaves[position] for position in positions], batch, keys)
+        except TrainingCompleteError:
+            pass  # its right
+        finally:
+            self._traced = False
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def _initial(self) -> tuple[Content, Any]:
+        try:
+            state = initial_state(self._parts)
+        except SubmissionError as error:
+            self._raised("init_optimizer_state", error.__cause__ or error)
+        return Content(state.params, state.model_state, state.optimizer_state), state.rng
+
+    def _step(self, content: Content, queue: Iterator[Any], step: int, keys: Any) -> Content:
+        parts, (data_key, update_key, _, _) = self._parts, keys
+        batch = self._call(
+            "data_selection",
+            parts.view,
+            queue,
+            content.optimizer_state,
+            content.params,
+            content.model_state,
+            parts.hyperparameters,
+            step,
+            data_key,
+        )
+        before = self._held(batch)
+        at_rest = RunState(content.params, content.model_state, content.optimizer_state, rng=update_key, step=step)
+        taken = parts.submission.takes_train_state
+        extra = {"train_state": train_state(at_rest, Clock.start(clocks.SUBMISSION))} if taken else {}
+        returned = self._call("update_params", **self._arguments(content, step, update_key), batch=batch, **extra)
+        if before is not None and not _is_held(before, self._held(batch)):
+            self._add("warning", "batch", "update_params changes the batch that it is given", "update_params")
+        return self._checked("update_params", returned)
+
+    def _prepare(self, content: Content, step: int, keys: Any) -> Content:
+        if self._parts.submission.prepare_for_eval is None:
+            return content
+        returned = self._call("prepare_for_eval", **self._arguments(content, step, keys[2]))
+        return self._checked("prepare_for_eval", returned)
+
+    def _arguments(self, content: Content, step: int, key: Any) -> dict[str, Any]:
+        view = self._parts.view
+        return {
+            "workload": view,
+            "current_param_container": content.params,
+            "current_params_types": view.model_params_types,
+            "model_state": content.model_state,
+            "hyperparameters": self._parts.hyperparameters,
+            "loss_type": view.loss_type,
+            "optimizer_state": content.optimizer_state,
+            "eval_results": [],
+            "global_step": step,
+            "rng": key,
+        }
+
+    def _call(self, function: str, *arguments: Any, **named: Any) -> Any:
+        try:
+            return getattr(self._parts.submission, function)(*arguments, **named)
+        except TrainingCompleteError:
+            raise
+        except (Exception, SystemExit) as error:
+            if self._traced and (isinstance(error, _ONLY_WHEN_TRACED) or "Tracer" in str(error)):
+                raise NotTraceable(f"{function} reads the values of arrays") from error
+            self._raised(function, error)
+
+    # --- what is returned --------------------------------------------------------------------------------------------
+
+    def _checked(self, function: str, returned: Any) -> Content:
+        name = f"{self._parts.submission.name}: "
+        try:
+            update: Update = checked_update(self._parts.submission, function, returned)
+        except SubmissionError as error:
+            self._add("error", "return-value", without_remedy(error).removeprefix(name), function)
+            raise Stopped from error
+        content = Content(update.params, update.model_state, update.optimizer_state)
+        try:
+            self._parts.backend.check_update(function, update.params)
+            found = self._parts.backend.for_evaluation(update.params, update.model_state)
+            differing = first_difference(self._expected, found, ("parameters", "model state"))
+        except UserError as error:
+            differing = without_remedy(error).removeprefix(f"{function} ")
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            differing = described(error)
+        if differing is not None:
+            self._add("error", "parameters", f"what {function} returns: {differing}", function)
+            raise Stopped
+        return content
+
+    def _compare_states(self, before: Any, after: Any) -> None:
+        differing = first_difference(before, after, None)
+        if differing is not None:
+            what = f"update_params changes the structure of the optimizer state: {differing}"
+            self._add("warning", "optimizer-state", what, "update_params")
+
+    def _check_finite(self, content: Content) -> None:
+        params, _ = self._parts.backend.for_evaluation(content.params, content.model_state)
+        if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(params)):
+            self._add("warning", "not-finite", "the parameters are not finite after the first steps", "update_params")
+
+    def _check_resumable(self, content: Content) -> None:
+        """Puts what a checkpoint would keep into a newly made state."""
+        try:
+            kept = self._parts.backend.dehydrate(content)
+            template, _ = self._initial()
+            self._parts.backend.hydrate(template, kept)
+        except (RunError, SubmissionError) as error:
+            self._add("warning", "optimizer-state", f"a trial could not be resumed: {error.what}", "update_params")
+
+    def _held(self, batch: Any) -> tuple[Any, list[Any]] | None:
+        """Structure and content of a batch; None for other things that `data_selection` may return."""
+        if not isinstance(batch, Mapping):
+            return None
+        leaves, structure = jax.tree.flatten(dict(batch))
+        return structure, leaves if self._traced else [_on_host(leaf) for leaf in leaves]
+
+    def _add(self, severity: Any, rule: str, message: str, function: str) -> None:
+        called = getattr(self._parts.submission, function)
+        self._problems.add(severity, rule, message, workload=self._workload, function=called)
+
+    def _raised(self, function: str, error: BaseException) -> Never:
+        hint = self._parts.backend.explain(error)
+        message = f"{function} raised {described(error)}{'. ' if hint else ''}{hint}"
+        self._problems.add("error", "raises", message, workload=self._workload, error=error)
+        raise Stopped from error
+
+
+def first_difference(expected: Any, found: Any, names: tuple[str, ...] | None) -> str | None:
+    """The first array in which two trees differ by place, shape or type, or None.
+
+    Args:
+      expected, found: trees of arrays, abstract or not; other leaves are equal to each other.
+      names: what to call the elements of two tuples.
+    """
+    ours, theirs = _described_leaves(expected, names), _described_leaves(found, names)
+    for place in (*ours, *theirs):
+        if ours.get(place) != theirs.get(place):
+            return f"{place} is {theirs.get(place, 'missing')}, expected {ours.get(place, 'nothing there')}"
+    return None
+
+
+def _described_leaves(tree: Any, names: tuple[str, ...] | None) -> dict[str, str]:
+    parts = [("", tree)] if names is None else list(zip(names, tree, strict=True))
+    return {
+        f"{name} {jax.tree_util.keystr(path, simple=True, separator='/')}".strip(): (
+            f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") and hasattr(leaf, "shape") else "a value"
+        )
+        for name, part in parts
+        for path, leaf in jax.tree_util.tree_flatten_with_path(part)[0]
+    }
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
+
+
+def _on_host(leaf: Any) -> Any:
+    """A copy, or None of what has been donated."""
+    if isinstance(leaf, jax.Array):
+        return None if leaf.is_deleted() else np.array(leaf)
+    return np.asarray(leaf.cpu() if hasattr(leaf, "cpu") else leaf).copy()
+
+
+def _is_held(before: tuple[Any, list[Any]], after: tuple[Any, list[Any]] | None) -> bool:
+    if after is None or before[0] != after[0]:
+        return False
+    return all(b is None or a is b or np.array_equal(a, b) for a, b in zip(before[1], after[1], strict=True))

@@ -1,0 +1,1 @@
+"""What a framework is to the engine, and JAX as one of them."""

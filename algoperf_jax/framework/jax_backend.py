@@ -1,0 +1,163 @@
+"""The backend of JAX submissions."""
+
+import collections
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.devices.mesh import Layout
+from algoperf_jax.errors import RunError, SubmissionError
+from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.outputs import environment
+from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError
+from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
+
+QUEUED_STEPS = 2
+"""How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
+blur the moment at which a budget is seen to be spent."""
+_CHANGED = "If the submission was changed, start afresh with --config.overwrite=True."
+
+
+@jax.jit
+def _fingerprint(leaf: jax.Array) -> jax.Array:
+    return jnp.sum(leaf)
+
+
+@jax.jit
+def _step_keys(rng: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    first, second, third, fourth = jax.random.split(jax.random.fold_in(rng, step), 4)
+    return first, second, third, fourth
+
+
+class JaxBackend:
+    """Device work for submissions that keep their parameters in `jax.Array`s; see `backend.Backend`."""
+
+    def __init__(self, view: JaxWorkload, layout: Layout, evaluator: Evaluator) -> None:
+        self._view = view
+        self._layout = layout
+        self._evaluator = evaluator
+        # The smallest array is cheap to sum, and once a loss is not finite no array of the parameters stays so.
+        self._probed = 0
+        self._num_arrays = 0
+        self._queued: collections.deque[tuple[int, jax.Array]] = collections.deque()
+
+    def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
+        params, model_state = self._view.init_model_fn(rng)
+        # Compiled here, off the clock: the loop's own helpers are not the submission's business.
+        leaves = jax.tree.leaves(params)
+        self._num_arrays = len(leaves)
+        self._probed = min(range(len(leaves)), key=lambda index: leaves[index].size)
+        _fingerprint(leaves[self._probed]).block_until_ready()
+        _step_keys(rng, 0)
+        return params, model_state
+
+    def step_keys(self, rng: Any, step: int) -> Any:
+        return _step_keys(rng, step)
+
+    def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
+        return self._layout.put_batch(batch, finish)
+
+    def check_update(self, function: str, params: Parameters) -> None:
+        leaves = jax.tree.leaves(params)
+        if len(leaves) != self._num_arrays:
+            raise SubmissionError(
+                f"{function} returned parameters of {len(leaves)} arrays",
+                expected=f"the {self._num_arrays} arrays of the model, in (optimizer_state, params, model_state)",
+            )
+
+    def pace(self, params: Parameters, step: int) -> None:
+        # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
+        self._queued.append((step, _fingerprint(jax.tree.leaves(params)[self._probed])))
+        while len(self._queued) > QUEUED_STEPS:
+            self._check(*self._queued.popleft())
+
+    def wait_for(self, outputs: Any) -> None:
+        jax.block_until_ready(outputs)
+        # A submission may have queued work that none of its outputs depends on; that is its time as well.
+        for array in jax.live_arrays():
+            if not array.is_deleted():
+                array.block_until_ready()
+
+    def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
+        # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
+        self._queued.clear()
+        return self._evaluator(*self.for_evaluation(params, model_state), rng)
+
+    def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
+        return params, model_state
+
+    def explain(self, error: BaseException) -> str:
+        del error
+        return ""
+
+    def devices(self) -> dict[str, Any]:
+        device = self._layout.mesh.devices.flat[0]
+        return {"platform": device.platform, "kind": device.device_kind, "count": self._layout.mesh.devices.size}
+
+    def memory_peak_bytes(self) -> dict[str, int]:
+        return environment.memory_peak_bytes()
+
+    def dehydrate(self, content: Content) -> Dehydrated:
+        arrays, values = {}, {}
+        for name, leaf in _named_leaves(content):
+            if _is_typed_key(leaf):
+                arrays[name] = jax.random.key_data(leaf)
+            elif _is_array(leaf):
+                arrays[name] = leaf
+            elif isinstance(leaf, bool | int | float | str):
+                values[name] = leaf
+        return Dehydrated(arrays, values)
+
+    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
+        named = _named_leaves(template)
+        expected = {name for name, leaf in named if _is_array(leaf)}
+        if expected != set(dehydrated.arrays):
+            odd = sorted(expected ^ set(dehydrated.arrays))
+            raise RunError(
+                f"checkpoint: the array {odd[0]!r} is in the checkpoint or in a new state, but not in both",
+                expected="a submission whose state keeps the structure that init_optimizer_state gives it",
+                remedy=_CHANGED,
+            )
+        leaves = [self._hydrated(name, leaf, dehydrated) for name, leaf in named]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+    def _hydrated(self, name: str, leaf: Any, dehydrated: Dehydrated) -> Any:
+        if not _is_array(leaf):
+            return dehydrated.values.get(name, leaf)
+        array = dehydrated.arrays[name]
+        expected = jax.random.key_data(leaf) if _is_typed_key(leaf) else leaf
+        if (np.shape(array), array.dtype) != (np.shape(expected), expected.dtype):
+            raise RunError(
+                f"checkpoint: the array {name!r} is {array.dtype}{list(np.shape(array))} there",
+                expected=f"{expected.dtype}{list(np.shape(expected))}, as in a new state",
+                remedy=_CHANGED,
+            )
+        if _is_typed_key(leaf):
+            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+        if not isinstance(leaf, jax.Array):
+            return np.asarray(array)
+        return jax.device_put(array, leaf.sharding if leaf.committed else self._layout.replicated)
+
+    def _check(self, step: int, fingerprint: jax.Array) -> None:
+        if not np.isfinite(np.asarray(fingerprint)):
+            raise NonFiniteError(f"the parameters are not finite any more after step {step}")
+
+
+def _named_leaves(content: Content) -> list[tuple[str, Any]]:
+    """Leaves with names that are unique, stable and readable: their part, their number in it and their path."""
+    return [
+        (f"{part}.{index:05d}.{jax.tree_util.keystr(path, simple=True, separator='.')}", leaf)
+        for part, tree in content._asdict().items()
+        for index, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(tree)[0])
+    ]
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
+
+
+def _is_typed_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

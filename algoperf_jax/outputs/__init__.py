@@ -1,0 +1,1 @@
+"""What a trial writes and shows: run directory, logs, checkpoints, progress, results."""

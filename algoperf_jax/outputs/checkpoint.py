@@ -1,0 +1,205 @@
+"""Checkpoints of a trial, written and read by orbax.
+
+A checkpoint holds all of `RunState`. It is written into a temporary folder that is renamed when it is complete, so a
+process killed in the middle leaves the one before. Each array's checksum is kept; a damaged checkpoint is noticed and
+the one before is taken. Writing is synchronous: when `save` returns, the arrays may be donated.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import pathlib
+import shutil
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from algoperf_jax.errors import RunError
+from algoperf_jax.trial.backend import Backend, Content, Dehydrated
+from algoperf_jax.trial.run_state import Evaluation, RunState
+
+_BYTES_BESIDE_ARRAYS = 2**20
+_GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
+_RECORD_FIELDS = (
+    "step",
+    "data_position",
+    "validation_reached",
+    "test_reached",
+    "training_complete",
+    "last_evaluation_end",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What a checkpoint gave back.
+
+    Attributes:
+      state: the state to go on from.
+      extra: what `save` was given to keep beside it.
+    """
+
+    state: RunState
+    extra: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in one trial's directory; the newest `keep` are kept."""
+
+    def __init__(self, folder: pathlib.Path, backend: Backend, *, keep: int) -> None:
+        self._folder = folder
+        self._backend = backend
+        self._damaged: set[int] = set()
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates every save, and logs what it raises
+        _ignore_late_results()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            step_prefix="checkpoint",
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=True,
+        )
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def exists(self) -> bool:
+        """Whether there is anything to restore."""
+        return bool(self._manager.all_steps())
+
+    def save(self, state: RunState, extra: dict[str, Any]) -> None:
+        """Writes `state`; `extra` is a JSON-able dict kept beside it.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        dehydrated = self._backend.dehydrate(_content(state))
+        # orbax refuses arrays without elements, and they hold nothing.
+        arrays = {name: array for name, array in dehydrated.arrays.items() if np.size(array)}
+        record = {
+            **{field: getattr(state, field) for field in _RECORD_FIELDS},
+            "rng": np.asarray(state.rng).tolist(),
+            "nanoseconds": dict(state.nanoseconds),
+            "history": [[evaluation.step, dict(evaluation.results)] for evaluation in state.history],
+            "values": dict(dehydrated.values),
+            "arrays": {name: [list(np.shape(a)), str(a.dtype)] for name, a in dehydrated.arrays.items()},
+            "checksums": {name: _checksum(array) for name, array in dehydrated.arrays.items()},
+            "extra": extra,
+        }
+        arguments = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays),  # pyright: ignore[reportCallIssue]
+            record=ocp.args.JsonSave({**record, "checksum": _record_checksum(record)}),  # pyright: ignore[reportCallIssue]
+        )
+        if state.step in self._manager.all_steps():
+            if state.step not in self._damaged:
+                return  # nothing but clock readings can have changed since
+            self._manager.delete(state.step)
+            self._damaged.remove(state.step)
+        self._check_space(state.step, sum(array.nbytes for array in arrays.values()))
+        try:
+            self._manager.save(state.step, args=arguments, force=True)
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"the checkpoint of step {state.step} could not be written to {self._folder}: {_first_line(error)}",
+                expected="a writable disk with enough free space",
+                remedy=_GO_ON,
+            ) from error
+
+    def restore(self, template: RunState, report: Callable[[str], None]) -> Restored:
+        """The newest checkpoint that is whole.
+
+        Args:
+          template: a newly initialized state, whose structure the checkpoint is put into.
+          report: told in one line about each checkpoint that had to be passed over.
+
+        Raises:
+          RunError: none is whole.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._restore(step, template)
+            except RunError:
+                raise
+            except Exception as error:
+                self._damaged.add(step)
+                report(f"checkpoint of step {step} is damaged ({_first_line(error)}); taking the one before")
+        raise RunError(
+            f"none of the {len(steps)} checkpoints in {self._folder} can be read",
+            remedy="Start afresh with --config.overwrite=True, or under another --config.experiment_name.",
+        )
+
+    def close(self) -> None:
+        """Releases the manager's threads."""
+        self._manager.close()
+
+    def _check_space(self, step: int, array_bytes: int) -> None:
+        """Refuses before anything is written, rather than in the middle of orbax's threads."""
+        needed, free = array_bytes + _BYTES_BESIDE_ARRAYS, shutil.disk_usage(self._folder).free
+        if jax.process_index() == 0 and free < needed:
+            raise RunError(
+                f"no space left for the checkpoint of step {step}: it may take {needed / 2**20:.1f} MiB, and "
+                f"{free / 2**20:.1f} MiB are free in {self._folder}",
+                remedy=_GO_ON,
+            )
+
+    def _restore(self, step: int, template: RunState) -> Restored:
+        found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(record=ocp.args.JsonRestore()),  # pyright: ignore[reportCallIssue]
+        )
+        record = dict(found["record"])
+        if record.pop("checksum") != _record_checksum(record):
+            raise ValueError("the record does not match its checksum")
+        arrays = {name: np.empty(shape, jnp.dtype(dtype)) for name, (shape, dtype) in record["arrays"].items()}
+        # NumPy targets make orbax hand out NumPy arrays; the backend puts them where they belong.
+        filled = {name: array for name, array in arrays.items() if array.size}
+        arguments = ocp.args.StandardRestore(filled)  # pyright: ignore[reportCallIssue]
+        arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"] if filled else {}
+        for name, array in arrays.items():
+            if _checksum(array) != record["checksums"][name]:
+                raise ValueError(f"array {name} does not match its checksum")
+        content = self._backend.hydrate(_content(template), Dehydrated(arrays, record["values"]))
+        state = RunState(
+            **content._asdict(),
+            **{field: record[field] for field in _RECORD_FIELDS},
+            rng=np.asarray(record["rng"], np.uint32),
+            nanoseconds=record["nanoseconds"],
+            history=tuple(Evaluation(step, results) for step, results in record["history"]),
+        )
+        return Restored(state, record["extra"])
+
+
+@functools.cache
+def _ignore_late_results() -> None:
+    """Keeps quiet about arrays whose reading or writing ends when an error has closed orbax's event loop already."""
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+
+
+def _content(state: RunState) -> Content:
+    return Content(state.params, state.model_state, state.optimizer_state)
+
+
+def _checksum(array: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).reshape(-1).data)
+
+
+def _record_checksum(record: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:300]

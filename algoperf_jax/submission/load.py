@@ -1,0 +1,179 @@
+"""Finds a submission by name, file or dotted module, and checks that it has the functions it needs."""
+
+import contextlib
+import importlib
+import inspect
+import os
+import pathlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from algoperf_jax.errors import SubmissionError, did_you_mean
+from algoperf_jax.submission import source_files
+from algoperf_jax.submission.calls import FACTORY, OPTIONAL, REQUIRED, why_not_callable
+from algoperf_jax.submission.framework_names import ENTRIES, JAX, algorithm_names
+from algoperf_jax.submission.imports import import_file, is_active, submission_imports
+from algoperf_jax.submission.interface import Source, Submission
+from algoperf_jax.submission.optax_factory import make_functions
+from algoperf_jax.tuning import search_space
+from algoperf_jax.workload import Workload
+from third_party.algoperf import jax_sharding_utils
+
+
+def load_submission(reference: str, workload: Workload, framework: str = JAX) -> Submission:
+    """Loads and checks a submission; its functions run within `submission_imports(reference)`, if it is a file.
+
+    Args:
+      reference: the name of a ready-made algorithm, the path of a `.py` file or of a folder with a `submission.py`, or
+        a dotted module.
+      workload: the workload it will train, for the batch size of algorithms that do not choose one.
+      framework: name of the framework that it is written in.
+
+    Raises:
+      SubmissionError: it cannot be found, read or imported, or it lacks a function.
+    """
+    with contextlib.nullcontext() if is_active() else submission_imports(reference):
+        module = _import(reference, framework)
+    path = _file_of(module, reference)
+    name = _name_of(path)
+    source = Source(path, _files_of(path))
+    if framework == JAX and hasattr(module, FACTORY):
+        return _from_factory(name, module, source, workload)
+    functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*REQUIRED, *OPTIONAL)}
+    if reference in algorithm_names(framework) and functions["get_batch_size"] is None:
+        functions["get_batch_size"] = lambda workload_name: workload.batch_size
+    missing = [function for function in REQUIRED if not callable(functions[function])]
+    if missing:
+        raise SubmissionError(
+            f"submission {path} lacks {', '.join(missing)}",
+            expected=f"the functions {', '.join(REQUIRED)}, or an optax factory {FACTORY}(hyperparameters, workload)",
+        )
+    submission = Submission(
+        name=name,
+        framework=framework,
+        **functions,
+        hyperparameters=_declared_hyperparameters(module),
+        source=source,
+        use_mesh=jax_sharding_utils.use_mesh,
+    )
+    _check_signatures(submission)
+    return submission
+
+
+def _name_of(path: pathlib.Path) -> str:
+    """The file's name, or that of its folder where the file's says nothing; `<method>_jax` for `<method>/jax/`."""
+    if path.stem not in ("submission", "__init__"):
+        return path.stem
+    folder = path.parent
+    return f"{folder.parent.name}_{folder.name}" if folder.name in ENTRIES else folder.name
+
+
+def _from_factory(name: str, module: ModuleType, source: Source, workload: Workload) -> Submission:
+    _check_accepts(source.path, FACTORY, module.make_optimizer)
+    declared: Any = getattr(module, "Hyperparameters", None)
+    defaults = _declared_hyperparameters(module)
+    if declared is not None and defaults is None:
+        raise SubmissionError(
+            f"submission {source.path}: Hyperparameters",
+            value=declared,
+            expected="a typing.NamedTuple in which every field has a default",
+        )
+    return Submission(
+        name=name,
+        framework=JAX,
+        get_batch_size=lambda workload_name: workload.batch_size,
+        **make_functions(module.make_optimizer, getattr(module, "evaluation_params", None))._asdict(),
+        get_eval_batch_size=None,
+        hyperparameters=defaults,
+        source=source,
+    )
+
+
+def _declared_hyperparameters(module: ModuleType) -> Mapping[str, Any] | None:
+    """Names and defaults of the module's `Hyperparameters`, if that is a named tuple with a default for every field."""
+    declared: Any = getattr(module, "Hyperparameters", None)
+    defaults = getattr(declared, "_field_defaults", None)
+    return defaults if defaults is not None and set(defaults) == set(declared._fields) else None
+
+
+def _import(reference: str, framework: str) -> ModuleType:
+    if reference in algorithm_names(framework):
+        return importlib.import_module(f"{ENTRIES[framework].algorithms}.{reference}")
+    path = source_files.find(reference)
+    is_path = reference.endswith(".py") or "/" in reference
+    if path is None and is_path:
+        raise SubmissionError(
+            "config.submission: no such file",
+            value=reference,
+            expected="a readable Python file, or a folder with a submission.py",
+        )
+    if path is not None and "." in path.stem:
+        raise SubmissionError(
+            "config.submission: a Python file cannot be imported by this name",
+            value=path.name,
+            expected="a name without further dots",
+        )
+    try:
+        if path is None or (source_files.is_project_file(path) and not is_path):
+            return importlib.import_module(reference)
+        return import_file(path)
+    except (Exception, SystemExit) as error:
+        if path is None and isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}."):
+            raise SubmissionError(
+                "config.submission: unknown algorithm",
+                value=reference,
+                expected="a ready-made algorithm, the path of a .py file or a dotted module",
+                remedy=did_you_mean(reference, algorithm_names(framework)),
+            ) from error
+        raise _import_failure(str(path or reference), error) from error
+
+
+def _import_failure(reference: str, error: BaseException) -> SubmissionError:
+    return SubmissionError(
+        f"submission {reference} cannot be imported: {type(error).__name__}: {error}",
+        remedy="Mend the file, or install what it needs.",
+    )
+
+
+def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
+    if getattr(module, "__file__", None) is None:
+        raise SubmissionError("config.submission: a package without a file", value=reference)
+    return pathlib.Path(str(module.__file__)).resolve()
+
+
+def _files_of(path: pathlib.Path) -> dict[str, bytes]:
+    """The submission's files, and what tells of its requirements, by their names in its folder.
+
+    Files outside it are named `above/...`, from the folder that holds everything.
+    """
+    folder = path.parent
+    files = [path, *source_files.collect(path).trees, *folder.glob("requirements*.txt")]
+    files += folder.glob(search_space.FILE_NAME)
+    base = os.path.commonpath([file.parent for file in files])
+    names = {
+        file: str(file.relative_to(folder)) if file.is_relative_to(folder) else f"above/{file.relative_to(base)}"
+        for file in files
+    }
+    return {name: file.read_bytes() for file, name in names.items()}
+
+
+def _check_signatures(submission: Submission) -> None:
+    for name in (*REQUIRED, *OPTIONAL):
+        function = getattr(submission, name)
+        if function is not None:
+            _check_accepts(submission.source.path, name, function)
+
+
+def _check_accepts(path: pathlib.Path, name: str, function: Any) -> None:
+    """Whether `function` can be called as the engine will call it."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions written in C do not tell
+        return
+    problem = why_not_callable(name, signature)
+    if problem is not None:
+        error, how = problem
+        raise SubmissionError(
+            f"submission {path}: {name}{signature} does not take what it will be given ({error})", expected=how
+        )

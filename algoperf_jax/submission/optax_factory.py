@@ -1,0 +1,197 @@
+"""A complete submission from an optax factory.
+
+A module that defines
+
+    class Hyperparameters(NamedTuple): ...                       # names and defaults
+    def make_optimizer(hyperparameters, workload) -> optax.GradientTransformation
+
+is a training algorithm. `workload` is the view that submissions receive (`step_hint`, `param_shapes`, ...). The engine
+adds the rest: one jitted, donated train step over the device mesh. Three hyperparameters, where a module declares them,
+belong to that step: `dropout_rate`, `label_smoothing` and `grad_clip` (limit on the global L2 norm of the gradient).
+
+An optimizer whose `update` takes them as keywords also gets `value` and `grad`, the loss and the gradient at the
+parameters, and `value_fn(params)` and `grad_fn(params)`, which compute them elsewhere: on the same batch, with the same
+dropout and without a trace in the model state.
+
+A module may also define
+
+    def evaluation_params(optimizer_state, params) -> params     # pure; the optimizer's own state
+
+if it judges other parameters than it trains, an average for example.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from algoperf_jax.submission.interface import ForwardPassMode
+
+_LOG_PERIOD_STEPS = 100
+_FIRST_LOG_PERIOD_STEPS = 10
+
+MakeOptimizer = Callable[[Any, Any], optax.GradientTransformation]
+EvaluationParams = Callable[[Any, Any], Any]
+
+
+class Functions(NamedTuple):
+    """The functions of a submission made from an optax factory; `prepare_for_eval` is None where it has no task."""
+
+    init_optimizer_state: Callable[..., Any]
+    update_params: Callable[..., Any]
+    data_selection: Callable[..., Any]
+    prepare_for_eval: Callable[..., Any] | None
+
+
+class Aside(NamedTuple):
+    """The parameters that are not in use: those for training during an evaluation, else room for those to evaluate.
+
+    `holds_training_params` is a bool on the host, so that neither a step nor the host has to look at an array.
+    """
+
+    params: Any
+    holds_training_params: bool
+
+
+def make_functions(make_optimizer: MakeOptimizer, evaluation_params: EvaluationParams | None = None) -> Functions:
+    """The submission's functions.
+
+    Optimizer state is `(optax state, train step, Aside or None)`; the step is not checkpointed.
+
+    Args:
+      make_optimizer: the module's.
+      evaluation_params: the module's, if it has one.
+    """
+
+    def init_optimizer_state(
+        workload: Any, params: Any, model_state: Any, hyperparameters: Any, rng: Any
+    ) -> tuple[Any, Callable[..., Any], Aside | None]:
+        del rng
+        optimizer = make_optimizer(hyperparameters, workload)
+        # Made next to the parameters, so that the first step meets the layouts of all later ones and compiles once.
+        sharding = jax.tree.leaves(params)[0].sharding
+        # Where a state begins with the parameters it must not share their memory, which the first step gives up.
+        state = jax.jit(lambda params: jax.tree.map(jnp.copy, optimizer.init(params)), out_shardings=sharding)(params)
+        aside = None
+        if evaluation_params is not None:
+            zeros = jax.jit(optax.tree.zeros_like, out_shardings=sharding)(params)
+            aside = Aside(zeros, holds_training_params=False)
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, (params, model_state, state))
+        return state, _make_train_step(workload, optimizer, hyperparameters, shardings), aside
+
+    prepare_for_eval = None if evaluation_params is None else _make_prepare_for_eval(evaluation_params)
+    return Functions(init_optimizer_state, _update_params, _data_selection, prepare_for_eval)
+
+
+def _make_train_step(
+    workload: Any, optimizer: optax.GradientTransformation, hyperparameters: Any, shardings: tuple[Any, Any, Any]
+) -> Callable[..., Any]:
+    dropout_rate = getattr(hyperparameters, "dropout_rate", None)
+    label_smoothing = getattr(hyperparameters, "label_smoothing", 0.0) or 0.0
+    grad_clip = getattr(hyperparameters, "grad_clip", None)
+
+    def train_step(params: Any, model_state: Any, optimizer_state: Any, batch: Any, rng: Any) -> Any:
+        def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+            logits, new_model_state = workload.model_fn(
+                params,
+                batch,
+                model_state,
+                ForwardPassMode.TRAIN,
+                rng,
+                update_batch_norm=True,
+                dropout_rate=dropout_rate,
+            )
+            loss = workload.loss_fn(
+                label_batch=batch["targets"],
+                logits_batch=logits,
+                mask_batch=batch.get("weights"),
+                label_smoothing=label_smoothing,
+            )
+            return loss["summed"] / loss["n_valid_examples"], new_model_state
+
+        def clipped(grads: Any, norm: jax.Array) -> Any:
+            if grad_clip is None:
+                return grads
+            scale = jnp.minimum(1.0, grad_clip / (norm + 1e-6))
+            return jax.tree.map(lambda grad: grad * scale, grads)
+
+        def value_fn(params: Any) -> jax.Array:
+            return mean_loss(params)[0]
+
+        def grad_fn(params: Any, *rest: Any) -> Any:
+            del rest  # optax passes the number of a repetition
+            grads = jax.grad(value_fn)(params)
+            return clipped(grads, optax.tree.norm(grads))
+
+        (loss, new_model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        grad_norm = optax.tree.norm(grads)
+        grads = clipped(grads, grad_norm)
+        offered = {"value": loss, "grad": grads, "value_fn": value_fn, "grad_fn": grad_fn}
+        taken = _taken(optimizer.update, offered)
+        updates, new_optimizer_state = optimizer.update(grads, optimizer_state, params, **taken)
+        new_params = optax.apply_updates(params, updates)
+        return new_params, new_model_state, new_optimizer_state, {"loss": loss, "grad_norm": grad_norm}
+
+    # Results stay where their arguments are: the compiler would be free to split a state over the devices.
+    return jax.jit(train_step, donate_argnums=(0, 1, 2), out_shardings=(*shardings, None))
+
+
+def _taken(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keyword arguments that a function takes."""
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(offered)
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+def _make_prepare_for_eval(evaluation_params: EvaluationParams) -> Callable[..., Any]:
+    def into(params: Any, optimizer_state: Any, room: Any) -> Any:
+        del room  # its memory is taken
+        return jax.tree.map(jnp.copy, evaluation_params(optimizer_state, params))
+
+    compute = jax.jit(into, donate_argnums=2, keep_unused=True)
+
+    def prepare_for_eval(
+        *, current_param_container: Any, model_state: Any, optimizer_state: Any, **rest: Any
+    ) -> tuple[Any, Any, Any]:
+        """Swaps the training parameters for those to evaluate; the next step swaps them back."""
+        del rest
+        state, train_step, aside = optimizer_state
+        if aside.holds_training_params:
+            return optimizer_state, current_param_container, model_state
+        params = compute(current_param_container, state, aside.params)
+        return (state, train_step, Aside(current_param_container, True)), params, model_state
+
+    return prepare_for_eval
+
+
+def _data_selection(workload: Any, input_queue: Any, *rest: Any) -> Any:
+    del workload, rest
+    return next(input_queue)
+
+
+def _update_params(
+    *,
+    workload: Any,
+    current_param_container: Any,
+    model_state: Any,
+    batch: Any,
+    optimizer_state: Any,
+    global_step: int,
+    rng: Any,
+    **rest: Any,
+) -> tuple[Any, Any, Any]:
+    del rest
+    params = current_param_container
+    state, train_step, aside = optimizer_state
+    if aside is not None and aside.holds_training_params:
+        params, aside = aside.params, Aside(params, holds_training_params=False)
+    params, model_state, state, scalars = train_step(params, model_state, state, batch, rng)
+    # More often at first, when a loss tells most.
+    period = _LOG_PERIOD_STEPS if global_step >= _LOG_PERIOD_STEPS else _FIRST_LOG_PERIOD_STEPS
+    if global_step % period == 0 and workload.metrics_logger is not None:
+        workload.metrics_logger.append_scalar_metrics(scalars, global_step)
+    return (state, train_step, aside), params, model_state

@@ -1,0 +1,364 @@
+"""The timed loop: trains one workload with one submission until the targets are met or the budget is spent.
+
+The loop touches no disk, no flag and no framework: everything it acts on is a field of `Trial`, so that tests run it on
+a fake clock and a fake workload.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from algoperf_jax.errors import SubmissionError, UserError
+from algoperf_jax.submission.interface import Submission, TrainingCompleteError, Update, checked_update
+from algoperf_jax.trial import clock as clocks
+from algoperf_jax.trial.backend import Backend, NonFiniteError
+from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.events import Event, EventSink
+from algoperf_jax.trial.rules import TimingRules
+from algoperf_jax.trial.run_state import Evaluation, RunState
+from algoperf_jax.workload import Goal
+
+Status = Literal["target_reached", "budget_spent", "training_complete", "interrupted", "failed"]
+
+
+class InputQueue(Iterator[Any], Protocol):
+    """The training batches, on the devices, and the iterator's position."""
+
+    def position(self) -> Any:
+        """JSON-able state from which the batches go on after the last one that was handed out."""
+        ...
+
+    def seek(self, position: Any) -> None:
+        """Goes on from a position that `position()` gave."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What decisions are made from: the same numbers in every process that shares the trial."""
+
+    submission_seconds: float
+    trial_seconds: float
+    stop_requested: bool
+
+
+class Agree(Protocol):
+    """Makes one reading of those of all processes; None when no decision is due yet. `force` demands one."""
+
+    def __call__(self, step: int, reading: Reading, *, force: bool) -> Reading | None: ...
+
+
+def no_need_to_agree(step: int, reading: Reading, *, force: bool) -> Reading:
+    """One process decides alone, at every step."""
+    del step, force
+    return reading
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Everything that a trial works with.
+
+    Attributes:
+      submission: the training algorithm.
+      workload: the view of the workload that its functions receive.
+      hyperparameters: the point that is tried, or None.
+      backend: device work.
+      input_queue: training batches.
+      goal: targets.
+      budget_sec: submission time that may be used.
+      eval_period_sec: wall time between evaluations.
+      max_steps: number of steps after which training is complete, or None.
+      rules: how time is kept.
+      emit: takes events.
+      save: writes a checkpoint, from which the trial can be resumed.
+      tick: told of each step; runs on the submission's time and must return at once.
+      stop_requested: whether the trial shall be checkpointed and left.
+      agree: see `Agree`.
+    """
+
+    submission: Submission
+    workload: Any
+    hyperparameters: Any
+    backend: Backend
+    input_queue: InputQueue
+    goal: Goal
+    budget_sec: float
+    eval_period_sec: float
+    max_steps: int | None
+    rules: TimingRules
+    emit: EventSink
+    save: Callable[[RunState], None]
+    tick: Callable[[int, Clock], None] = lambda step, clock: None
+    stop_requested: Callable[[], bool] = lambda: False
+    agree: Agree = no_need_to_agree
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+      status: `interrupted` can be resumed; every other status is final.
+      reason: one line for the user, empty where the status says all.
+      error: the exception that made it fail, or None.
+      state: the last state; after a failure its arrays must not be used, for the submission may have donated them.
+      clock: the clock at the end.
+    """
+
+    status: Status
+    reason: str
+    error: BaseException | None
+    state: RunState
+    clock: Clock
+
+
+class _TrialFailedError(Exception):
+    """Ends the loop as failed; carries the last state and clock."""
+
+    def __init__(self, reason: str, state: RunState, clock: Clock) -> None:
+        super().__init__(reason)
+        self.state, self.clock = state, clock
+
+
+def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
+    """Runs the loop from `state`, new or restored.
+
+    `clock` arrives with the bucket `setup` running and is returned with `other` running. The caller should keep no
+    reference to `state`: its arrays are handed over to the submission, which may donate them.
+    """
+    clock = clock.continued(state.nanoseconds)
+    if state.data_position is not None:
+        trial.input_queue.seek(state.data_position)
+    clock = clock.switch(clocks.SUBMISSION, _outputs(state))
+    status: Status | None = None
+    try:
+        while status is None and not state.goals_reached and not state.training_complete:
+            # The submission sees the clock as it was at the end of the step before.
+            state = _step(trial, state, clock)
+            clock = clock.book(clocks.SUBMISSION)
+            trial.tick(state.step, clock)
+            reading = _agreed(trial, state, clock, force=state.training_complete)
+            if reading is None:
+                continue
+            if trial.rules.check_budget_every_step and reading.submission_seconds >= trial.budget_sec:
+                status = "budget_spent"
+            elif _evaluation_due(trial, state, reading):
+                state = _prepare_for_eval(trial, state, clock)
+                clock = clock.switch(clocks.EVALUATION, _outputs(state))
+                if _agreed_now(trial, state, clock).submission_seconds >= trial.budget_sec:
+                    status = "budget_spent"
+                else:
+                    state, clock = _evaluate(trial, state, clock)
+            if reading.stop_requested and status is None:
+                status = "interrupted"
+    except _TrialFailedError as failure:
+        clock = failure.clock.book(failure.clock.bucket).into(clocks.OTHER)
+        return Outcome("failed", str(failure), failure.__cause__, failure.state, clock)
+    if state.goals_reached:
+        status = "target_reached"
+    elif status is None or (status == "interrupted" and state.training_complete):
+        status = "training_complete"
+    clock = clock.switch(clocks.OTHER, _outputs(state))
+    state = _at_rest(trial, state, clock)
+    trial.save(state)
+    return Outcome(status, "", None, state, clock)
+
+
+def _outputs(state: RunState) -> Any:
+    return state.params, state.model_state, state.optimizer_state
+
+
+def _agreed(trial: Trial, state: RunState, clock: Clock, *, force: bool) -> Reading | None:
+    reading = Reading(clock.seconds(clocks.SUBMISSION), clock.trial_seconds(), trial.stop_requested())
+    return trial.agree(state.step, reading, force=force)
+
+
+def _agreed_now(trial: Trial, state: RunState, clock: Clock) -> Reading:
+    reading = _agreed(trial, state, clock, force=True)
+    assert reading is not None, "a forced agreement always gives a reading"
+    return reading
+
+
+def _at_rest(trial: Trial, state: RunState, clock: Clock) -> RunState:
+    """The state with the readings that a checkpoint needs."""
+    return dataclasses.replace(state, nanoseconds=clock.nanoseconds, data_position=trial.input_queue.position())
+
+
+def _evaluation_due(trial: Trial, state: RunState, reading: Reading) -> bool:
+    if state.training_complete:
+        return True
+    if state.last_evaluation_end is None and trial.rules.evaluate_after_first_step:
+        return True
+    return reading.trial_seconds - (state.last_evaluation_end or 0.0) >= trial.eval_period_sec
+
+
+# --- calls of the submission -----------------------------------------------------------------------------------------
+
+
+def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
+    submission, workload = trial.submission, trial.workload
+    data_key, update_key, _, _ = trial.backend.step_keys(state.rng, state.step)
+    function = "data_selection"
+    try:
+        batch = submission.data_selection(
+            workload,
+            trial.input_queue,
+            state.optimizer_state,
+            state.params,
+            state.model_state,
+            trial.hyperparameters,
+            state.step,
+            data_key,
+        )
+        function = "update_params"
+        extra = {"train_state": train_state(state, clock)} if submission.takes_train_state else {}
+        returned = submission.update_params(**_common_arguments(trial, state, update_key), batch=batch, **extra)
+        update = _checked(trial, function, returned)
+        complete = False
+    except TrainingCompleteError:
+        # The step counts, but what it would have changed does not.
+        update, complete = Update(state.optimizer_state, state.params, state.model_state), True
+    except (Exception, SystemExit) as error:
+        raise _failure(trial, function, error, state, clock) from error
+    step = state.step + 1
+    state = dataclasses.replace(
+        state,
+        params=update.params,
+        model_state=update.model_state,
+        optimizer_state=update.optimizer_state,
+        step=step,
+        training_complete=complete or step == trial.max_steps,
+    )
+    try:
+        trial.backend.pace(state.params, step)
+    except NonFiniteError as error:
+        if trial.rules.fail_on_nonfinite:
+            raise _TrialFailedError(f"{error}. The trial ends as failed.", state, clock) from error
+    except (Exception, SystemExit) as error:
+        raise _failure(trial, function, error, state, clock) from error
+    return state
+
+
+def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
+    function = trial.submission.prepare_for_eval
+    if function is None:
+        return state
+    _, _, key, _ = trial.backend.step_keys(state.rng, state.step - 1)
+    try:
+        returned = function(**_common_arguments(trial, state, key))
+        update = _checked(trial, "prepare_for_eval", returned)
+    except (Exception, SystemExit) as error:
+        raise _failure(trial, "prepare_for_eval", error, state, clock) from error
+    return dataclasses.replace(
+        state,
+        params=update.params,
+        model_state=update.model_state,
+        optimizer_state=update.optimizer_state,
+    )
+
+
+def _checked(trial: Trial, function: str, returned: Any) -> Update:
+    update = checked_update(trial.submission, function, returned)
+    trial.backend.check_update(f"{trial.submission.name}: {function}", update.params)
+    return update
+
+
+def _common_arguments(trial: Trial, state: RunState, key: Any) -> dict[str, Any]:
+    return {
+        "workload": trial.workload,
+        "current_param_container": state.params,
+        "current_params_types": trial.workload.model_params_types,
+        "model_state": state.model_state,
+        "hyperparameters": trial.hyperparameters,
+        "loss_type": trial.workload.loss_type,
+        "optimizer_state": state.optimizer_state,
+        "eval_results": [(evaluation.step, dict(evaluation.results)) for evaluation in state.history],
+        "global_step": state.step,
+        "rng": key,
+    }
+
+
+def train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
+    """What the benchmark documents as `train_state`; times are of the end of the previous step, in seconds."""
+    return MappingProxyType(
+        {
+            "validation_goal_reached": state.validation_reached,
+            "test_goal_reached": state.test_reached,
+            "is_time_remaining": True,
+            "last_eval_time": state.last_evaluation_end or 0.0,
+            "training_complete": state.training_complete,
+            "accumulated_submission_time": clock.seconds(clocks.SUBMISSION),
+            "accumulated_eval_time": clock.seconds(clocks.EVALUATION),
+            "accumulated_logging_time": clock.seconds(clocks.LOGGING),
+            "last_step_end_time": clock.trial_seconds(),
+        }
+    )
+
+
+def _failure(trial: Trial, function: str, error: BaseException, state: RunState, clock: Clock) -> _TrialFailedError:
+    if isinstance(error, SubmissionError):
+        return _TrialFailedError(str(error), state, clock)
+    if isinstance(error, UserError):
+        raise error  # a full disk or damaged data is not the submission's failure; the trial goes on once it is mended
+    where = trial.submission.source.line_of(error)
+    what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}{where}"
+    reason = ": ".join([what, *_first_line(error)])
+    hint = trial.backend.explain(error)
+    return _TrialFailedError(f"{reason}. {hint}" if hint else reason, state, clock)
+
+
+def _first_line(error: BaseException) -> list[str]:
+    return str(error).strip().splitlines()[:1]
+
+
+# --- evaluation ------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Clock]:
+    """Evaluates, logs and checkpoints; the clock arrives in `evaluation` and leaves in `submission`."""
+    _, _, _, key = trial.backend.step_keys(state.rng, state.step - 1)
+    try:
+        metrics = trial.backend.evaluate(state.params, state.model_state, key)
+    except SubmissionError as error:
+        raise _TrialFailedError(str(error), state, clock) from error
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and trial.rules.retry_failed_evaluation:
+            return state, clock.book(clocks.OTHER).into(clocks.SUBMISSION)
+        what = f"evaluation after step {state.step} failed: {type(error).__name__}"
+        raise _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock) from error
+    clock = clock.book(clocks.EVALUATION).into(clocks.LOGGING)
+    results = {**metrics, **_time_columns(clock)}
+    state = dataclasses.replace(
+        state,
+        history=(*state.history, Evaluation(state.step, MappingProxyType(results))),
+        validation_reached=state.validation_reached or trial.goal.reached(metrics, "validation"),
+        test_reached=state.test_reached or trial.goal.reached(metrics, "test"),
+        last_evaluation_end=clock.trial_seconds(),
+    )
+    trial.emit(Event("evaluation", state.step, clock.readings(), results))
+    if trial.rules.fail_on_nonfinite:
+        for name, value in metrics.items():
+            if name.endswith("/loss") and not math.isfinite(value):
+                raise _TrialFailedError(
+                    f"{name} is {value} after step {state.step}: the training diverged, the trial ends as failed. "
+                    "Try a smaller learning rate.",
+                    state,
+                    clock,
+                )
+    trial.save(_at_rest(trial, state, clock))
+    return state, clock.book(clocks.LOGGING).into(clocks.SUBMISSION)
+
+
+def _time_columns(clock: Clock) -> dict[str, float]:
+    """The clock under the names of the public logs, seconds."""
+    return {
+        "score": clock.seconds(clocks.SUBMISSION),
+        "total_duration": clock.trial_seconds(),
+        "accumulated_submission_time": clock.seconds(clocks.SUBMISSION),
+        "accumulated_eval_time": clock.seconds(clocks.EVALUATION),
+        "accumulated_logging_time": clock.seconds(clocks.LOGGING),
+    }

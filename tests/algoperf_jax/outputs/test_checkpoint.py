@@ -1,0 +1,211 @@
+"""Any state of a submission comes back bit for bit, and a damaged checkpoint is noticed."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import optax
+import pytest
+
+from algoperf_jax.devices.mesh import make_layout
+from algoperf_jax.errors import RunError
+from algoperf_jax.framework.jax_backend import JaxBackend
+from algoperf_jax.outputs.checkpoint import Checkpoints
+from algoperf_jax.trial.run_state import Evaluation, RunState
+
+
+class Moments(NamedTuple):
+    first: Any
+    second: Any
+
+
+@flax.struct.dataclass
+class Averages:
+    fast: Any
+    name: str = flax.struct.field(pytree_node=False)
+
+
+def update(*arguments: Any) -> None:
+    """Stands for the function that submissions keep beside their state."""
+
+
+def state_of(scale: float, step: int = 7) -> RunState:
+    layout = make_layout(2)
+    params = jax.device_put(
+        {"Dense_0": {"kernel": scale * jnp.arange(6.0).reshape(2, 3), "bias": scale * jnp.ones(3)}},
+        layout.replicated,
+    )
+    optimizer_state = (
+        {
+            "optax": optax.adam(0.1).init(params),
+            "moments": Moments(scale * jnp.ones(2, jnp.bfloat16), None),
+            "averages": Averages(jnp.asarray(scale), "ema"),
+            "host": np.full(4, scale, np.float64),
+            "count": int(scale),
+            "flag": scale > 1,
+            "schedule": [0.5 * scale, update],
+            "key": jax.random.key(int(scale)),
+            "raw_key": jax.random.PRNGKey(int(scale)),
+            "empty": jnp.zeros((0, 3)),
+        },
+        update,
+    )
+    return RunState(
+        params=params,
+        model_state={"batch_stats": {"mean": scale * jnp.ones(2)}},
+        optimizer_state=optimizer_state,
+        rng=np.asarray([1, 4294967295], np.uint32),
+        step=step,
+        data_position={"next_index": 11},
+        nanoseconds={"submission": 12345678901234567},
+        history=(Evaluation(3, {"validation/loss": 0.1 + 0.2, "score": 1e-17}),),
+        validation_reached=True,
+        last_evaluation_end=1 / 3,
+    )
+
+
+@pytest.fixture
+def backend() -> JaxBackend:
+    return JaxBackend(None, make_layout(2), None)  # pyright: ignore[reportArgumentType] -- neither is used here
+
+
+def open_checkpoints(folder: pathlib.Path, backend: JaxBackend, keep: int = 2) -> Checkpoints:
+    return Checkpoints(folder, backend, keep=keep)
+
+
+def nothing_to_report(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_everything_comes_back_bit_for_bit(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    saved = state_of(3.0)
+    checkpoints = open_checkpoints(tmp_path, backend)
+    assert not checkpoints.exists()
+    checkpoints.save(saved, {"events": 4})
+    checkpoints.close()
+    restored = open_checkpoints(tmp_path, backend).restore(state_of(1.0, step=0), nothing_to_report)
+    assert restored.extra == {"events": 4}
+    state = restored.state
+    for name in (
+        "step",
+        "data_position",
+        "nanoseconds",
+        "history",
+        "validation_reached",
+        "test_reached",
+        "training_complete",
+        "last_evaluation_end",
+    ):
+        assert getattr(state, name) == getattr(saved, name), name
+    assert state.rng.dtype == np.uint32
+    np.testing.assert_array_equal(state.rng, saved.rng)
+    for section in ("params", "model_state", "optimizer_state"):
+        ours, theirs = getattr(state, section), getattr(saved, section)
+        assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            _assert_same_leaf(a, b)
+    assert state.params["Dense_0"]["kernel"].sharding == make_layout(2).replicated
+    assert state.optimizer_state[0]["moments"].first.dtype == ml_dtypes.bfloat16
+
+
+def _assert_same_leaf(ours: Any, theirs: Any) -> None:
+    assert type(ours) is type(theirs)
+    if isinstance(ours, jax.Array) and jnp.issubdtype(ours.dtype, jax.dtypes.prng_key):
+        ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
+    if isinstance(ours, jax.Array | np.ndarray):
+        assert ours.dtype == theirs.dtype
+        assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+    else:
+        assert ours == theirs
+
+
+def test_the_newest_are_kept(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend, keep=2)
+    for step in (1, 2, 3):
+        checkpoints.save(state_of(float(step), step), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_2", "checkpoint_3"]
+    restored = checkpoints.restore(state_of(1.0), nothing_to_report)
+    assert restored.state.step == 3
+
+
+def damage(folder: pathlib.Path, how: str) -> None:
+    """Damages the arrays or the record of a checkpoint."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if how == "record":
+        (path,) = [path for path in files if path.parent.name == "record" and path.name == "metadata"]
+        path.write_text(path.read_text().replace('"step": 2', '"step": 5'))
+        return
+    for path in files:
+        if path.parent.name == "d":  # where the arrays' bytes are
+            content = bytearray(path.read_bytes())
+            if how == "missing":
+                path.unlink()
+            elif how == "truncated":
+                path.write_bytes(content[: len(content) // 2])
+            else:
+                content[len(content) // 2] ^= 0xFF
+                path.write_bytes(content)
+
+
+# orbax leaves reads under way behind when one of them fails, and they find their event loop closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", ["truncated", "missing", "flipped", "record"])
+def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: pathlib.Path, backend: JaxBackend, how: str) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(state_of(1.0, 1), {})
+    checkpoints.save(state_of(2.0, 2), {})
+    checkpoints.close()
+    damage(tmp_path / "checkpoint_2", how)
+    said: list[str] = []
+    again = open_checkpoints(tmp_path, backend)
+    restored = again.restore(state_of(9.0, 0), said.append)
+    assert restored.state.step == 1
+    assert len(said) == 1
+    assert said[0].startswith("checkpoint of step 2 is damaged")
+    assert "taking the one before" in said[0]
+    # The step is reached again and saved over the damaged one.
+    again.save(state_of(2.0, 2), {})
+    assert again.restore(state_of(9.0, 0), nothing_to_report).state.step == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_nothing_whole_is_an_error_with_a_remedy(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(state_of(2.0, 2), {})
+    damage(tmp_path / "checkpoint_2", "missing")
+    with pytest.raises(RunError, match=r"none of the 1 checkpoints .* can be read.*overwrite=True"):
+        checkpoints.restore(state_of(1.0), lambda line: None)
+
+
+def test_a_state_of_another_structure_is_refused_by_name(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend)
+    saved = state_of(2.0, 2)
+    checkpoints.save(saved, {})
+    other = RunState(saved.params, saved.model_state, {"momentum": jnp.ones(3)}, saved.rng)
+    with pytest.raises(RunError, match=r"optimizer_state\..* is in the checkpoint or in a new state"):
+        checkpoints.restore(other, nothing_to_report)
+
+
+def test_an_array_of_another_shape_is_refused_by_name(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(RunState({"w": jnp.ones(3)}, None, None, np.zeros(2, np.uint32), step=1), {})
+    other = RunState({"w": jnp.ones(4)}, None, None, np.zeros(2, np.uint32))
+    with pytest.raises(RunError, match=r"'params\.00000\.w' is float32\[3\] there; expected float32\[4\]"):
+        checkpoints.restore(other, nothing_to_report)
+
+
+def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    params = {"w": jnp.arange(200_000.0)}
+    expected = np.asarray(params["w"]).copy()
+    state = RunState(params, None, None, np.zeros(2, np.uint32), step=1)
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(state, {})
+    step = jax.jit(lambda tree: jax.tree.map(lambda x: x * 0 - 1, tree), donate_argnums=0)
+    step(params)["w"].block_until_ready()
+    template = RunState({"w": jnp.zeros(200_000)}, None, None, np.zeros(2, np.uint32))
+    restored = checkpoints.restore(template, nothing_to_report)
+    np.testing.assert_array_equal(np.asarray(restored.state.params["w"]), expected)

@@ -1,0 +1,269 @@
+"""The files of a trial's log, and that public scoring tools can read them."""
+
+import csv
+import json
+import pathlib
+import struct
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+
+from algoperf_jax.errors import RunError, SubmissionError
+from algoperf_jax.outputs.event_log import CsvTable, ScalarLog, TrialLog
+from algoperf_jax.trial.clock import BUCKETS
+from algoperf_jax.trial.events import Event, EventKind
+from tests.algoperf_jax.conftest import Command
+
+MNIST = pathlib.Path(__file__).parents[3] / "configs/mnist.py"
+SECONDS: dict[str, float] = dict.fromkeys(BUCKETS, 0.5)
+
+
+def event(kind: EventKind, step: int, **values: Any) -> Event:
+    return Event(kind, step, SECONDS, values)
+
+
+def new_log(folder: pathlib.Path, preemption_count: int = 0, *, tensorboard: bool = False) -> TrialLog:
+    return TrialLog(folder, preemption_count=preemption_count, tensorboard=tensorboard)
+
+
+def table(path: pathlib.Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def records(folder: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_columns_of_the_first_row_are_sorted_and_later_ones_appended(tmp_path: pathlib.Path) -> None:
+    measurements = CsvTable(tmp_path / "table.csv")
+    measurements.append({"b": 1, "a": 2})
+    measurements.append({"z": 3, "c": 4, "a": 5})
+    measurements.append({"b": 6})
+    assert (tmp_path / "table.csv").read_text() == "a,b,z,c\n2,1,,\n5,,3,4\n,6,,\n"
+
+
+def test_values_survive_quoting_and_full_precision(tmp_path: pathlib.Path) -> None:
+    values = {"text": 'a,"b"\nc', "number": 0.1 + 0.2, "nan": float("nan")}
+    CsvTable(tmp_path / "table.csv").append(values)
+    (row,) = table(tmp_path / "table.csv")
+    assert row["text"] == values["text"]
+    assert float(row["number"]) == values["number"]
+    assert np.isnan(float(row["nan"]))
+
+
+def test_a_new_column_that_cannot_be_written_leaves_the_table_whole(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measurements = CsvTable(tmp_path / "table.csv")
+    measurements.append({"a": 1})
+
+    def refuse(self: pathlib.Path, target: pathlib.Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "replace", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        measurements.append({"b": 2})
+    assert (tmp_path / "table.csv").read_text() == "a\n1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_rows_of_events(tmp_path: pathlib.Path) -> None:
+    log = new_log(tmp_path, preemption_count=2)
+    for logged in (
+        event("start", 0, workload="tiny"),
+        event("train", 0, loss=1.5),
+        event("evaluation", 4, **{"validation/loss": 1.0}),
+        event("end", 5, status="training_complete"),
+    ):
+        log(logged)
+    assert table(tmp_path / "measurements.csv") == [
+        {"global_step": "0", "loss": "1.5", "validation/loss": "", "preemption_count": "", "score": ""},
+        {"global_step": "4", "loss": "", "validation/loss": "1.0", "preemption_count": "2", "score": ""},
+        {"global_step": "5", "loss": "", "validation/loss": "", "preemption_count": "2", "score": "0.5"},
+    ]
+    assert table(tmp_path / "eval_measurements.csv") == [
+        {"global_step": "4", "preemption_count": "2", "validation/loss": "1.0"}
+    ]
+    assert [record["kind"] for record in records(tmp_path)] == ["start", "train", "evaluation", "end"]
+    assert records(tmp_path)[0]["seconds"] == SECONDS
+
+
+# --- going back ------------------------------------------------------------------------------------------------------
+
+
+def test_rewinding_drops_what_came_after_the_checkpoint(tmp_path: pathlib.Path) -> None:
+    log = new_log(tmp_path)
+    for step in range(1, 5):
+        log(event("train", step, loss=step))
+        log(event("evaluation", step, **{"validation/loss": step, f"only_{step}": 0}))
+        if step == 2:
+            at_checkpoint = log.count
+            before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"kind": "eval')  # the process was killed while it wrote
+
+    again = new_log(tmp_path, preemption_count=1)
+    remaining = again.rewind(at_checkpoint)
+    assert [(found.kind, found.step) for found in remaining] == [
+        ("train", 1),
+        ("evaluation", 1),
+        ("train", 2),
+        ("evaluation", 2),
+    ]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    again(event("evaluation", 3, **{"validation/loss": 3}))
+    assert again.count == at_checkpoint + 1
+    # Rows from before keep the number of the process that wrote them.
+    assert [row["preemption_count"] for row in table(tmp_path / "eval_measurements.csv")] == ["0", "0", "1"]
+
+
+def test_rewinding_to_the_beginning(tmp_path: pathlib.Path) -> None:
+    log = new_log(tmp_path)
+    log(event("train", 0, loss=1.0))
+    again = new_log(tmp_path, preemption_count=1)
+    assert again.rewind(0) == []
+    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"events.jsonl": 0}
+
+
+def test_damaged_log_is_named(tmp_path: pathlib.Path) -> None:
+    log = new_log(tmp_path)
+    for step in range(3):
+        log(event("train", step, loss=1.0))
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    (tmp_path / "events.jsonl").write_text("\n".join([lines[0], lines[1][:9], lines[2]]))
+    with pytest.raises(RunError, match=r"events\.jsonl is damaged in line 2"):
+        new_log(tmp_path).rewind(3)
+
+
+# --- TensorBoard -----------------------------------------------------------------------------------------------------
+
+
+def tensorboard_records(path: pathlib.Path) -> list[Any]:
+    """The format is: length, its checksum, content, its checksum."""
+    content, found = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack_from("<Q", content)
+        found.append(Record.FromString(content[12 : 12 + length]))
+        content = content[12 + length + 4 :]
+    return found
+
+
+def test_tensorboard_scalars(tmp_path: pathlib.Path) -> None:
+    log = new_log(tmp_path, tensorboard=True)
+    log(event("start", 0, workload="tiny"))
+    log(event("train", 0, loss=1.5))
+    log(event("evaluation", 4, **{"validation/loss": 1.0, "validation/odd": float("nan")}))
+    log.close()
+    (path,) = (tmp_path / "tensorboard").iterdir()
+    first, *rest = tensorboard_records(path)
+    assert first.file_version == "brain.Event:2"
+    scalars = [(record.step, value.tag, value.simple_value) for record in rest for value in record.summary.value]
+    assert scalars == [(0, "loss", 1.5), (4, "validation/loss", 1.0), (4, "preemption_count", 0.0)]
+
+
+def test_tensorboard_hides_steps_that_happen_again(tmp_path: pathlib.Path) -> None:
+    for count, step in ((0, 7), (1, 5)):
+        log = new_log(tmp_path, preemption_count=count, tensorboard=True)
+        log(event("train", step, loss=1.0))
+        log.close()
+    first, second = sorted((tmp_path / "tensorboard").iterdir(), key=lambda path: path.suffix)
+    assert not any(record.HasField("session_log") for record in tensorboard_records(first))
+    starts = [record for record in tensorboard_records(second) if record.HasField("session_log")]
+    assert [(record.step, record.session_log.status) for record in starts] == [(5, SessionLog.START)]
+
+
+# --- what submissions log --------------------------------------------------------------------------------------------
+
+
+class Unready:
+    """Stands for a result that the devices have not computed yet."""
+
+
+def test_scalars_are_emitted_in_order_as_numbers() -> None:
+    events: list[Event] = []
+    log = ScalarLog(events.append)
+    log.append_scalar_metrics({"loss": jnp.float32(1.5), "count": 2, "numpy": np.float64(0.25)}, 0)
+    log.append_scalar_metrics({"loss": 2}, np.int64(1))  # pyright: ignore[reportArgumentType] -- as good as an int
+    assert events == []
+    log.flush()
+    log.flush()
+    assert events == [
+        Event("train", 0, {}, {"loss": 1.5, "count": 2.0, "numpy": 0.25}),
+        Event("train", 1, {}, {"loss": 2.0}),
+    ]
+    assert all(type(value) is float for logged in events for value in logged.values.values())
+
+
+def test_scalars_that_are_donated_meanwhile_are_left_out() -> None:
+    events: list[Event] = []
+    log = ScalarLog(events.append)
+    donated = jnp.float32(1.5)
+    log.append_scalar_metrics({"loss": donated, "other": 1}, 0)
+    donated.delete()
+    log.flush(only_ready=True)
+    assert events == [Event("train", 0, {}, {"other": 1.0})]
+
+
+@pytest.mark.parametrize("value", ["1.5", None, [1.0], np.ones(1), jnp.ones(2), object()])
+def test_only_scalars_are_logged(value: Any) -> None:
+    with pytest.raises(SubmissionError, match="append_scalar_metrics: loss"):
+        ScalarLog(lambda logged: None).append_scalar_metrics({"loss": value}, 0)
+
+
+# --- a whole run -----------------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_run_of_mnist(command: Command, mnist_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    arguments = [f"--config.data_dir={mnist_data}", "--config.batch_size=32"]
+    assert command(*arguments, "--config.eval_period_sec=1e-9", "--config.max_steps=2", config=MNIST).code == 0
+    folder = tmp_path / "default/nadamw/study_1/mnist_jax/trial_1"
+    header = (folder / "eval_measurements.csv").read_text().splitlines()[0]
+    assert header == (
+        "accumulated_eval_time,accumulated_logging_time,accumulated_submission_time,global_step,preemption_count,score,"
+        "test/accuracy,test/loss,test/num_examples,total_duration,train/accuracy,train/loss,validation/accuracy,"
+        "validation/loss,validation/num_examples"
+    )
+    rows = table(folder / "eval_measurements.csv")
+    assert [row["global_step"] for row in rows] == ["1", "2"]
+    for row in rows:
+        assert row["score"] == row["accumulated_submission_time"]
+        assert 0 < float(row["score"]) < float(row["total_duration"])
+    assert float(rows[0]["accumulated_logging_time"]) == 0.0
+    assert float(rows[1]["accumulated_logging_time"]) > 0.0
+
+    train, *_, last = table(folder / "measurements.csv")
+    assert (train["global_step"], train["validation/loss"], train["preemption_count"]) == ("0", "", "")
+    assert float(train["loss"]) > 0
+    assert (last["global_step"], last["preemption_count"]) == ("2", "0")
+    assert float(last["score"]) >= float(rows[1]["score"])
+
+    hyperparameters = json.loads((folder / "hparams.json").read_text())
+    assert set(hyperparameters) == {"learning_rate", "weight_decay", "warmup_factor"}
+    assert hyperparameters == json.loads((folder / "config.json").read_text())["hyperparameters"]
+    flags = json.loads((folder / "flags_0.json").read_text())
+    assert flags == json.loads((folder / "config.json").read_text())
+    meta_data = json.loads((folder / "meta_data_0.json").read_text())
+    assert meta_data["workload.validation_target_value"] > 0.9
+    assert meta_data["workload.data_origin"] == "prepared"
+    assert meta_data["rng_seed"] == 0
+    assert {"mem.total", "cpu_model_name", "gpu_count", "os_platform", "versions"} <= set(meta_data)
+    assert (folder / "submission" / "nadamw.py").read_text().startswith('"""NadamW')
+    assert {path.name for path in folder.iterdir()} >= {"learning_curve.png", "tensorboard", "result.json"}
+
+
+def test_no_tensorboard_where_it_is_not_wanted(command: Command, trial: Any) -> None:
+    assert command("--config.tensorboard=False").code == 0
+    assert not (trial("nadamw") / "tensorboard").exists()
+
+
+def test_self_tuning_run_has_no_hyperparameter_file(command: Command, submission: Any, trial: Any) -> None:
+    assert command(f"--config.submission={submission()}", "--config.ruleset=self").code == 0
+    assert not (trial("algorithm") / "hparams.json").exists()

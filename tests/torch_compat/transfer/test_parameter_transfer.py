@@ -1,0 +1,115 @@
+"""Parameters and statistics between the JAX trees and a module: every bit, and no memory in common."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import workloads
+from algoperf_jax import parameters
+from algoperf_jax.errors import SubmissionError
+from tests import golden_support
+from tests.workloads import reduced
+from torch_compat import twins
+from torch_compat.transfer import bridge
+from torch_compat.transfer.parameter_transfer import ParameterTransfer
+from torch_compat.transfer.torch_model import Joined, Leaf, TorchModel
+
+CASES = [
+    *((name, "twin") for name in workloads.names()),
+    *((name, "bridge") for name in workloads.base_names()),
+]
+
+
+def connected(name: str, kind: str) -> tuple[TorchModel, ParameterTransfer]:
+    workload = reduced.load(name)
+    model = bridge.build(workload) if kind == "bridge" else twins.load(workload)
+    assert model is not None
+    abstract = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    return model, ParameterTransfer(model.parameters, model.buffers, abstract)
+
+
+def odd_values(tree: Any) -> Any:
+    """Recipe numbers, and among them some that only an exact copy keeps."""
+
+    def odd(leaf: np.ndarray) -> np.ndarray:
+        leaf = np.array(leaf)
+        values = [np.float32(-0.0), np.float32(1e-42), np.nextafter(np.float32(1), np.float32(2))]
+        leaf.reshape(-1)[:3] = values[: leaf.size]
+        return leaf
+
+    return jax.tree.map(odd, tree)
+
+
+def paths_of(leaf: Leaf | Joined) -> list[str]:
+    return [part.path for part in leaf.parts]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_there_and_back_is_the_identity_bit_for_bit(name: str, kind: str) -> None:
+    model, transfer = connected(name, kind)
+    params, state = odd_values(golden_support.recipe_state(reduced.load(name)))
+    module = model.make_module()
+    transfer.to_module(params, state, module)
+    for path, array in parameters.paths(params).items():
+        # A part of a joined tensor stands behind those before it.
+        leaf_name, parts = next((n, leaf.parts) for n, leaf in model.parameters.items() if path in paths_of(leaf))
+        before = [part.path for part in parts].index(path) * array.size
+        flat = module.get_parameter(leaf_name).detach().numpy().reshape(-1)[before : before + array.size]
+        part = next(part for part in parts if part.path == path)
+        assert flat.tobytes() == part.to_torch(array).tobytes(), path
+    found = transfer.from_module(module, "update_params")
+    assert jax.tree.structure(found) == jax.tree.structure((params, state))
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves((params, state)), strict=True):
+        assert np.asarray(ours).tobytes() == theirs.tobytes()
+
+
+def test_torch_owns_the_memory_of_its_parameters() -> None:
+    """Submissions write `p.data`, replace it and change it in place; no JAX array may notice."""
+    model, transfer = connected("mnist", "twin")
+    params = jax.tree.map(jnp.asarray, golden_support.recipe_state(workloads.load("mnist"))[0])
+    before = jax.tree.map(np.array, params)
+    module = model.make_module()
+    transfer.to_module(params, None, module)
+    exported, _ = transfer.from_module(module, "update_params")
+    exported_before = jax.tree.map(np.array, exported)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(2)
+            parameter.data.add_(1)
+            parameter.data = parameter.data * 3
+    jax.tree.map(np.testing.assert_array_equal, params, before)
+    jax.tree.map(np.testing.assert_array_equal, exported, exported_before)
+    again, _ = transfer.from_module(module, "update_params")
+    jax.tree.map(lambda new, old: np.testing.assert_allclose(new, (2 * old + 1) * 3, rtol=1e-6), again, before)
+
+
+def test_a_replaced_and_permuted_parameter_is_read_where_it_is_now() -> None:
+    model, transfer = connected("cifar", "twin")
+    module = model.make_module()
+    transfer.to_module(*golden_support.recipe_state(workloads.load("cifar")), module)
+    expected = transfer.from_module(module, "update_params")
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    module.get_submodule("fc").register_parameter(
+        "weight", torch.nn.Parameter(module.get_parameter("fc.weight").detach().T.contiguous().T)
+    )
+    jax.tree.map(np.testing.assert_array_equal, transfer.from_module(module, "update_params"), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layer: setattr(layer.weight, "data", torch.zeros(3, 784)), r"net\.layer1\.weight: \(3, 784\)"),
+        (lambda layer: layer.bfloat16(), r"net\.layer1\.weight: \(128, 784\) of torch\.bfloat16"),
+        (lambda layer: layer.register_parameter("weight", None), r"net\.layer1\.weight: none"),
+    ],
+)
+def test_parameters_of_another_kind_are_refused_by_name(change: Any, message: str) -> None:
+    model, transfer = connected("mnist", "twin")
+    module = model.make_module()
+    change(module.get_submodule("net.layer1"))
+    with pytest.raises(SubmissionError, match=rf"update_params left the module with another {message}"):
+        transfer.from_module(module, "update_params")

@@ -1,0 +1,138 @@
+"""What a checkpoint of a PyTorch trial keeps: module, optimizer state and random states, of every process."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from algoperf_jax.errors import RunError
+from algoperf_jax.trial.backend import Content, Dehydrated
+from torch_compat.checkpoints.saved_values import Saved, put_back, take_apart
+from torch_compat.processes import Processes
+
+
+class _State(NamedTuple):
+    """Everything that is kept. The module's tensors come first: what refers to them refers to them again afterwards.
+
+    Attributes:
+      module: the parameters and buffers by name.
+      gradients: those of parameters that have one; some submissions add up those of several steps.
+      model_state: as the submission returned it.
+      optimizer_state: likewise.
+      random: state of the random generators, by device type.
+    """
+
+    module: dict[str, torch.Tensor]
+    gradients: dict[str, torch.Tensor]
+    model_state: Any
+    optimizer_state: Any
+    random: dict[str, torch.Tensor]
+
+
+def dehydrate(content: Content, device: torch.device) -> Dehydrated:
+    """Takes apart what this process has.
+
+    Args:
+      content: the module without what wraps it, model state and optimizer state.
+      device: where the module is.
+
+    Returns:
+      Arrays on the host, which may be views of tensors.
+    """
+    module: torch.nn.Module = content.params
+    gradients = {name: tensor.grad for name, tensor in module.named_parameters() if tensor.grad is not None}
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
+    saved = take_apart(_State(_tensors(module), gradients, content.model_state, content.optimizer_state, random))
+    return Dehydrated(saved.arrays, {"state": saved.skeleton})
+
+
+@torch.no_grad()
+def hydrate(template: Content, dehydrated: Dehydrated, device: torch.device) -> Content:
+    """Puts it back into a newly made state, in place where it is the module's, and into the random generators.
+
+    Raises:
+      RunError: the structures differ.
+    """
+    module: torch.nn.Module = template.params
+    tensors = _tensors(module)
+    state: _State = put_back(
+        _State(dict(tensors), {}, template.model_state, template.optimizer_state, {}),
+        Saved(dehydrated.values["state"], dehydrated.arrays),
+    )
+    odd = sorted(name for name in {*tensors, *state.module} if tensors.get(name) is not state.module.get(name))
+    if odd:
+        raise RunError(
+            f"checkpoint: the tensor {odd[0]!r} of the module is in the checkpoint or in a new module, but not in both",
+            expected="the model that the trial was begun with",
+            remedy="Start afresh with --config.overwrite=True.",
+        )
+    for name, parameter in module.named_parameters():
+        gradient = state.gradients.get(name)
+        parameter.grad = None if gradient is None else gradient.to(parameter.device)
+    # Last, for making the template has drawn numbers.
+    torch.set_rng_state(state.random["cpu"])
+    if device.type == "cuda" and "cuda" in state.random:
+        torch.cuda.set_rng_state(state.random["cuda"], device)
+    return Content(module, state.model_state, state.optimizer_state)
+
+
+def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+def shared(mine: Dehydrated, processes: Processes) -> Dehydrated:
+    """What all processes have, the same in each: what is equal once, the rest by the number of its process.
+
+    Parameters are equal everywhere; random states are not, nor are optimizer states that the processes share out.
+    """
+    if processes.count == 1:
+        return mine
+    marks = {
+        **{name: zlib.crc32(np.ascontiguousarray(array).tobytes()) for name, array in mine.arrays.items()},
+        **{name: zlib.crc32(json.dumps(value).encode()) for name, value in mine.values.items()},
+    }
+    all_marks = processes.gather(marks)
+    common = {name for name, mark in marks.items() if all(others.get(name) == mark for others in all_marks)}
+    differing = processes.gather(
+        Dehydrated(
+            {name: np.array(array) for name, array in mine.arrays.items() if name not in common},
+            {name: value for name, value in mine.values.items() if name not in common},
+        )
+    )
+    arrays = {name: array for name, array in mine.arrays.items() if name in common}
+    values = {name: value for name, value in mine.values.items() if name in common}
+    for rank, part in enumerate(differing):
+        arrays |= {f"process_{rank}.{name}": array for name, array in part.arrays.items()}
+        values |= {f"process_{rank}.{name}": value for name, value in part.values.items()}
+    return Dehydrated(arrays, {**values, "processes": processes.count})
+
+
+def own(dehydrated: Dehydrated, processes: Processes) -> Dehydrated:
+    """The inverse: what belongs to this process.
+
+    Raises:
+      RunError: there were another number of processes.
+    """
+    count = dehydrated.values.get("processes", 1)
+    if count != processes.count:
+        raise RunError(
+            f"the checkpoint was written by {count} processes",
+            value=processes.count,
+            expected=f"{count} again",
+            remedy="Start as many, or start afresh with --config.overwrite=True.",
+        )
+    prefix = f"process_{processes.rank}."
+
+    def mine(parts: Mapping[str, Any]) -> dict[str, Any]:
+        common = {name: part for name, part in parts.items() if not name.startswith("process")}
+        return common | {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
+
+    return Dehydrated(mine(dehydrated.arrays), mine(dehydrated.values))

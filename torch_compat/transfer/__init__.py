@@ -1,0 +1,1 @@
+"""Arrays and functions that cross between JAX and PyTorch."""
