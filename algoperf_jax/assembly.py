@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import keyword
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,10 +17,14 @@ from algoperf_jax.devices.mesh import Layout, check_batch_size
 from algoperf_jax.errors import ConfigError, SubmissionError, UserError, did_you_mean
 from algoperf_jax.framework.framework import Framework
 from algoperf_jax.framework.workload_view import MetricsLogger, WorkloadView
+from algoperf_jax.submission.calls import Calls
 from algoperf_jax.submission.interface import Submission
 from algoperf_jax.trial.backend import Backend
+from algoperf_jax.trial.loop import Trial
+from algoperf_jax.trial.rules import TimingRules
 from algoperf_jax.trial.run_state import RunState
-from algoperf_jax.workload import Budget, SplitReader, Workload
+from algoperf_jax.workload import EVALUATION_SPLITS, Budget, SplitReader, Workload
+from third_party.algoperf import jax_sharding_utils
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,23 @@ class Parts:
     feed_options: FeedOptions
     keys: Keys
 
+    @property
+    def calls(self) -> Calls:
+        """The calls of the submission's functions."""
+        return Calls(self.submission, self.view, self.hyperparameters)
+
+    def trial(self, *, rules: TimingRules, **changes: Any) -> Trial:
+        """The trial of these parts; its limits and what takes its events are off unless `changes` sets them.
+
+        Args:
+          rules: how time is kept.
+          **changes: other fields of `Trial`.
+        """
+        fields: dict[str, Any] = {"calls": self.calls, "goal": self.workload.goal, **changes}
+        if "input_queue" not in fields:
+            fields["input_queue"] = self.make_feed()
+        return Trial(backend=self.backend, rules=rules, **fields)
+
     def make_feed(self) -> DeviceFeed:
         """The training batches from the beginning."""
         return DeviceFeed(self.reader, self.backend.put_batch, self.feed_options)
@@ -96,14 +117,24 @@ def assemble(
     workload: Workload,
     submission: Submission,
     metrics_logger: MetricsLogger | None,
+    splits: Sequence[str] = EVALUATION_SPLITS,
 ) -> Parts:
     """Makes the parts of a trial; opens the data, draws no parameters.
+
+    Args:
+      config: a checked configuration.
+      framework: of the submission.
+      workload: as `load_workload` made it.
+      submission: the training algorithm.
+      metrics_logger: takes the scalars that the submission logs, or None.
+      splits: what evaluations judge.
 
     Raises:
       UserError: the configuration, the data and the devices do not fit together.
     """
     layout = framework.make_layout(config)
-    submission.use_mesh(layout.mesh)
+    # Published submissions ask for the shardings of the run by functions without arguments.
+    jax_sharding_utils.use_mesh(layout.mesh)
     placement = layout.placement
     keys = make_keys(config.seed, config.ruleset)
     batch_size = config.batch_size or _chosen_size(submission, "batch_size", workload)
@@ -128,6 +159,7 @@ def assemble(
         batch_size=eval_batch_size,
         seed=data_seed,
         stage_bytes=config.evaluation.stage_bytes,
+        splits=splits,
     )
     return Parts(
         workload=workload,
@@ -153,9 +185,7 @@ def initial_state(parts: Parts) -> RunState:
     params, model_state = parts.backend.initialize(parts.keys.model)
     submission = parts.submission
     try:
-        optimizer_state = submission.init_optimizer_state(
-            parts.view, params, model_state, parts.hyperparameters, parts.keys.optimizer
-        )
+        optimizer_state = parts.calls.init_optimizer_state(params, model_state, parts.keys.optimizer)
     except (Exception, SystemExit) as error:
         if isinstance(error, UserError):
             raise

@@ -149,19 +149,6 @@ def as_dict(config: ConfigDict) -> dict[str, Any]:
     return config.to_dict()
 
 
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One line per key in which two configurations differ."""
-    lines = []
-    for key in sorted({*ours, *theirs}):
-        a, b = ours.get(key), theirs.get(key)
-        name = f"{prefix}{key}"
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differences(a, b, f"{name}.")
-        elif a != b and repr(a) != repr(b):  # nan is nan
-            lines.append(f"config.{name}: {b!r} there, {a!r} now")
-    return lines
-
-
 def _joined(arguments: Sequence[str]) -> list[str]:
     """The same arguments with two dashes, and `--config.KEY VALUE` in one piece."""
     joined: list[str] = []

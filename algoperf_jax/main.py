@@ -10,13 +10,16 @@ be mended by the user or the trial failed. Studies go on when a trial fails: 2 o
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from algoperf_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from algoperf_jax.outputs.result import TrialResult
 
 EXIT_OK = 0
 EXIT_USER_ERROR = 2
@@ -76,11 +79,11 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_OK
 
 
-def _failure(result: Mapping[str, Any]) -> str | None:
+def _failure(result: "TrialResult") -> str | None:
     """The line about a trial that failed."""
-    if result["status"] != "failed":
+    if result.status != "failed":
         return None
-    return f"{result['reason']} (Logs: {result['directory']}; --config.overwrite=True runs the trial again.)"
+    return f"{result.reason} (Logs: {result.directory}; --config.overwrite=True runs the trial again.)"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""From a configuration to a finished trial: makes the parts, runs the loop, and keeps what it leaves."""
+"""From a configuration to the result of a trial: makes the parts, runs the loop, and keeps what it leaves."""
 
 import contextlib
-import math
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,8 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
 
-from algoperf_jax import configuration as configs
-from algoperf_jax import parameters
+from algoperf_jax import configuration, parameters
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
 from algoperf_jax.devices import distributed
 from algoperf_jax.devices.compile_watch import CompileWatch
@@ -21,24 +21,57 @@ from algoperf_jax.framework.framework import Framework, load_framework
 from algoperf_jax.framework.workload_view import WorkloadView
 from algoperf_jax.outputs import environment, run_directory, summary
 from algoperf_jax.outputs.checkpoint import Checkpoints
+from algoperf_jax.outputs.description import describe
+from algoperf_jax.outputs.event_log import EventLog
 from algoperf_jax.outputs.progress import Progress
-from algoperf_jax.outputs.recorder import Records, Result
-from algoperf_jax.outputs.run_directory import RunDirectory
+from algoperf_jax.outputs.recorder import Recorder
+from algoperf_jax.outputs.result import TrialResult, best_values, time_to_target
+from algoperf_jax.outputs.run_directory import RunDirectory, disk_error, write_text
+from algoperf_jax.outputs.scalar_log import ScalarLog
+from algoperf_jax.outputs.tensorboard import TensorBoardLog
 from algoperf_jax.rule_check.static import static_report
-from algoperf_jax.submission import framework_names
 from algoperf_jax.submission.imports import submission_imports
 from algoperf_jax.submission.interface import Source, Submission
 from algoperf_jax.submission.load import load_submission
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.clock import Clock
-from algoperf_jax.trial.events import Event
-from algoperf_jax.trial.loop import Outcome, Trial, run
+from algoperf_jax.submission.locate import Located, locate
+from algoperf_jax.trial.clock import Bucket, Clock
+from algoperf_jax.trial.events import Event, EventSink
+from algoperf_jax.trial.loop import Outcome, run
 from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
-from algoperf_jax.trial.run_state import Evaluation, RunState
-from algoperf_jax.workload import Goal, Workload
+from algoperf_jax.trial.run_state import RunState
+from algoperf_jax.workload import Workload
 
-_OVERWRITES = "go on with the same command without --config.overwrite=True, which would start afresh"
+_OVERWRITES = "resume with the same command without --config.overwrite=True, which would start again"
 _CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps", "share_compilation")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Setup:
+    """What is known of a run once its directory is claimed.
+
+    Attributes:
+      config: the checked configuration.
+      located: the submission's files.
+      framework: of the submission.
+      workload: with the configuration's overrides.
+      submission: the training algorithm.
+      directory: of the trial.
+      console: where progress is written; silent in all processes but the leader.
+      is_leader: whether this process writes the logs. All take part in checkpoints.
+      budget_sec: submission time that may be used.
+      preemption_count: how many processes have worked on this trial before.
+    """
+
+    config: Any
+    located: Located
+    framework: Framework
+    workload: Workload
+    submission: Submission
+    directory: RunDirectory
+    console: Console
+    is_leader: bool
+    budget_sec: float
+    preemption_count: int
 
 
 def execute(
@@ -47,8 +80,8 @@ def execute(
     *,
     stop_requested: Callable[[], bool] = lambda: False,
     now: Callable[[], int] = time.monotonic_ns,
-) -> Result:
-    """Runs the trial that a configuration describes, goes on with it, or tells how it ended.
+) -> TrialResult:
+    """Runs or resumes the trial; returns the stored result if it is finished.
 
     Args:
       config: a checked configuration.
@@ -56,179 +89,150 @@ def execute(
       stop_requested: whether to checkpoint and leave; asked after each step.
       now: monotonic nanoseconds.
 
-    Returns:
-      What `result.json` holds.
-
     Raises:
-      UserError: something that the user can mend; nothing that was computed is lost.
+      UserError: something that the user can fix; nothing that was computed is lost.
     """
+    located = locate(config.submission, config.framework)
     # Files of the submission may import more when they run, so all that follows happens within.
-    with submission_imports(config.submission):
-        return _execute(config, console, stop_requested, now)
-
-
-def _execute(config: Any, console: Console, stop_requested: Callable[[], bool], now: Callable[[], int]) -> Result:
-    # Set-up runs from here on; only the loop can tell when it ends.
-    clock = Clock.start(clocks.SETUP, now=now)
-    compile_watch = CompileWatch()
-    framework = load_framework(framework_names.name_for(config.submission, config.framework))
-    framework.start(config)
-    leader = distributed.is_leader()
-    console = console if leader else Console(quiet=True)
-
-    workload = load_workload(config)
-    submission = load_submission(config.submission, workload, framework.name)
-    directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
-    with run_directory.only_process(directory) if leader else contextlib.nullcontext():
-        result = _claim(directory, config, leader=leader)
-        if result is not None and configs.means_study(config):
-            summary.print_finished(console, result)
-            return result
-        if result is not None:
-            console.print("This trial is finished already; nothing is run.", markup=False)
-        else:
-            result = _run_claimed(
-                config, framework, workload, submission, directory, console, clock, compile_watch, stop_requested
+    with submission_imports(located):
+        # Set-up runs from here on; only the loop can tell when it ends.
+        clock = Clock.start(Bucket.SETUP, now=now)
+        compile_watch = CompileWatch()
+        framework = load_framework(located.framework)
+        framework.start(config)
+        is_leader = distributed.is_leader()
+        console = console if is_leader else Console(quiet=True)
+        workload = load_workload(config)
+        submission = load_submission(located, workload)
+        directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
+        with run_directory.only_process(directory) if is_leader else contextlib.nullcontext():
+            if _claim(directory, config, is_leader=is_leader):
+                return _finished(config, directory, console)
+            setup = _Setup(
+                config=config,
+                located=located,
+                framework=framework,
+                workload=workload,
+                submission=submission,
+                directory=directory,
+                console=console,
+                is_leader=is_leader,
+                budget_sec=workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset],
+                preemption_count=directory.preemption_count(),
             )
-            if configs.means_study(config) and not config.share_compilation:
-                framework.forget_compiled()
+            result = _run_trial(setup, clock, compile_watch, stop_requested)
+        if configuration.means_study(config) and not config.share_compilation:
+            framework.forget_compiled()
     summary.print_summary(console, result)
     return result
 
 
-def _run_claimed(
-    config: Any,
-    framework: Framework,
-    workload: Workload,
-    submission: Submission,
-    directory: RunDirectory,
-    console: Console,
-    clock: Clock,
-    compile_watch: CompileWatch,
-    stop_requested: Callable[[], bool],
-) -> Result:
-    """Runs the trial in a directory that is this run's alone."""
-    budget_sec = workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset]
-    progress = Progress(
-        console,
-        title=f"{workload.name}/{submission.name}",
-        goal=workload.goal,
-        budget_sec=budget_sec,
-        max_steps=config.max_steps,
-        period_sec=config.progress_period_sec,
+def _claim(directory: RunDirectory, config: Any, *, is_leader: bool) -> bool:
+    """Claims the trial's directory; all processes learn whether the trial is finished."""
+    is_finished = is_leader and run_directory.claim(
+        directory, configuration.as_dict(config), overwrite=config.overwrite
     )
-    leader = distributed.is_leader()
-    records = Records(directory, progress, leader=leader, tensorboard=config.tensorboard)
-    parts = assemble(config, framework, workload, submission, records.scalars)
-    rules = TIMING_RULES[config.timing_rules]
-    trial = Trial(
-        submission=submission,
-        workload=parts.view,
-        hyperparameters=parts.hyperparameters,
-        backend=parts.backend,
-        input_queue=parts.make_feed(),
-        goal=workload.goal,
-        budget_sec=budget_sec,
-        eval_period_sec=workload.budget.eval_period_sec,
-        max_steps=config.max_steps,
-        rules=rules,
-        emit=records.emit,
-        save=records.save,
-        tick=records.tick,
-        stop_requested=stop_requested,
-        agree=framework.agreement(),
-    )
-    if rules.wait_for_devices:
-        clock = clock.waiting(parts.backend.wait_for)
-    progress.start()
-    try:
-        try:
-            # The state is handed over without a name, so that nothing keeps the arrays that the first step replaces.
-            outcome = run(trial, _first_state(config, parts, directory, records, progress), clock)
-        except SubmissionError as error:
-            if directory.has_checkpoints():
-                raise  # there is something to go on with, once this is mended
-            outcome = _failed_at_start(parts, records, clock, error)
-        result = _result(config, parts, directory, outcome, budget_sec, compile_watch)
-        if leader:
-            summary.draw_learning_curve(
-                directory.learning_curve,
-                outcome.state.history,
-                workload.goal,
-                title=f"{progress.title} ({workload.data.origin} data)",
-            )
-        records.finish(outcome, result)
-    finally:
-        progress.stop()
-        records.close()
+    if jax.process_count() == 1:
+        return is_finished
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(is_finished)))
+
+
+def _finished(config: Any, directory: RunDirectory, console: Console) -> TrialResult:
+    """The stored result of a finished trial."""
+    result = TrialResult.read(directory.result)
+    if configuration.means_study(config):
+        summary.print_finished(console, result)
+    else:
+        console.print("This trial is finished already; nothing is run.", markup=False)
+        summary.print_summary(console, result)
     return result
 
 
-def _failed_at_start(parts: Parts, records: Records, clock: Clock, error: SubmissionError) -> Outcome:
-    """The outcome of a trial whose submission could not make its state."""
-    records.begin()
-    records.emit(Event("start", 0, {}, _start_values(parts)))
-    state = RunState(None, None, None, rng=parts.keys.loop)
-    return Outcome("failed", str(error), error, state, clock.book(clock.bucket).into(clocks.OTHER))
-
-
-def _claim(directory: RunDirectory, config: Any, *, leader: bool) -> Result | None:
-    """Claims the trial's directory; all processes learn whether the trial is finished."""
-    finished = None
-    if leader:
-        finished = run_directory.claim(directory, configs.as_dict(config), overwrite=config.overwrite)
-    if jax.process_count() == 1:
-        return finished
-    is_finished = bool(multihost_utils.broadcast_one_to_all(np.asarray(finished is not None)))
-    if is_finished and not leader:
-        return run_directory.claim(directory, configs.as_dict(config), overwrite=False)
-    return finished
-
-
-def _first_state(config: Any, parts: Parts, directory: RunDirectory, records: Records, progress: Progress) -> RunState:
-    """A new state, or that of the last checkpoint; opens the log accordingly."""
-    _refuse_other_source(parts.submission.source, directory)
-    facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
-    device = parts.backend.devices()
-    meta_data = environment.meta_data(facts, config.seed, config.precision, device)
-    params = parameters.abstract(parts.view.param_shapes)
-    records.describe(configs.as_dict(config), meta_data, params, parts.submission.source)
-    records.keep_rule_report(static_report(config.submission, config.framework).as_dict())
-    checkpoints = Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept)
-    state = records.resume(checkpoints, initial_state(parts))
-    records.emit(Event("resume" if state.step else "start", state.step, {}, _start_values(parts)))
-    begin = f"going on from step {state.step}" if state.step else "starting"
-    progress.say(
-        f"{progress.title}: {begin} on {device['count']} x {device['kind']}, "
-        f"{parts.workload.data.origin} data ({parts.reader.num_examples} training examples), "
-        f"batch size {parts.batch_size}, {parameters.count(params):,} parameters"
+def _run_trial(
+    setup: _Setup, clock: Clock, compile_watch: CompileWatch, stop_requested: Callable[[], bool]
+) -> TrialResult:
+    """Runs the trial in a directory that is this run's alone."""
+    config, directory, workload = setup.config, setup.directory, setup.workload
+    progress = Progress(
+        setup.console,
+        title=f"{workload.name}/{setup.submission.name}",
+        goal=workload.goal,
+        budget_sec=setup.budget_sec,
+        max_steps=config.max_steps,
+        period_sec=config.progress_period_sec,
     )
-    progress.say(f"{progress.title}: logs in {directory.path}")
-    return state
+    with contextlib.ExitStack() as stack:
+        scalars = ScalarLog()
+        parts = assemble(config, setup.framework, workload, setup.submission, scalars)
+        rules = TIMING_RULES[config.timing_rules]
+        if rules.wait_for_devices:
+            clock = clock.waiting(parts.backend.wait_for)
+        progress.start()
+        stack.callback(progress.stop)
+        _refuse_other_source(setup.submission.source, directory)
+        _describe(setup, parts)
+        checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept))
+        )
+        # A list, so that the state is handed over without a name that would keep the arrays which the first step
+        # replaces.
+        states, count, failure = _first_state(parts, checkpoints, progress)
+        recorder = _open_recorder(setup, stack, progress, scalars, count)
+        step = states[0].step
+        recorder.emit(Event("resume" if step else "start", step, {}, _start_values(parts)))
+        _announce(progress, parts, step, directory)
+
+        def save(state: RunState) -> None:
+            recorder.flush()
+            checkpoints.save(state, {"events": recorder.count})
+
+        if failure is None:
+            trial = parts.trial(
+                rules=rules,
+                budget_sec=setup.budget_sec,
+                eval_period_sec=workload.budget.eval_period_sec,
+                max_steps=config.max_steps,
+                emit=recorder.emit,
+                save=save,
+                tick=recorder.tick,
+                stop_requested=stop_requested,
+                agree=setup.framework.agreement(),
+            )
+            outcome = run(trial, states.pop(), clock)
+        else:
+            ended = clock.book(clock.bucket).into(Bucket.OTHER)
+            outcome = Outcome("failed", str(failure), failure, states.pop(), ended)
+        result = _result(setup, parts, outcome, compile_watch)
+        _finish(setup, recorder, outcome, result)
+    return result
 
 
 def _refuse_other_source(source: Source, directory: RunDirectory) -> None:
-    """A trial is one algorithm's: it does not go on with other code."""
+    """A trial is one algorithm's: it does not resume with other code."""
     changed = source.differing(directory.source) if directory.has_checkpoints() else []
     if changed:
         raise RunError(
             f"{changed[0]} of the submission {source.path} has changed since the trial in {directory.path} began",
             expected=f"the files that are in {directory.source}",
-            remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
+            remedy="Choose another --config.experiment_name, or start again with --config.overwrite=True.",
         )
 
 
-def _start_values(parts: Parts) -> dict[str, Any]:
-    return {
-        "workload": parts.workload.name,
-        "submission": parts.submission.name,
-        "submission_sha256": parts.submission.source.digest(),
-        "batch_size": parts.batch_size,
-        "data": parts.workload.data.origin,
-        "data_facts": parts.workload.data.describe(),
-        "versions": environment.versions(),
-        "devices": parts.backend.devices(),
-    }
+def _describe(setup: _Setup, parts: Parts) -> None:
+    """Writes what makes the log describe itself."""
+    if not setup.is_leader:
+        return
+    config = setup.config
+    facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
+    describe(
+        setup.directory,
+        config=configuration.as_dict(config),
+        meta_data=environment.meta_data(facts, config.seed, config.precision, parts.backend.devices()),
+        params=parameters.abstract(parts.view.param_shapes),
+        source=setup.submission.source,
+        rule_report=static_report(setup.located).as_dict(),
+        preemption_count=setup.preemption_count,
+    )
 
 
 def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
@@ -245,46 +249,110 @@ def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
     return facts
 
 
-def _result(
-    config: Any,
-    parts: Parts,
-    directory: RunDirectory,
-    outcome: Outcome,
-    budget_sec: float,
-    compile_watch: CompileWatch,
-) -> Result:
-    goal, history = parts.workload.goal, outcome.state.history
-    seconds = outcome.clock.readings()
+def _first_state(
+    parts: Parts, checkpoints: Checkpoints, progress: Progress
+) -> tuple[list[RunState], int, SubmissionError | None]:
+    """The state to begin with, the number of events before it, and why the submission could not make its own."""
+    try:
+        new = initial_state(parts)
+    except SubmissionError as error:
+        if checkpoints.exists():
+            raise  # the trial resumes from them once this is fixed
+        return [RunState(None, None, None, rng=parts.keys.loop)], 0, error
+    if not checkpoints.exists():
+        return [new], 0, None
+    restored = checkpoints.restore(new, progress.say)
+    return [restored.state], restored.extra["events"], None
+
+
+def _open_recorder(
+    setup: _Setup, stack: contextlib.ExitStack, progress: Progress, scalars: ScalarLog, count: int
+) -> Recorder:
+    """The recorder with the sinks of this process, after the first `count` events; shows those again."""
+    sinks: list[EventSink] = []
+    if setup.is_leader:
+        folder, number = setup.directory.path, setup.preemption_count
+        log = EventLog(folder, keep=count, preemption_count=number)
+        for event in log.kept:
+            progress(event)
+        sinks.append(log)
+        if setup.config.tensorboard:
+            board = TensorBoardLog(folder, preemption_count=number)
+            sinks.append(stack.enter_context(contextlib.closing(board)))
+    return Recorder(sinks, progress, scalars, count=count, preemption_count=setup.preemption_count)
+
+
+def _start_values(parts: Parts) -> dict[str, Any]:
     return {
         "workload": parts.workload.name,
-        "framework": parts.submission.framework,
         "submission": parts.submission.name,
+        "submission_sha256": parts.submission.source.digest(),
+        "batch_size": parts.batch_size,
         "data": parts.workload.data.origin,
-        "status": outcome.status,
-        "reason": _OVERWRITES if outcome.status == "interrupted" and config.overwrite else outcome.reason,
-        "steps": outcome.state.step,
-        "time_to_target_sec": None if outcome.status == "failed" else summary.time_to_target(history, goal),
-        "metric": goal.metric,
-        "targets": {"validation": goal.validation, "test": goal.test},
-        "best": _best(history, goal),
-        "budget_sec": budget_sec,
-        "seconds": seconds,
-        "steps_per_sec": outcome.state.step / seconds[clocks.SUBMISSION] if seconds[clocks.SUBMISSION] else None,
-        "compile_count": compile_watch.count,
-        "compile_sec": compile_watch.seconds,
-        "memory_peak_bytes": parts.backend.memory_peak_bytes(),
-        "not_comparable": [f"config.{key}" for key in _CHANGE_THE_TASK if config[key] not in (None, False)],
-        "learning_curve": str(directory.learning_curve),
-        "directory": str(directory.path),
+        "data_facts": parts.workload.data.describe(),
+        "versions": environment.versions(),
+        "devices": parts.backend.devices(),
     }
 
 
-def _best(history: Sequence[Evaluation], goal: Goal) -> dict[str, float]:
-    """The best finite value of the target metric on each split that has one."""
-    best = {}
-    for split in ("validation", "test"):
-        values = [evaluation.results.get(f"{split}/{goal.metric}", math.nan) for evaluation in history]
-        finite = [value for value in values if math.isfinite(value)]
-        if finite:
-            best[split] = max(finite) if goal.direction == "maximize" else min(finite)
-    return best
+def _announce(progress: Progress, parts: Parts, step: int, directory: RunDirectory) -> None:
+    device = parts.backend.devices()
+    begin = f"resuming from step {step}" if step else "starting"
+    count = parameters.count(parameters.abstract(parts.view.param_shapes))
+    progress.say(
+        f"{progress.title}: {begin} on {device['count']} x {device['kind']}, "
+        f"{parts.workload.data.origin} data ({parts.reader.num_examples} training examples), "
+        f"batch size {parts.batch_size}, {count:,} parameters"
+    )
+    progress.say(f"{progress.title}: logs in {directory.path}")
+
+
+def _result(setup: _Setup, parts: Parts, outcome: Outcome, compile_watch: CompileWatch) -> TrialResult:
+    config, directory = setup.config, setup.directory
+    goal, history = parts.workload.goal, outcome.state.history
+    seconds = outcome.clock.readings()
+    spent = seconds[Bucket.SUBMISSION]
+    return TrialResult(
+        workload=parts.workload.name,
+        framework=parts.submission.framework,
+        submission=parts.submission.name,
+        data=parts.workload.data.origin,
+        status=outcome.status,
+        reason=_OVERWRITES if outcome.status == "interrupted" and config.overwrite else outcome.reason,
+        steps=outcome.state.step,
+        time_to_target_sec=None if outcome.status == "failed" else time_to_target(history, goal),
+        metric=goal.metric,
+        targets={"validation": goal.validation, "test": goal.test},
+        best=best_values(history, goal),
+        budget_sec=setup.budget_sec,
+        seconds=seconds,
+        steps_per_sec=outcome.state.step / spent if spent else None,
+        compile_count=compile_watch.count,
+        compile_sec=compile_watch.seconds,
+        memory_peak_bytes=parts.backend.memory_peak_bytes(),
+        not_comparable=tuple(f"config.{key}" for key in _CHANGE_THE_TASK if config[key] not in (None, False)),
+        learning_curve=str(directory.learning_curve),
+        directory=str(directory.path),
+    )
+
+
+def _finish(setup: _Setup, recorder: Recorder, outcome: Outcome, result: TrialResult) -> None:
+    """Writes the picture and, unless the trial was only interrupted, the last event and the result."""
+    if not setup.is_leader:
+        return
+    directory, workload = setup.directory, setup.workload
+    summary.draw_learning_curve(
+        directory.learning_curve,
+        outcome.state.history,
+        workload.goal,
+        title=f"{workload.name}/{result.submission} ({result.data} data)",
+    )
+    try:
+        if outcome.error is not None:
+            write_text(directory.path / "failure.txt", "".join(traceback.format_exception(outcome.error)))
+        if outcome.status != "interrupted":
+            values = {"status": outcome.status, "reason": outcome.reason}
+            recorder.emit(Event("end", outcome.state.step, outcome.clock.readings(), values))
+            result.write(directory.result)
+    except OSError as error:
+        raise disk_error(directory.path, error) from error

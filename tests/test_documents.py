@@ -214,7 +214,7 @@ def test_the_submissions_that_are_shown_train(number: int, tmp_path: pathlib.Pat
     config.batch_size = 16
     config.max_steps = 2
     result = execute(config, Console(quiet=True))
-    assert (result["status"], result["steps"]) == ("training_complete", 2), result["reason"]
+    assert (result.status, result.steps) == ("training_complete", 2), result.reason
 
 
 def test_all_kinds_of_submission_are_shown() -> None:

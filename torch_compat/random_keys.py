@@ -5,17 +5,19 @@ The derivation is that of the benchmark's runner.
 
 import numpy as np
 
+from algoperf_jax.trial.backend import StepKeys
+
 _LARGEST = 2**31 - 1
 
 
-class StepKeys:
+class DrawStepKeys:
     """Derives the keys; keeps one generator, since making one takes longer than seeding it."""
 
     def __init__(self) -> None:
         self._generator = np.random.RandomState()
 
-    def __call__(self, rng: np.ndarray, step: int) -> np.ndarray:
-        """The four keys of a step, int32 [4, 2]: data selection, update, preparation for evaluation, evaluation.
+    def __call__(self, rng: np.ndarray, step: int) -> StepKeys:
+        """The keys of a step, int32[2] each.
 
         The step is folded in by drawing a number and pairing it with the step; the pair seeds the keys.
 
@@ -25,4 +27,4 @@ class StepKeys:
         """
         self._generator.seed([int(value) % _LARGEST for value in rng])
         self._generator.seed([int(self._generator.randint(0, _LARGEST, dtype=np.int32)), step])
-        return self._generator.randint(0, _LARGEST, dtype=np.int32, size=(4, 2))
+        return StepKeys(*self._generator.randint(0, _LARGEST, dtype=np.int32, size=(4, 2)))

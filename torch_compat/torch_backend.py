@@ -14,11 +14,11 @@ from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.outputs import environment
-from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError
+from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from torch_compat.checkpoints import checkpointed_state
 from torch_compat.processes import Processes
-from torch_compat.random_keys import StepKeys
+from torch_compat.random_keys import DrawStepKeys
 from torch_compat.torch_view import TorchWorkload
 from torch_compat.transfer.crossing import host_to_torch
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
@@ -59,7 +59,7 @@ class TorchBackend:
         self._layout = layout
         self._evaluator = evaluator
         self._device = processes.device
-        self._step_keys = StepKeys()
+        self._step_keys = DrawStepKeys()
         self._parameters: list[tuple[str, torch.nn.Parameter, torch.Size]] = []
         self._probed: torch.Tensor
         self._queued: collections.deque[_Probe] = collections.deque()
@@ -73,7 +73,7 @@ class TorchBackend:
         self._transfer.from_module(self._view.inner_module, "init_model_fn")
         return module, model_state
 
-    def step_keys(self, rng: Any, step: int) -> Any:
+    def step_keys(self, rng: Any, step: int) -> StepKeys:
         return self._step_keys(rng, step)
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:

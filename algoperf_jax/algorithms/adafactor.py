@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 class Hyperparameters(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import optax
 
 from algoperf_jax.algorithms.nadamw import Hyperparameters as Hyperparameters
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 def make_optimizer(hyperparameters: Hyperparameters, workload: Any) -> optax.GradientTransformation:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 class Hyperparameters(NamedTuple):

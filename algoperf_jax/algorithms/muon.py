@@ -13,7 +13,7 @@ import jax
 import optax
 from optax.contrib import MuonDimensionNumbers
 
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 class Hyperparameters(NamedTuple):

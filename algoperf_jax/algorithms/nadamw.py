@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 class Hyperparameters(NamedTuple):

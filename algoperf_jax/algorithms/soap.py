@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from algoperf_jax.algorithms.shampoo import multiplied, square_zeros, updated_statistics
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine
+from algoperf_jax.schedules import warmup_cosine
 
 
 class Hyperparameters(NamedTuple):

@@ -57,9 +57,10 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     from algoperf_jax.devices.compile_watch import CompileWatch
     from algoperf_jax.framework.framework import load_framework
     from algoperf_jax.outputs import environment
-    from algoperf_jax.submission.framework_names import name_for
+    from algoperf_jax.outputs.scalar_log import ScalarLog
     from algoperf_jax.submission.imports import submission_imports
     from algoperf_jax.submission.load import load_submission
+    from algoperf_jax.submission.locate import locate
     from algoperf_jax.trial.rules import TIMING_RULES
     from configs import base
 
@@ -70,15 +71,17 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     if any(value is not None for value in config.distributed.values()):
         raise ConfigError("config.distributed is set", expected="one process: this command measures no others")
     earlier = reports.from_json(_read(options.compare), name=str(options.compare)) if options.compare else None
-    framework = load_framework(name_for(config.submission, config.framework))
+    located = locate(config.submission, config.framework)
+    framework = load_framework(located.framework)
     framework.start(config)
     if jax.process_count() > 1:
         raise ConfigError("several processes were started", expected="one: this command measures no others")
-    with submission_imports(config.submission):
+    with submission_imports(located):
         workload = load_workload(config)
-        submission = load_submission(config.submission, workload, framework.name)
-        with _temporary_records(config, workload) as records:
-            parts = assemble(config, framework, workload, submission, records.scalars)
+        submission = load_submission(located, workload)
+        scalars = ScalarLog()
+        with _temporary_recorder(config, workload, scalars) as recorder:
+            parts = assemble(config, framework, workload, submission, scalars)
             machine = environment.meta_data({}, config.seed, config.precision, parts.backend.devices())
             subject = _subject(parts, machine)
             if earlier is not None:
@@ -88,7 +91,7 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
                 TIMING_RULES[config.timing_rules],
                 steps=options.steps,
                 compile_watch=CompileWatch(),
-                tick=records.tick,
+                tick=recorder.tick,
                 say=lambda line: print(f"measuring: {line}", file=sys.stderr, flush=True),
             )
     report = reports.Report(
@@ -113,11 +116,12 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
 
 
 @contextlib.contextmanager
-def _temporary_records(config: Any, workload: Any) -> Iterator[Any]:
-    """The log that a trial would write, for its time counts; it is deleted at the end, and its progress not shown."""
+def _temporary_recorder(config: Any, workload: Any, scalars: Any) -> Iterator[Any]:
+    """What a trial would write, for its time counts; it is deleted at the end, and its progress not shown."""
+    from algoperf_jax.outputs.event_log import EventLog
     from algoperf_jax.outputs.progress import Progress
-    from algoperf_jax.outputs.recorder import Records
-    from algoperf_jax.outputs.run_directory import RunDirectory
+    from algoperf_jax.outputs.recorder import Recorder
+    from algoperf_jax.outputs.tensorboard import TensorBoardLog
 
     progress = Progress(
         Console(file=io.StringIO()),
@@ -127,12 +131,10 @@ def _temporary_records(config: Any, workload: Any) -> Iterator[Any]:
         max_steps=None,
         period_sec=config.progress_period_sec,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        records = Records(RunDirectory(pathlib.Path(folder)), progress, leader=True, tensorboard=config.tensorboard)
-        try:
-            yield records
-        finally:
-            records.close()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        with contextlib.closing(TensorBoardLog(folder)) as board:
+            yield Recorder([EventLog(folder), *([board] if config.tensorboard else [])], progress, scalars)
 
 
 def _subject(parts: Any, machine: Mapping[str, Any]) -> Any:

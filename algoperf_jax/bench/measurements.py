@@ -185,7 +185,7 @@ def _batch_transfer(parts: Parts, steps: int) -> Quantity:
 def _evaluation(
     parts: Parts, state: RunState, compile_watch: CompileWatch, say: Callable[[str], None]
 ) -> list[Quantity]:
-    _, _, _, key = parts.backend.step_keys(state.rng, state.step)
+    key = parts.backend.step_keys(state.rng, state.step).evaluation
     seconds = []
     for _ in range(1 + TRANSFERS):
         start = time.perf_counter()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,10 +10,9 @@ from algoperf_jax.assembly import Parts
 from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.errors import RunError
 from algoperf_jax.submission.interface import Submission
-from algoperf_jax.trial import clock as clocks
 from algoperf_jax.trial.backend import Backend
-from algoperf_jax.trial.clock import Clock
-from algoperf_jax.trial.loop import InputQueue, Trial, run
+from algoperf_jax.trial.clock import Bucket, Clock
+from algoperf_jax.trial.loop import InputQueue, run
 from algoperf_jax.trial.rules import TimingRules
 from algoperf_jax.trial.run_state import RunState
 from algoperf_jax.workload import Batch
@@ -118,23 +116,14 @@ def time_steps(
       RunError: the submission failed or ended the training.
     """
     stopwatch = _Stopwatch(parts.backend, feed, lengths, compile_watch, tick, now)
-    trial = Trial(
-        submission=submission,
-        workload=parts.view,
-        hyperparameters=parts.hyperparameters,
-        backend=parts.backend,
-        input_queue=stopwatch,
-        goal=parts.workload.goal,
-        budget_sec=math.inf,
-        eval_period_sec=math.inf,
-        max_steps=None,
+    trial = parts.trial(
         rules=dataclasses.replace(rules, evaluate_after_first_step=False),
-        emit=lambda event: None,
-        save=lambda state: None,
+        calls=dataclasses.replace(parts.calls, submission=submission),
+        input_queue=stopwatch,
         tick=stopwatch.tick,
         stop_requested=stopwatch.stop_requested,
     )
-    clock = Clock.start(clocks.SETUP)
+    clock = Clock.start(Bucket.SETUP)
     if rules.wait_for_devices:
         clock = clock.waiting(parts.backend.wait_for)
     stopwatch.start()

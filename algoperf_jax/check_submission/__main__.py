@@ -34,6 +34,7 @@ from algoperf_jax.main import EXIT_OK, EXIT_USER_ERROR
 from algoperf_jax.rule_check import requirements
 from algoperf_jax.rule_check.findings import SEVERITIES, Finding, Report, as_dicts, count, in_order
 from algoperf_jax.rule_check.static import static_report
+from algoperf_jax.submission.locate import Located, locate
 
 EXIT_ERRORS_FOUND = 1
 _EXIT_INTERRUPTED = 130
@@ -56,12 +57,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> Sequence[Finding]:
-    report = static_report(options.submission, options.framework)
+    located = locate(options.submission, options.framework)
+    report = static_report(located)
     findings, rows = report.findings, []
     if not options.static:
         # What a submission prints is no part of the report.
         with contextlib.redirect_stdout(sys.stderr):
-            found, rows = _examined(options, report)
+            found, rows = _examined(options, located, report)
         findings = in_order([*findings, *found])
     if options.format == "json":
         text = json.dumps(
@@ -85,7 +87,9 @@ def _run(options: argparse.Namespace) -> Sequence[Finding]:
     return findings
 
 
-def _examined(options: argparse.Namespace, report: Report) -> tuple[Sequence[Finding], list[dict[str, Any]]]:
+def _examined(
+    options: argparse.Namespace, located: Located, report: Report
+) -> tuple[Sequence[Finding], list[dict[str, Any]]]:
     """Findings, and what the report says on each workload."""
     import dataclasses
 
@@ -109,7 +113,7 @@ def _examined(options: argparse.Namespace, report: Report) -> tuple[Sequence[Fin
         config.update(overrides)
         return config
 
-    examination = examine(report, options.submission, names, make_config, real_steps=options.real_steps)
+    examination = examine(report, located, names, make_config, real_steps=options.real_steps)
     return [*problems, *examination.findings], [dataclasses.asdict(row) for row in examination.rows]
 
 

@@ -19,6 +19,7 @@ from algoperf_jax.rule_check.static import PREVENT_LOADING
 from algoperf_jax.submission.imports import submission_imports
 from algoperf_jax.submission.interface import Submission
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import Located
 from algoperf_jax.workload import Workload
 
 SMALLEST_WORKLOAD = "mnist"
@@ -53,13 +54,13 @@ class Examination:
 
 
 def examine(
-    report: Report, reference: str, names: Sequence[str], make_config: MakeConfig, *, real_steps: bool
+    report: Report, located: Located, names: Sequence[str], make_config: MakeConfig, *, real_steps: bool
 ) -> Examination:
     """Calls the functions of a submission.
 
     Args:
-      report: what its source tells.
-      reference: as `config.submission`.
+      report: what reading its source found.
+      located: the submission.
       names: the workloads.
       make_config: `(workload, overrides) -> configuration` with the submission, framework and hyperparameters.
       real_steps: take a step on every workload, trace none.
@@ -75,9 +76,9 @@ def examine(
     framework = load_framework(report.framework)
     framework.start(make_config(names[0], {}))
     rows = []
-    with submission_imports(reference):
+    with submission_imports(located):
         for name in sorted(names, key=lambda name: (name != SMALLEST_WORKLOAD, name)):
-            subject = _load(problems, framework, reference, make_config(name, {}), is_first=not rows)
+            subject = _load(problems, framework, located, make_config(name, {}), is_first=not rows)
             if subject is None:
                 why = "it cannot be loaded"
                 return Examination(tuple(problems.findings()), tuple(Row(name, "skipped", why) for name in names))
@@ -86,11 +87,11 @@ def examine(
 
 
 def _load(
-    problems: Problems, framework: Framework, reference: str, config: Any, *, is_first: bool
+    problems: Problems, framework: Framework, located: Located, config: Any, *, is_first: bool
 ) -> tuple[Workload, Submission] | None:
     workload = load_workload(config)
     try:
-        submission = load_submission(reference, workload, framework.name)
+        submission = load_submission(located, workload)
     except SubmissionError as error:
         problems.add("error", "import", str(error), error=error.__cause__)
         return None

@@ -4,7 +4,7 @@ The same code takes real steps and is traced by JAX with abstract arrays, where 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Never
 
 import jax
@@ -14,9 +14,8 @@ from algoperf_jax.assembly import Parts, initial_state
 from algoperf_jax.check_submission.problems import Problems, described, without_remedy
 from algoperf_jax.errors import RunError, SubmissionError, UserError
 from algoperf_jax.submission.interface import TrainingCompleteError, Update, checked_update
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.backend import Content
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.backend import Content, StepKeys
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.loop import train_state
 from algoperf_jax.trial.run_state import RunState
 
@@ -41,6 +40,7 @@ class Steps:
 
     def __init__(self, parts: Parts, problems: Problems) -> None:
         self._parts = parts
+        self._calls = parts.calls
         self._problems = problems
         self._workload = parts.workload.name
         self._expected = jax.eval_shape(parts.workload.init, jax.ShapeDtypeStruct((2,), np.uint32))
@@ -59,7 +59,7 @@ class Steps:
                 content = self._step(content, queue, step, self._parts.backend.step_keys(rng, step))
             content = self._prepare(content, count, self._parts.backend.step_keys(rng, count - 1))
         except TrainingCompleteError:
-            return  # its right
+            return  # allowed: the submission ended the training itself
         self._check_finite(content)
         self._check_resumable(content)
 
@@ -91,7 +91,7 @@ class Steps:
         try:
             jax.eval_shape(step, [leaves[position] for position in positions], batch, keys)
         except TrainingCompleteError:
-            pass  # its right
+            pass  # allowed: the submission ended the training itself
         finally:
             self._traced = False
 
@@ -104,52 +104,32 @@ class Steps:
             self._raised("init_optimizer_state", error.__cause__ or error)
         return Content(state.params, state.model_state, state.optimizer_state), state.rng
 
-    def _step(self, content: Content, queue: Iterator[Any], step: int, keys: Any) -> Content:
-        parts, (data_key, update_key, _, _) = self._parts, keys
-        batch = self._call(
-            "data_selection",
-            parts.view,
-            queue,
-            content.optimizer_state,
-            content.params,
-            content.model_state,
-            parts.hyperparameters,
-            step,
-            data_key,
-        )
+    def _step(self, content: Content, queue: Iterator[Any], step: int, keys: StepKeys) -> Content:
+        calls = self._calls
+        batch = self._call("data_selection", lambda: calls.data_selection(content, queue, step, keys.data_selection))
         before = self._held(batch)
-        at_rest = RunState(content.params, content.model_state, content.optimizer_state, rng=update_key, step=step)
-        taken = parts.submission.takes_train_state
-        extra = {"train_state": train_state(at_rest, Clock.start(clocks.SUBMISSION))} if taken else {}
-        returned = self._call("update_params", **self._arguments(content, step, update_key), batch=batch, **extra)
+        at_rest = RunState(content.params, content.model_state, content.optimizer_state, rng=keys.update, step=step)
+        seen = train_state(at_rest, Clock.start(Bucket.SUBMISSION))
+        returned = self._call(
+            "update_params",
+            lambda: calls.update_params(content, batch, step, keys.update, eval_results=[], train_state=seen),
+        )
         if before is not None and not _is_held(before, self._held(batch)):
             self._add("warning", "batch", "update_params changes the batch that it is given", "update_params")
         return self._checked("update_params", returned)
 
-    def _prepare(self, content: Content, step: int, keys: Any) -> Content:
-        if self._parts.submission.prepare_for_eval is None:
+    def _prepare(self, content: Content, step: int, keys: StepKeys) -> Content:
+        calls = self._calls
+        if calls.submission.prepare_for_eval is None:
             return content
-        returned = self._call("prepare_for_eval", **self._arguments(content, step, keys[2]))
+        returned = self._call(
+            "prepare_for_eval", lambda: calls.prepare_for_eval(content, step, keys.prepare_for_eval, eval_results=[])
+        )
         return self._checked("prepare_for_eval", returned)
 
-    def _arguments(self, content: Content, step: int, key: Any) -> dict[str, Any]:
-        view = self._parts.view
-        return {
-            "workload": view,
-            "current_param_container": content.params,
-            "current_params_types": view.model_params_types,
-            "model_state": content.model_state,
-            "hyperparameters": self._parts.hyperparameters,
-            "loss_type": view.loss_type,
-            "optimizer_state": content.optimizer_state,
-            "eval_results": [],
-            "global_step": step,
-            "rng": key,
-        }
-
-    def _call(self, function: str, *arguments: Any, **named: Any) -> Any:
+    def _call(self, function: str, call: Callable[[], Any]) -> Any:
         try:
-            return getattr(self._parts.submission, function)(*arguments, **named)
+            return call()
         except TrainingCompleteError:
             raise
         except (Exception, SystemExit) as error:

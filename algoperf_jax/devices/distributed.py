@@ -1,6 +1,5 @@
 """Several processes that share one run through `jax.distributed`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,10 +7,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.trial.loop import Agree, Reading, no_need_to_agree
-
-_AGREEMENT_PERIOD_SEC = 0.5
-_MOST_STEPS_BETWEEN = 100
+from algoperf_jax.trial.agreement import Agree, Agreement, no_need_to_agree
 
 
 def initialize(settings: Any) -> None:
@@ -60,30 +56,3 @@ def _gather(mine: np.ndarray) -> np.ndarray:
     # Sent as bytes: without 64-bit mode JAX would round the seconds to float32.
     gathered = multihost_utils.process_allgather(mine.view(np.uint8))
     return np.asarray(gathered, np.uint8).view(np.float64)
-
-
-class Agreement:
-    """Compares readings about twice a second rather than at every step, since a comparison waits for all.
-
-    The number of steps until the next comparison follows from numbers that all processes share, so all compare at the
-    same steps.
-    """
-
-    def __init__(self, gather: Callable[[np.ndarray], np.ndarray]) -> None:
-        """`gather` brings together the float64 array of each process, of one shape, along a new first axis."""
-        self._gather = gather
-        self._next_step = 1
-        self._last: tuple[int, float] | None = None
-
-    def __call__(self, step: int, reading: Reading, *, force: bool) -> Reading | None:
-        if step < self._next_step and not force:
-            return None
-        mine = np.asarray([reading.submission_seconds, reading.trial_seconds, reading.stop_requested], np.float64)
-        submission_seconds, trial_seconds, stop = self._gather(mine).reshape(-1, 3).max(axis=0)
-        stride = 1
-        if self._last is not None and step > self._last[0]:
-            seconds_per_step = max((submission_seconds - self._last[1]) / (step - self._last[0]), 1e-6)
-            stride = min(max(int(_AGREEMENT_PERIOD_SEC / seconds_per_step), 1), _MOST_STEPS_BETWEEN)
-        self._last = (step, float(submission_seconds))
-        self._next_step = step + stride
-        return Reading(float(submission_seconds), float(trial_seconds), bool(stop))

@@ -15,6 +15,7 @@ from typing import Any
 from algoperf_jax.dry_run.attempt import Attempt, attempt
 from algoperf_jax.errors import UserError
 from algoperf_jax.submission.imports import submission_imports
+from algoperf_jax.submission.locate import locate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,9 @@ def attempt_apart(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
 
 def attempt_here(config: Any, *, steps: int, say: Any = lambda doing: None) -> Attempt:
     """Does `attempt` in this process, where files of the submission may import more while they run."""
-    with submission_imports(config.submission):
-        return attempt(config, steps=steps, say=say)
+    located = locate(config.submission, config.framework)
+    with submission_imports(located):
+        return attempt(config, located, steps=steps, say=say)
 
 
 def _work(sender: Connection, config: Any, steps: int) -> None:

@@ -8,21 +8,18 @@ from typing import Any
 
 import jax
 
-from algoperf_jax.assembly import Parts, assemble, hyperparameter_point, initial_state, load_workload
-from algoperf_jax.devices.evaluation import Evaluator
+from algoperf_jax.assembly import assemble, hyperparameter_point, initial_state, load_workload
 from algoperf_jax.dry_run.observation import Observer, Step
 from algoperf_jax.errors import ConfigError, UserError
-from algoperf_jax.framework.framework import Connection, Framework, load_framework
-from algoperf_jax.framework.workload_view import MetricsLogger
-from algoperf_jax.outputs.event_log import ScalarLog
-from algoperf_jax.submission import framework_names
+from algoperf_jax.framework.framework import Framework, load_framework
+from algoperf_jax.outputs.scalar_log import ScalarLog
 from algoperf_jax.submission.interface import Submission
 from algoperf_jax.submission.load import load_submission
-from algoperf_jax.trial import clock as clocks
+from algoperf_jax.submission.locate import Located
 from algoperf_jax.trial.backend import NonFiniteError
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event
-from algoperf_jax.trial.loop import Trial, run
+from algoperf_jax.trial.loop import run
 from algoperf_jax.trial.rules import TIMING_RULES
 from algoperf_jax.workload import Workload
 
@@ -60,10 +57,11 @@ class Attempt:
     memory_peak_bytes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def attempt(config: Any, *, steps: int, say: Callable[[str], None] = lambda doing: None) -> Attempt:
+def attempt(config: Any, located: Located, *, steps: int, say: Callable[[str], None] = lambda doing: None) -> Attempt:
     """Trains so many steps, evaluates once, and tells how it went.
 
     Args:
+      located: the submission.
       config: a checked configuration; what it says about directories and limits is not looked at.
       steps: at least 2, for the first one compiles.
       say: told what begins.
@@ -72,12 +70,12 @@ def attempt(config: Any, *, steps: int, say: Callable[[str], None] = lambda doin
       UserError: the submission cannot be loaded or the configuration does not fit it, whatever the workload.
     """
     say("importing the submission")
-    framework = load_framework(framework_names.name_for(config.submission, config.framework))
+    framework = load_framework(located.framework)
     framework.start(config)
     if jax.process_count() > 1:
         raise ConfigError("several processes were started", expected="one: this command starts its own")
     workload = load_workload(config)
-    submission = load_submission(config.submission, workload, framework.name)
+    submission = load_submission(located, workload)
     hyperparameter_point(submission, config.hyperparameters.to_dict(), config.ruleset)
     try:
         return _attempt(config, framework, workload, submission, steps, say)
@@ -96,8 +94,8 @@ def _attempt(
     say("opening the data")
     watch = framework.watch_compilations()
     observer = Observer(watch, framework.count_host_reads, say)
-    scalars = ScalarLog(lambda event: None)
-    parts = assemble(config, _judging_validation(framework), workload, observer.submission(submission), scalars)
+    scalars = ScalarLog()
+    parts = assemble(config, framework, workload, observer.submission(submission), scalars, splits=("validation",))
 
     say("drawing the parameters")
     start, compiled = time.perf_counter(), watch.seconds
@@ -110,7 +108,7 @@ def _attempt(
     def emit(event: Event) -> None:
         if event.kind == "evaluation":
             evaluations.append((observer.elapsed(), event.values))
-            scalars.flush()
+            list(scalars.take())  # waits for them, as logging does
 
     def tick(step: int, clock: Clock) -> None:
         parts.backend.wait_for(None)
@@ -118,10 +116,16 @@ def _attempt(
         if step == steps:
             say("the evaluation")
 
-    trial = _trial(parts, steps, emit, tick)
+    trial = parts.trial(
+        rules=TIMING_RULES["standard"],
+        goal=dataclasses.replace(parts.workload.goal, test=None),
+        max_steps=steps,
+        emit=emit,
+        tick=tick,
+    )
     observer.begin_step()
     # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
-    outcome = run(trial, first_state.pop(), Clock.start(clocks.SETUP).waiting(parts.backend.wait_for))
+    outcome = run(trial, first_state.pop(), Clock.start(Bucket.SETUP).waiting(parts.backend.wait_for))
     evaluation_sec, results = evaluations[-1] if evaluations else (None, {})
     return Attempt(
         workload=parts.workload.name,
@@ -137,43 +141,6 @@ def _attempt(
         loss_is_finite=_loss_is_finite(results, outcome.error),
         memory_peak_bytes=parts.backend.memory_peak_bytes(),
     )
-
-
-def _trial(parts: Parts, steps: int, emit: Callable[[Event], None], tick: Callable[[int, Clock], None]) -> Trial:
-    """The trial of so many steps, without limits on time and without checkpoints."""
-    return Trial(
-        submission=parts.submission,
-        workload=parts.view,
-        hyperparameters=parts.hyperparameters,
-        backend=parts.backend,
-        input_queue=parts.make_feed(),
-        goal=dataclasses.replace(parts.workload.goal, test=None),
-        budget_sec=math.inf,
-        eval_period_sec=math.inf,
-        max_steps=steps,
-        rules=TIMING_RULES["standard"],
-        emit=emit,
-        save=lambda state: None,
-        tick=tick,
-    )
-
-
-def _judging_validation(framework: Framework) -> Framework:
-    """The same framework, whose evaluations leave out the training examples and the test split."""
-
-    def connect(config: Any, workload: Workload, layout: Any, metrics_logger: MetricsLogger | None) -> Connection:
-        connection = framework.connect(config, workload, layout, metrics_logger)
-        evaluator = Evaluator(
-            workload,
-            layout,
-            batch_size=workload.eval_batch_size,
-            seed=config.seed,
-            stage_bytes=config.evaluation.stage_bytes,
-            splits=("validation",),
-        )
-        return dataclasses.replace(connection, make_backend=lambda _: connection.make_backend(evaluator))
-
-    return dataclasses.replace(framework, connect=connect)
 
 
 def _loss_is_finite(results: Mapping[str, float], error: BaseException | None) -> bool | None:

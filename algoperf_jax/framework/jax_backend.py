@@ -12,7 +12,7 @@ from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.framework.jax_view import JaxWorkload
 from algoperf_jax.outputs import environment
-from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError
+from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 QUEUED_STEPS = 2
@@ -27,9 +27,8 @@ def _fingerprint(leaf: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _step_keys(rng: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    first, second, third, fourth = jax.random.split(jax.random.fold_in(rng, step), 4)
-    return first, second, third, fourth
+def _step_keys(rng: jax.Array, step: jax.Array) -> StepKeys:
+    return StepKeys(*jax.random.split(jax.random.fold_in(rng, step), 4))
 
 
 class JaxBackend:
@@ -54,7 +53,7 @@ class JaxBackend:
         _step_keys(rng, 0)
         return params, model_state
 
-    def step_keys(self, rng: Any, step: int) -> Any:
+    def step_keys(self, rng: Any, step: int) -> StepKeys:
         return _step_keys(rng, step)
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:

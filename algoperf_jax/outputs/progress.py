@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event
 from algoperf_jax.workload import Goal
 
@@ -73,7 +72,7 @@ class Progress:
 
     def show(self, step: int, clock: Clock) -> None:
         """Shows a line."""
-        submission_sec = clock.seconds(clocks.SUBMISSION)
+        submission_sec = clock.seconds(Bucket.SUBMISSION)
         if self._shown_step is not None and submission_sec > self._shown_submission_sec:
             rate = (step - self._shown_step) / (submission_sec - self._shown_submission_sec)
             self._rate = f"{rate:.3g} steps/s"

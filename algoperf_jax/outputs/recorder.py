@@ -1,137 +1,66 @@
-"""What a trial writes and shows: log, checkpoints, progress, and the result at the end."""
+"""Hands the events of a trial to those who want them."""
 
-import traceback
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
 
-from clu import parameter_overview
-
-from algoperf_jax.outputs.checkpoint import Checkpoints
-from algoperf_jax.outputs.event_log import ScalarLog, TrialLog
 from algoperf_jax.outputs.progress import Progress
-from algoperf_jax.outputs.run_directory import RunDirectory, disk_error, write_json, write_text
-from algoperf_jax.submission.interface import Source
+from algoperf_jax.outputs.scalar_log import ScalarLog
 from algoperf_jax.trial.clock import Clock
-from algoperf_jax.trial.events import Event
-from algoperf_jax.trial.loop import Outcome
-from algoperf_jax.trial.run_state import RunState
-from algoperf_jax.workload import Parameters
-
-Result = dict[str, Any]
-"""What `result.json` holds."""
+from algoperf_jax.trial.events import Event, EventSink
 
 
-class Records:
-    """Takes events and states. Only the leader of several processes writes logs; all take part in checkpoints."""
+class Recorder:
+    """Takes events and hands them to its sinks, after the scalars that the submission logged before them."""
 
     def __init__(
         self,
-        directory: RunDirectory,
+        sinks: Sequence[EventSink],
         progress: Progress,
+        scalars: ScalarLog,
         *,
-        leader: bool,
-        tensorboard: bool,
+        count: int = 0,
+        preemption_count: int = 0,
     ) -> None:
-        """Opens the records in a claimed directory.
+        """Starts after the events that a resumed trial kept.
 
         Args:
-          directory: the trial's directory.
-          progress: shown to a person.
-          leader: whether this process writes the logs.
-          tensorboard: whether to write TensorBoard event files.
+          sinks: take every event, in this order: log files, TensorBoard. Add yours here.
+          progress: takes every event after them, and is shown as the steps go by.
+          scalars: what the submission logs.
+          count: number of events that the log holds already.
+          preemption_count: how many processes have worked on this trial before; noted with each evaluation.
         """
-        self._directory = directory
+        self._sinks = (*sinks, progress)
         self._progress = progress
-        self._leader = leader
-        self._preemption_count = directory.preemption_count()
-        self._log = TrialLog(directory.path, preemption_count=self._preemption_count, tensorboard=tensorboard)
-        self._checkpoints: Checkpoints | None = None
-        self.scalars = ScalarLog(self._emit)
+        self._scalars = scalars
+        self._count = count
+        self._preemption_count = preemption_count
 
-    def resume(self, checkpoints: Checkpoints, state: RunState) -> RunState:
-        """The state to begin with: that of the newest whole checkpoint, or `state`, newly made, if there is none."""
-        self._checkpoints = checkpoints
-        count = 0
-        if checkpoints.exists():
-            restored = checkpoints.restore(state, self._progress.say)
-            state, count = restored.state, restored.extra["events"]
-        self.begin(count)
-        return state
-
-    def begin(self, count: int = 0) -> None:
-        """Opens the log after its first `count` events; what an earlier process wrote beyond them is dropped."""
-        if self._leader:
-            for event in self._log.rewind(count):
-                self._progress(event)
-
-    def describe(
-        self, config: Mapping[str, Any], meta_data: Mapping[str, Any], params: Parameters, source: Source
-    ) -> None:
-        """Writes what makes the log describe itself: configuration, machine, model, and the submission's code."""
-        if not self._leader:
-            return
-        folder, count = self._directory.path, self._preemption_count
-        try:
-            write_json(folder / f"meta_data_{count}.json", meta_data)
-            write_json(folder / f"flags_{count}.json", config)
-            if config["ruleset"] == "external":
-                write_json(folder / "hparams.json", config["hyperparameters"])
-            overview = parameter_overview.get_parameter_overview(params, include_stats=False)
-            write_text(folder / "parameters.txt", overview + "\n")
-            for name, content in source.files.items():
-                path = self._directory.source / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-        except OSError as error:
-            raise disk_error(folder, error) from error
-
-    def keep_rule_report(self, report: Mapping[str, Any]) -> None:
-        """Writes what the source of the submission tells about the benchmark's rules."""
-        if self._leader:
-            try:
-                write_json(self._directory.rule_report, report)
-            except OSError as error:
-                raise disk_error(self._directory.path, error) from error
+    @property
+    def count(self) -> int:
+        """Number of events so far, those of earlier processes included."""
+        return self._count
 
     def emit(self, event: Event) -> None:
-        """Logs and shows an event, after the scalars that the submission logged before it."""
-        self.scalars.flush()
+        """Hands an event to all sinks."""
+        self.flush()
         self._emit(event)
 
     def tick(self, step: int, clock: Clock) -> None:
         """Called after each step, on the submission's time: returns at once unless a progress line is due."""
         if self._progress.is_due():
-            self.scalars.flush(only_ready=True)
+            self.flush(only_ready=True)
             self._progress.show(step, clock)
 
-    def save(self, state: RunState) -> None:
-        """Writes a checkpoint."""
-        assert self._checkpoints is not None, "resume comes first"
-        self.scalars.flush()
-        self._checkpoints.save(state, {"events": self._log.count})
-
-    def finish(self, outcome: Outcome, result: Result) -> None:
-        """Writes the last event, the picture and, unless the trial was only interrupted, the result."""
-        if not self._leader:
-            return
-        values = {"status": outcome.status, "reason": outcome.reason}
-        try:
-            if outcome.error is not None:
-                text = "".join(traceback.format_exception(outcome.error))
-                write_text(self._directory.path / "failure.txt", text)
-            if outcome.status != "interrupted":
-                self.emit(Event("end", outcome.state.step, outcome.clock.readings(), values))
-                write_json(self._directory.result, result)
-        except OSError as error:
-            raise disk_error(self._directory.path, error) from error
-
-    def close(self) -> None:
-        """Flushes and releases everything."""
-        self._log.close()
-        if self._checkpoints is not None:
-            self._checkpoints.close()
+    def flush(self, *, only_ready: bool = False) -> None:
+        """Emits the scalars that wait; see `ScalarLog.take`."""
+        for event in self._scalars.take(only_ready=only_ready):
+            self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        if self._leader:
-            self._log(event)
-        self._progress(event)
+        if event.kind == "evaluation":
+            values = {**event.values, "preemption_count": self._preemption_count}
+            event = dataclasses.replace(event, values=values)
+        for sink in self._sinks:
+            sink(event)
+        self._count += 1

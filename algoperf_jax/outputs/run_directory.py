@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from algoperf_jax import configuration as configs
 from algoperf_jax.errors import RunError
 
 # What may differ between the run that made a directory and the one that goes on with it: none of it changes what a
@@ -124,11 +123,11 @@ def only_process(directory: RunDirectory) -> Iterator[None]:
         yield
 
 
-def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool) -> bool:
     """Prepares the directory for this configuration.
 
     Returns:
-      The result of the finished trial that stands there, or None when there is something left to run.
+      Whether a finished trial is there, so that nothing is left to run.
 
     Raises:
       RunError: the directory belongs to another configuration, or cannot be written.
@@ -142,23 +141,34 @@ def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool
         else:
             directory.path.mkdir(parents=True, exist_ok=True)
             write_json(directory.config, config)
-        if directory.result.exists():
-            return _read_json(directory.result)
+        return directory.result.exists()
     except OSError as error:
         raise disk_error(directory.path, error) from error
-    return None
 
 
 def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any]) -> None:
     found = _read_json(directory.config)
     ours = {key: value for key, value in config.items() if key not in _MAY_DIFFER}
     theirs = {key: value for key, value in found.items() if key not in _MAY_DIFFER}
-    lines = configs.differences(json.loads(json.dumps(ours, default=str)), theirs)
+    lines = differences(json.loads(json.dumps(ours, default=str)), theirs)
     if lines:
         raise RunError(
             f"{directory.path} belongs to a run of another configuration ({'; '.join(lines)})",
             remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
         )
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """One line per key in which two configurations differ."""
+    lines = []
+    for key in sorted({*ours, *theirs}):
+        a, b = ours.get(key), theirs.get(key)
+        name = f"{prefix}{key}"
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, f"{name}.")
+        elif a != b and repr(a) != repr(b):  # nan is nan
+            lines.append(f"config.{name}: {b!r} there, {a!r} now")
+    return lines
 
 
 def _read_json(path: pathlib.Path) -> Any:

@@ -8,6 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from algoperf_jax.outputs.run_directory import disk_error
+from algoperf_jax.trial.events import Event
+
 
 def _import_without_torch(name: str) -> Any:
     """Imports a module of tensorboardX, which would import torch where that is installed.
@@ -27,6 +30,53 @@ def _import_without_torch(name: str) -> Any:
 event_file_writer = _import_without_torch("tensorboardX.event_file_writer")
 event_pb2 = _import_without_torch("tensorboardX.proto.event_pb2")
 summary_pb2 = _import_without_torch("tensorboardX.proto.summary_pb2")
+
+
+class TensorBoardLog:
+    """Writes the scalars of a trial for TensorBoard; a sink. Its file is opened at the first of them."""
+
+    def __init__(self, folder: pathlib.Path, *, preemption_count: int = 0) -> None:
+        """Writes into `folder`.
+
+        Args:
+          folder: the trial's directory.
+          preemption_count: how many processes have worked on this trial before.
+        """
+        self._folder = folder
+        self._preemption_count = preemption_count
+        self._file: TensorBoardFile | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Appends the scalars of an event.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        if event.kind not in ("train", "evaluation"):
+            return
+        try:
+            if self._file is None:
+                # Events of steps from here on that an interrupted process wrote are hidden.
+                number = self._preemption_count
+                purge = event.step if number else None
+                self._file = TensorBoardFile(self._folder / "tensorboard", number=number, purge_step=purge)
+            self._file.append(event.values, event.step)
+            if event.kind == "evaluation":  # `train` events come on the submission's time
+                self._file.flush()
+        except OSError as error:
+            raise disk_error(self._folder, error) from error
+
+    def close(self) -> None:
+        """Writes what is buffered and closes the file.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            raise disk_error(self._folder, error) from error
 
 
 class TensorBoardFile:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission.calls import CALLS, FACTORY, REQUIRED, why_not_callable
+from algoperf_jax.submission.calls import ARGUMENTS, FACTORY, REQUIRED, why_not_callable
 
 _DECORATORS_THAT_KEEP_ARGUMENTS = ("functools", "jax", "torch")
 
@@ -22,7 +22,11 @@ def check(module: Module, *, required: Iterable[str]) -> Iterator[Finding]:
         what = f"the file lacks {', '.join(missing)}; expected {', '.join(REQUIRED)}, or an optax factory {FACTORY}"
         yield Finding("error", "missing-function", what, module.name)
     for statement in module.top_level:
-        if isinstance(statement, ast.FunctionDef) and statement.name in CALLS and _keeps_arguments(module, statement):
+        if (
+            isinstance(statement, ast.FunctionDef)
+            and statement.name in ARGUMENTS
+            and _keeps_arguments(module, statement)
+        ):
             problem = why_not_callable(statement.name, _signature(statement.args))
             if problem is not None:
                 what = f"{statement.name} does not take what it is given ({problem[0]}); expected {problem[1]}"

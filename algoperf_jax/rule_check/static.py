@@ -8,42 +8,37 @@ from algoperf_jax.errors import SubmissionError, did_you_mean
 from algoperf_jax.rule_check import interface, private_parts, requirements, surroundings, workload_names
 from algoperf_jax.rule_check.findings import Finding, Report, in_order
 from algoperf_jax.rule_check.modules import Module
-from algoperf_jax.submission import framework_names, source_files
+from algoperf_jax.submission import framework_names
 from algoperf_jax.submission.calls import REQUIRED
 from algoperf_jax.submission.framework_names import ENTRIES
+from algoperf_jax.submission.locate import Located
 
 PREVENT_LOADING = frozenset({"syntax", "missing-function", "missing-module", "signature"})
 """Rules whose errors mean that the submission cannot be loaded."""
 _HEAD_CHARACTERS = 200
 
 
-def static_report(reference: str, framework: str | None = None) -> Report:
+def static_report(located: Located) -> Report:
     """Reads a submission; imports and runs nothing of it, nor JAX or PyTorch.
 
-    Args:
-      reference: as `config.submission`.
-      framework: as `config.framework`.
-
     Raises:
-      UserError: there is no such submission, or its framework is not told.
+      SubmissionError: there is no such submission.
     """
-    name = framework_names.name_for(reference, framework)
-    algorithms = framework_names.algorithm_names(name) if name in ENTRIES else ()
-    is_ready_made = reference in algorithms
-    entry = source_files.find(f"{ENTRIES[name].algorithms}.{reference}" if is_ready_made else reference)
-    if entry is None:
+    files = located.files
+    if files is None:
+        algorithms = framework_names.algorithm_names(located.framework) if located.framework in ENTRIES else ()
         raise SubmissionError(
             "no such submission",
-            value=reference,
+            value=located.reference,
             expected="a Python file, a folder with a submission.py, a ready-made algorithm or a dotted module",
-            remedy=did_you_mean(reference, algorithms),
+            remedy=did_you_mean(located.reference, algorithms),
         )
-    files = source_files.collect(entry)
+    entry = files.entry
     modules = [Module(_named(path, entry), tree) for path, tree in files.trees.items()]
     broken = sorted(files.unparsed)
     findings = [_syntax_finding(path, entry) for path in broken]
     # The engine chooses the batch size for its own algorithms.
-    required = [name for name in REQUIRED if not (is_ready_made and name == "get_batch_size")]
+    required = [name for name in REQUIRED if not (located.is_ready_made and name == "get_batch_size")]
     for module in modules:
         findings += surroundings.check(module)
         if module.name == entry.name:
@@ -53,7 +48,7 @@ def static_report(reference: str, framework: str | None = None) -> Report:
     findings += requirements.check_imports(modules, files)
     findings += requirements.check_files(entry.parent, files.imported_libraries())
     names = sorted(_named(path, entry) for path in {*files.trees, *broken})
-    return Report(str(entry), name, tuple(names), in_order(findings))
+    return Report(str(entry), located.framework, tuple(names), in_order(findings))
 
 
 def _named(path: pathlib.Path, entry: pathlib.Path) -> str:

@@ -78,7 +78,9 @@ _FOR_SUBMISSIONS = (
     "algoperf_jax.submission",
     "algoperf_jax.workload",
     "algoperf_jax.algorithms",
+    "algoperf_jax.schedules",
     "torch_compat.algorithms",
+    "torch_compat.schedules",
     "torch_compat.layers.collectives",
 )
 _RANKS = frozenset({"LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})

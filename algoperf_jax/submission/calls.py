@@ -1,44 +1,167 @@
-"""The names of the benchmark's interface: functions of a submission, and what they are called with."""
+"""What each function of a submission is called with: the one place that says it.
 
+The trial loop and the rule checker call through `Calls`; the checks of signatures read the same names.
+"""
+
+import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from algoperf_jax.submission.interface import Submission
 
 REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params", "data_selection")
 OPTIONAL = ("prepare_for_eval", "get_eval_batch_size")
 FACTORY = "make_optimizer"
 """What a submission may define instead: a factory of an optax optimizer."""
-UPDATE_ARGUMENTS = (
-    "workload",
-    "current_param_container",
-    "current_params_types",
-    "model_state",
-    "hyperparameters",
-    "batch",
-    "loss_type",
-    "optimizer_state",
-    "eval_results",
-    "global_step",
-    "rng",
-)
-"""What `update_params` is given, by keyword; `train_state` is added where it is taken."""
-PREPARE_ARGUMENTS = tuple(name for name in UPDATE_ARGUMENTS if name != "batch")
-"""What `prepare_for_eval` is given, by keyword."""
-CALLS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+
+
+class InitArguments(NamedTuple):
+    """What `init_optimizer_state` is given, by position."""
+
+    workload: Any
+    params: Any
+    model_state: Any
+    hyperparameters: Any
+    rng: Any
+
+
+class SelectionArguments(NamedTuple):
+    """What `data_selection` is given, by position."""
+
+    workload: Any
+    input_queue: Iterator[Any]
+    optimizer_state: Any
+    params: Any
+    model_state: Any
+    hyperparameters: Any
+    global_step: int
+    rng: Any
+
+
+class PrepareArguments(NamedTuple):
+    """What `prepare_for_eval` is given, by keyword.
+
+    `update_params` is given the same, `batch`, and `train_state` if it has a parameter of this name.
+    """
+
+    workload: Any
+    current_param_container: Any
+    current_params_types: Any
+    model_state: Any
+    hyperparameters: Any
+    loss_type: Any
+    optimizer_state: Any
+    eval_results: Sequence[tuple[int, Mapping[str, float]]]
+    global_step: int
+    rng: Any
+
+
+UPDATE_ARGUMENTS = (*PrepareArguments._fields, "batch")
+TRAIN_STATE = "train_state"
+
+ARGUMENTS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "get_batch_size": (1, ()),
     "get_eval_batch_size": (1, ()),
-    "init_optimizer_state": (5, ()),
-    "data_selection": (8, ()),
+    "init_optimizer_state": (len(InitArguments._fields), ()),
+    "data_selection": (len(SelectionArguments._fields), ()),
     "update_params": (0, UPDATE_ARGUMENTS),
-    "prepare_for_eval": (0, PREPARE_ARGUMENTS),
+    "prepare_for_eval": (0, PrepareArguments._fields),
     FACTORY: (2, ()),
 }
 """How many arguments each function is given by position, and which by name."""
 
 
+class State(Protocol):
+    """What a submission works on; `RunState` and `Content` are such states."""
+
+    @property
+    def params(self) -> Any: ...
+    @property
+    def model_state(self) -> Any: ...
+    @property
+    def optimizer_state(self) -> Any: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Calls:
+    """The calls of one submission in one trial. What a function raises or returns is passed on as it is.
+
+    Attributes:
+      submission: whose functions are called.
+      view: the workload as they see it.
+      hyperparameters: the point that is tried, or None.
+    """
+
+    submission: Submission
+    view: Any
+    hyperparameters: Any
+
+    def init_optimizer_state(self, params: Any, model_state: Any, rng: Any) -> Any:
+        """The submission's own state, for newly drawn parameters."""
+        return self.submission.init_optimizer_state(
+            *InitArguments(self.view, params, model_state, self.hyperparameters, rng)
+        )
+
+    def data_selection(self, state: State, input_queue: Iterator[Any], step: int, rng: Any) -> Any:
+        """What `update_params` is given as its batch."""
+        return self.submission.data_selection(
+            *SelectionArguments(
+                workload=self.view,
+                input_queue=input_queue,
+                optimizer_state=state.optimizer_state,
+                params=state.params,
+                model_state=state.model_state,
+                hyperparameters=self.hyperparameters,
+                global_step=step,
+                rng=rng,
+            )
+        )
+
+    def update_params(
+        self,
+        state: State,
+        batch: Any,
+        step: int,
+        rng: Any,
+        *,
+        eval_results: Sequence[tuple[int, Mapping[str, float]]],
+        train_state: Mapping[str, Any],
+    ) -> Any:
+        """One step of training; `train_state` is passed on only to submissions that take it."""
+        extra = {TRAIN_STATE: train_state} if self.submission.takes_train_state else {}
+        arguments = self._arguments(state, step, rng, eval_results)._asdict()
+        return self.submission.update_params(**arguments, batch=batch, **extra)
+
+    def prepare_for_eval(
+        self, state: State, step: int, rng: Any, *, eval_results: Sequence[tuple[int, Mapping[str, float]]]
+    ) -> Any:
+        """The last change before an evaluation. Must not be called on a submission that has no such function."""
+        assert self.submission.prepare_for_eval is not None, self.submission.name
+        arguments = self._arguments(state, step, rng, eval_results)._asdict()
+        return self.submission.prepare_for_eval(**arguments)
+
+    def _arguments(
+        self, state: State, step: int, rng: Any, eval_results: Sequence[tuple[int, Mapping[str, float]]]
+    ) -> PrepareArguments:
+        return PrepareArguments(
+            workload=self.view,
+            current_param_container=state.params,
+            current_params_types=self.view.model_params_types,
+            model_state=state.model_state,
+            hyperparameters=self.hyperparameters,
+            loss_type=self.view.loss_type,
+            optimizer_state=state.optimizer_state,
+            eval_results=eval_results,
+            global_step=step,
+            rng=rng,
+        )
+
+
 def why_not_callable(function: str, signature: inspect.Signature) -> tuple[str, str] | None:
     """Why a function of this signature cannot be called as it will be, and what it should take; None if it can."""
-    positional, keywords = CALLS[function]
-    extra = ("train_state",) if function == "update_params" and "train_state" in signature.parameters else ()
+    positional, keywords = ARGUMENTS[function]
+    extra = (TRAIN_STATE,) if function == "update_params" and TRAIN_STATE in signature.parameters else ()
     try:
         signature.bind(*[None] * positional, **dict.fromkeys((*keywords, *extra)))
     except TypeError as error:

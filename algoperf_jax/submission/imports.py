@@ -17,6 +17,7 @@ from types import ModuleType
 
 from algoperf_jax.submission import source_files
 from algoperf_jax.submission.legacy_jax import legacy_jax
+from algoperf_jax.submission.locate import Located
 from algoperf_jax.submission.source_files import UPSTREAM_PACKAGES, SubmissionFiles
 
 _ROOT = "submission_files"
@@ -25,16 +26,13 @@ _active: list["_Finder"] = []
 
 
 @contextlib.contextmanager
-def submission_imports(reference: str) -> Iterator[None]:
+def submission_imports(located: Located) -> Iterator[None]:
     """Makes the imports of a submission resolve; stays open while its functions run.
 
-    Args:
-      reference: `config.submission`. A name that means no file gets the names of the reference implementation only.
+    A submission that has no files of its own gets the names of the reference implementation only.
     """
-    path = source_files.find(reference)
-    files = None if path is None or source_files.is_project_file(path) else source_files.collect(path)
-    finder = _Finder(files)
-    with finder.installed(), legacy_jax(files):
+    finder = _Finder(located.own_files)
+    with finder.installed(), legacy_jax(located.own_files):
         _active.append(finder)
         try:
             yield

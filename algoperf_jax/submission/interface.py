@@ -1,15 +1,14 @@
 """What a submission is: the five functions of a training algorithm, in either framework's flavour.
 
-The functions, their arguments and the calling conventions are those of the benchmark's documentation:
+The functions are those of the benchmark's documentation:
 
 - `get_batch_size(workload_name) -> int`
-- `init_optimizer_state(workload, params, model_state, hyperparameters, rng) -> optimizer_state`, positionally
-- `data_selection(workload, input_queue, optimizer_state, params, model_state, hyperparameters, global_step, rng)`,
-  positionally; what it returns is handed on to `update_params` untouched
-- `update_params(workload=, current_param_container=, current_params_types=, model_state=, hyperparameters=, batch=,
-  loss_type=, optimizer_state=, eval_results=, global_step=, rng=[, train_state=]) -> (optimizer_state, params,
-  model_state)`, by keyword
-- `prepare_for_eval(...)`, optional, as `update_params` without `batch` and `train_state`
+- `init_optimizer_state(...) -> optimizer_state`, called by position
+- `data_selection(...) -> batch`, called by position; what it returns is passed on to `update_params` as it is
+- `update_params(...) -> (optimizer_state, params, model_state)`, called by keyword
+- `prepare_for_eval(...)`, optional, returns what `update_params` returns
+
+`algoperf_jax/submission/calls.py` has their arguments.
 """
 
 import dataclasses
@@ -84,7 +83,6 @@ class Submission:
       hyperparameters: names and defaults when the submission declares them, by a named tuple `Hyperparameters` with a
         default for every field; else None: any are passed on.
       source: its code, for the log.
-      use_mesh: told the device mesh of the run, before any other function is called.
     """
 
     name: str
@@ -97,7 +95,6 @@ class Submission:
     get_eval_batch_size: Callable[[str], int] | None
     hyperparameters: Mapping[str, Any] | None
     source: Source
-    use_mesh: Callable[[Any], None] = lambda mesh: None
 
     @functools.cached_property
     def takes_train_state(self) -> bool:

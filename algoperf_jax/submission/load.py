@@ -10,38 +10,36 @@ from types import ModuleType
 from typing import Any
 
 from algoperf_jax.errors import SubmissionError, did_you_mean
-from algoperf_jax.submission import source_files
 from algoperf_jax.submission.calls import FACTORY, OPTIONAL, REQUIRED, why_not_callable
 from algoperf_jax.submission.framework_names import ENTRIES, JAX, algorithm_names
 from algoperf_jax.submission.imports import import_file, is_active, submission_imports
 from algoperf_jax.submission.interface import Source, Submission
+from algoperf_jax.submission.locate import Located
 from algoperf_jax.submission.optax_factory import make_functions
-from algoperf_jax.tuning import search_space
+from algoperf_jax.submission.source_files import SEARCH_SPACE_FILE, SubmissionFiles
 from algoperf_jax.workload import Workload
-from third_party.algoperf import jax_sharding_utils
 
 
-def load_submission(reference: str, workload: Workload, framework: str = JAX) -> Submission:
-    """Loads and checks a submission; its functions run within `submission_imports(reference)`, if it is a file.
+def load_submission(located: Located, workload: Workload) -> Submission:
+    """Loads and checks a submission; its functions run within `submission_imports(located)`, if it is a file.
 
     Args:
-      reference: the name of a ready-made algorithm, the path of a `.py` file or of a folder with a `submission.py`, or
-        a dotted module.
+      located: which submission.
       workload: the workload it will train, for the batch size of algorithms that do not choose one.
-      framework: name of the framework that it is written in.
 
     Raises:
       SubmissionError: it cannot be found, read or imported, or it lacks a function.
     """
-    with contextlib.nullcontext() if is_active() else submission_imports(reference):
-        module = _import(reference, framework)
-    path = _file_of(module, reference)
+    with contextlib.nullcontext() if is_active() else submission_imports(located):
+        module = _import(located)
+    framework = located.written_in
+    path = _file_of(module, located.reference)
     name = _name_of(path)
-    source = Source(path, _files_of(path))
+    source = Source(path, _contents(path, located.files))
     if framework == JAX and hasattr(module, FACTORY):
         return _from_factory(name, module, source, workload)
     functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*REQUIRED, *OPTIONAL)}
-    if reference in algorithm_names(framework) and functions["get_batch_size"] is None:
+    if located.is_ready_made and functions["get_batch_size"] is None:
         functions["get_batch_size"] = lambda workload_name: workload.batch_size
     missing = [function for function in REQUIRED if not callable(functions[function])]
     if missing:
@@ -55,7 +53,6 @@ def load_submission(reference: str, workload: Workload, framework: str = JAX) ->
         **functions,
         hyperparameters=_declared_hyperparameters(module),
         source=source,
-        use_mesh=jax_sharding_utils.use_mesh,
     )
     _check_signatures(submission)
     return submission
@@ -97,12 +94,12 @@ def _declared_hyperparameters(module: ModuleType) -> Mapping[str, Any] | None:
     return defaults if defaults is not None and set(defaults) == set(declared._fields) else None
 
 
-def _import(reference: str, framework: str) -> ModuleType:
-    if reference in algorithm_names(framework):
+def _import(located: Located) -> ModuleType:
+    reference, framework = located.reference, located.written_in
+    if located.is_ready_made:
         return importlib.import_module(f"{ENTRIES[framework].algorithms}.{reference}")
-    path = source_files.find(reference)
-    is_path = reference.endswith(".py") or "/" in reference
-    if path is None and is_path:
+    path = None if located.files is None else located.files.entry
+    if path is None and located.is_path:
         raise SubmissionError(
             "config.submission: no such file",
             value=reference,
@@ -115,7 +112,7 @@ def _import(reference: str, framework: str) -> ModuleType:
             expected="a name without further dots",
         )
     try:
-        if path is None or (source_files.is_project_file(path) and not is_path):
+        if path is None or (located.own_files is None and not located.is_path):
             return importlib.import_module(reference)
         return import_file(path)
     except (Exception, SystemExit) as error:
@@ -142,14 +139,15 @@ def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
     return pathlib.Path(str(module.__file__)).resolve()
 
 
-def _files_of(path: pathlib.Path) -> dict[str, bytes]:
-    """The submission's files, and what tells of its requirements, by their names in its folder.
+def _contents(path: pathlib.Path, submission_files: SubmissionFiles | None) -> dict[str, bytes]:
+    """The submission's files, and what says what it requires, by their names in its folder.
 
     Files outside it are named `above/...`, from the folder that holds everything.
     """
+    trees = [] if submission_files is None else submission_files.trees
     folder = path.parent
-    files = [path, *source_files.collect(path).trees, *folder.glob("requirements*.txt")]
-    files += folder.glob(search_space.FILE_NAME)
+    files = [path, *trees, *folder.glob("requirements*.txt")]
+    files += folder.glob(SEARCH_SPACE_FILE)
     base = os.path.commonpath([file.parent for file in files])
     names = {
         file: str(file.relative_to(folder)) if file.is_relative_to(folder) else f"above/{file.relative_to(base)}"

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 _MOST_FOLDERS_ABOVE = 8
 _PROJECT_PACKAGES = frozenset({"algoperf_jax", "configs", "scoring", "third_party", "torch_compat", "workloads"})
+SEARCH_SPACE_FILE = "tuning_search_space.json"
+"""Name of the search space that a submission may bring along."""
 UPSTREAM_PACKAGES = ("algoperf", "algorithmic_efficiency")
 """Names of the benchmark's reference implementation; `third_party` supplies what submissions import of it."""
 

@@ -24,6 +24,15 @@ class Dehydrated:
     values: Mapping[str, Any]
 
 
+class StepKeys(NamedTuple):
+    """The random keys of one step, one for each thing that may draw."""
+
+    data_selection: Any
+    update: Any
+    prepare_for_eval: Any
+    evaluation: Any
+
+
 class Content(NamedTuple):
     """What a submission works on, a part of `RunState`."""
 
@@ -39,8 +48,8 @@ class Backend(Protocol):
         """Draws parameters and model state and puts them on the devices."""
         ...
 
-    def step_keys(self, rng: Any, step: int) -> Any:
-        """The four keys of a step: data selection, update, preparation for evaluation, evaluation."""
+    def step_keys(self, rng: Any, step: int) -> StepKeys:
+        """The keys of a step, which follow from the trial's key `rng` and the step alone."""
         ...
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:

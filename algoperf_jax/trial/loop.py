@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from algoperf_jax.errors import SubmissionError, UserError
-from algoperf_jax.submission.interface import Submission, TrainingCompleteError, Update, checked_update
-from algoperf_jax.trial import clock as clocks
+from algoperf_jax.submission.calls import Calls
+from algoperf_jax.submission.interface import TrainingCompleteError, Update, checked_update
+from algoperf_jax.trial.agreement import Agree, Reading, no_need_to_agree
 from algoperf_jax.trial.backend import Backend, NonFiniteError
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event, EventSink
 from algoperf_jax.trial.rules import TimingRules
 from algoperf_jax.trial.run_state import Evaluation, RunState
@@ -36,41 +37,18 @@ class InputQueue(Iterator[Any], Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """What decisions are made from: the same numbers in every process that shares the trial."""
-
-    submission_seconds: float
-    trial_seconds: float
-    stop_requested: bool
-
-
-class Agree(Protocol):
-    """Makes one reading of those of all processes; None when no decision is due yet. `force` demands one."""
-
-    def __call__(self, step: int, reading: Reading, *, force: bool) -> Reading | None: ...
-
-
-def no_need_to_agree(step: int, reading: Reading, *, force: bool) -> Reading:
-    """One process decides alone, at every step."""
-    del step, force
-    return reading
-
-
-@dataclasses.dataclass(frozen=True)
 class Trial:
     """Everything that a trial works with.
 
     Attributes:
-      submission: the training algorithm.
-      workload: the view of the workload that its functions receive.
-      hyperparameters: the point that is tried, or None.
+      calls: calls the functions of the training algorithm.
       backend: device work.
       input_queue: training batches.
       goal: targets.
+      rules: how time is kept.
       budget_sec: submission time that may be used.
       eval_period_sec: wall time between evaluations.
       max_steps: number of steps after which training is complete, or None.
-      rules: how time is kept.
       emit: takes events.
       save: writes a checkpoint, from which the trial can be resumed.
       tick: told of each step; runs on the submission's time and must return at once.
@@ -78,18 +56,16 @@ class Trial:
       agree: see `Agree`.
     """
 
-    submission: Submission
-    workload: Any
-    hyperparameters: Any
+    calls: Calls
     backend: Backend
     input_queue: InputQueue
     goal: Goal
-    budget_sec: float
-    eval_period_sec: float
-    max_steps: int | None
     rules: TimingRules
-    emit: EventSink
-    save: Callable[[RunState], None]
+    budget_sec: float = math.inf
+    eval_period_sec: float = math.inf
+    max_steps: int | None = None
+    emit: EventSink = lambda event: None
+    save: Callable[[RunState], None] = lambda state: None
     tick: Callable[[int, Clock], None] = lambda step, clock: None
     stop_requested: Callable[[], bool] = lambda: False
     agree: Agree = no_need_to_agree
@@ -131,13 +107,13 @@ def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
     clock = clock.continued(state.nanoseconds)
     if state.data_position is not None:
         trial.input_queue.seek(state.data_position)
-    clock = clock.switch(clocks.SUBMISSION, _outputs(state))
+    clock = clock.switch(Bucket.SUBMISSION, _outputs(state))
     status: Status | None = None
     try:
         while status is None and not state.goals_reached and not state.training_complete:
             # The submission sees the clock as it was at the end of the step before.
             state = _step(trial, state, clock)
-            clock = clock.book(clocks.SUBMISSION)
+            clock = clock.book(Bucket.SUBMISSION)
             trial.tick(state.step, clock)
             reading = _agreed(trial, state, clock, force=state.training_complete)
             if reading is None:
@@ -146,7 +122,7 @@ def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
                 status = "budget_spent"
             elif _evaluation_due(trial, state, reading):
                 state = _prepare_for_eval(trial, state, clock)
-                clock = clock.switch(clocks.EVALUATION, _outputs(state))
+                clock = clock.switch(Bucket.EVALUATION, _outputs(state))
                 if _agreed_now(trial, state, clock).submission_seconds >= trial.budget_sec:
                     status = "budget_spent"
                 else:
@@ -154,13 +130,13 @@ def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
             if reading.stop_requested and status is None:
                 status = "interrupted"
     except _TrialFailedError as failure:
-        clock = failure.clock.book(failure.clock.bucket).into(clocks.OTHER)
+        clock = failure.clock.book(failure.clock.bucket).into(Bucket.OTHER)
         return Outcome("failed", str(failure), failure.__cause__, failure.state, clock)
     if state.goals_reached:
         status = "target_reached"
     elif status is None or (status == "interrupted" and state.training_complete):
         status = "training_complete"
-    clock = clock.switch(clocks.OTHER, _outputs(state))
+    clock = clock.switch(Bucket.OTHER, _outputs(state))
     state = _at_rest(trial, state, clock)
     trial.save(state)
     return Outcome(status, "", None, state, clock)
@@ -171,7 +147,7 @@ def _outputs(state: RunState) -> Any:
 
 
 def _agreed(trial: Trial, state: RunState, clock: Clock, *, force: bool) -> Reading | None:
-    reading = Reading(clock.seconds(clocks.SUBMISSION), clock.trial_seconds(), trial.stop_requested())
+    reading = Reading(clock.seconds(Bucket.SUBMISSION), clock.trial_seconds(), trial.stop_requested())
     return trial.agree(state.step, reading, force=force)
 
 
@@ -198,23 +174,19 @@ def _evaluation_due(trial: Trial, state: RunState, reading: Reading) -> bool:
 
 
 def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
-    submission, workload = trial.submission, trial.workload
-    data_key, update_key, _, _ = trial.backend.step_keys(state.rng, state.step)
+    keys = trial.backend.step_keys(state.rng, state.step)
     function = "data_selection"
     try:
-        batch = submission.data_selection(
-            workload,
-            trial.input_queue,
-            state.optimizer_state,
-            state.params,
-            state.model_state,
-            trial.hyperparameters,
-            state.step,
-            data_key,
-        )
+        batch = trial.calls.data_selection(state, trial.input_queue, state.step, keys.data_selection)
         function = "update_params"
-        extra = {"train_state": train_state(state, clock)} if submission.takes_train_state else {}
-        returned = submission.update_params(**_common_arguments(trial, state, update_key), batch=batch, **extra)
+        returned = trial.calls.update_params(
+            state,
+            batch,
+            state.step,
+            keys.update,
+            eval_results=_eval_results(state),
+            train_state=train_state(state, clock),
+        )
         update = _checked(trial, function, returned)
         complete = False
     except TrainingCompleteError:
@@ -242,12 +214,11 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
 
 
 def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
-    function = trial.submission.prepare_for_eval
-    if function is None:
+    if trial.calls.submission.prepare_for_eval is None:
         return state
-    _, _, key, _ = trial.backend.step_keys(state.rng, state.step - 1)
+    key = trial.backend.step_keys(state.rng, state.step - 1).prepare_for_eval
     try:
-        returned = function(**_common_arguments(trial, state, key))
+        returned = trial.calls.prepare_for_eval(state, state.step, key, eval_results=_eval_results(state))
         update = _checked(trial, "prepare_for_eval", returned)
     except (Exception, SystemExit) as error:
         raise _failure(trial, "prepare_for_eval", error, state, clock) from error
@@ -260,24 +231,13 @@ def _prepare_for_eval(trial: Trial, state: RunState, clock: Clock) -> RunState:
 
 
 def _checked(trial: Trial, function: str, returned: Any) -> Update:
-    update = checked_update(trial.submission, function, returned)
-    trial.backend.check_update(f"{trial.submission.name}: {function}", update.params)
+    update = checked_update(trial.calls.submission, function, returned)
+    trial.backend.check_update(f"{trial.calls.submission.name}: {function}", update.params)
     return update
 
 
-def _common_arguments(trial: Trial, state: RunState, key: Any) -> dict[str, Any]:
-    return {
-        "workload": trial.workload,
-        "current_param_container": state.params,
-        "current_params_types": trial.workload.model_params_types,
-        "model_state": state.model_state,
-        "hyperparameters": trial.hyperparameters,
-        "loss_type": trial.workload.loss_type,
-        "optimizer_state": state.optimizer_state,
-        "eval_results": [(evaluation.step, dict(evaluation.results)) for evaluation in state.history],
-        "global_step": state.step,
-        "rng": key,
-    }
+def _eval_results(state: RunState) -> list[tuple[int, dict[str, float]]]:
+    return [(evaluation.step, dict(evaluation.results)) for evaluation in state.history]
 
 
 def train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
@@ -289,9 +249,9 @@ def train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
             "is_time_remaining": True,
             "last_eval_time": state.last_evaluation_end or 0.0,
             "training_complete": state.training_complete,
-            "accumulated_submission_time": clock.seconds(clocks.SUBMISSION),
-            "accumulated_eval_time": clock.seconds(clocks.EVALUATION),
-            "accumulated_logging_time": clock.seconds(clocks.LOGGING),
+            "accumulated_submission_time": clock.seconds(Bucket.SUBMISSION),
+            "accumulated_eval_time": clock.seconds(Bucket.EVALUATION),
+            "accumulated_logging_time": clock.seconds(Bucket.LOGGING),
             "last_step_end_time": clock.trial_seconds(),
         }
     )
@@ -301,9 +261,9 @@ def _failure(trial: Trial, function: str, error: BaseException, state: RunState,
     if isinstance(error, SubmissionError):
         return _TrialFailedError(str(error), state, clock)
     if isinstance(error, UserError):
-        raise error  # a full disk or damaged data is not the submission's failure; the trial goes on once it is mended
-    where = trial.submission.source.line_of(error)
-    what = f"{trial.submission.name}: {function} raised {type(error).__name__} at step {state.step}{where}"
+        raise error  # a full disk or damaged data is not the submission's failure; the trial resumes once it is fixed
+    where = trial.calls.submission.source.line_of(error)
+    what = f"{trial.calls.submission.name}: {function} raised {type(error).__name__} at step {state.step}{where}"
     reason = ": ".join([what, *_first_line(error)])
     hint = trial.backend.explain(error)
     return _TrialFailedError(f"{reason}. {hint}" if hint else reason, state, clock)
@@ -318,7 +278,7 @@ def _first_line(error: BaseException) -> list[str]:
 
 def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Clock]:
     """Evaluates, logs and checkpoints; the clock arrives in `evaluation` and leaves in `submission`."""
-    _, _, _, key = trial.backend.step_keys(state.rng, state.step - 1)
+    key = trial.backend.step_keys(state.rng, state.step - 1).evaluation
     try:
         metrics = trial.backend.evaluate(state.params, state.model_state, key)
     except SubmissionError as error:
@@ -327,10 +287,10 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
         raise
     except Exception as error:
         if isinstance(error, RuntimeError) and trial.rules.retry_failed_evaluation:
-            return state, clock.book(clocks.OTHER).into(clocks.SUBMISSION)
+            return state, clock.book(Bucket.OTHER).into(Bucket.SUBMISSION)
         what = f"evaluation after step {state.step} failed: {type(error).__name__}"
         raise _TrialFailedError(": ".join([what, *_first_line(error)]), state, clock) from error
-    clock = clock.book(clocks.EVALUATION).into(clocks.LOGGING)
+    clock = clock.book(Bucket.EVALUATION).into(Bucket.LOGGING)
     results = {**metrics, **_time_columns(clock)}
     state = dataclasses.replace(
         state,
@@ -350,15 +310,15 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
                     clock,
                 )
     trial.save(_at_rest(trial, state, clock))
-    return state, clock.book(clocks.LOGGING).into(clocks.SUBMISSION)
+    return state, clock.book(Bucket.LOGGING).into(Bucket.SUBMISSION)
 
 
 def _time_columns(clock: Clock) -> dict[str, float]:
     """The clock under the names of the public logs, seconds."""
     return {
-        "score": clock.seconds(clocks.SUBMISSION),
+        "score": clock.seconds(Bucket.SUBMISSION),
         "total_duration": clock.trial_seconds(),
-        "accumulated_submission_time": clock.seconds(clocks.SUBMISSION),
-        "accumulated_eval_time": clock.seconds(clocks.EVALUATION),
-        "accumulated_logging_time": clock.seconds(clocks.LOGGING),
+        "accumulated_submission_time": clock.seconds(Bucket.SUBMISSION),
+        "accumulated_eval_time": clock.seconds(Bucket.EVALUATION),
+        "accumulated_logging_time": clock.seconds(Bucket.LOGGING),
     }

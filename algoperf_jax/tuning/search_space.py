@@ -21,10 +21,8 @@ import numpy as np
 
 from algoperf_jax.errors import ConfigError, nearest
 from algoperf_jax.submission.framework_names import ENTRIES
+from algoperf_jax.submission.source_files import SEARCH_SPACE_FILE
 from algoperf_jax.tuning import halton
-
-FILE_NAME = "tuning_search_space.json"
-"""What published submissions call theirs."""
 
 Point = Mapping[str, Any]
 """Hyperparameter name -> value, with the types of the JSON file."""
@@ -154,7 +152,7 @@ def beside(submission: pathlib.Path) -> pathlib.Path | None:
     """The search space that came with a submission's file, in its folder or, for one of two frameworks, above it."""
     for_one_framework = submission.parent.name.rpartition("_")[2] in ENTRIES
     folders = [submission.parent, *([submission.parent.parent] if for_one_framework else [])]
-    return next((path for folder in folders if (path := folder / FILE_NAME).is_file()), None)
+    return next((path for folder in folders if (path := folder / SEARCH_SPACE_FILE).is_file()), None)
 
 
 class _DuplicateKey(Exception):

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from algoperf_jax import run
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.outputs import summary
-from algoperf_jax.tuning import search_space, study_plan
+from algoperf_jax.outputs.result import TrialResult
+from algoperf_jax.tuning import search_space, study_plan, study_report
 from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
@@ -22,7 +22,7 @@ def execute(
     console: Console,
     *,
     stop_requested: Callable[[], bool] = lambda: False,
-    run_trial: Callable[..., run.Result] = run.execute,
+    run_trial: Callable[..., TrialResult] = run.execute,
 ) -> StudyResult:
     """Runs the trials that are not finished yet, and shows what all of them found.
 
@@ -46,22 +46,22 @@ def execute(
         interrupted = interrupted or (alone and stop_requested())
         if interrupted:
             break
-        summary.print_trial_heading(leader_console, own, number=len(records) + 1, of=len(plan))
+        study_report.print_trial_heading(leader_console, own, number=len(records) + 1, of=len(plan))
         records.append(_record(own, lambda own=own: run_trial(own, console, stop_requested=stop_requested)))
         interrupted = records[-1].status == "interrupted"
     result = StudyResult(tuple(records), len(plan), interrupted)
-    summary.print_study(leader_console, result, overwrite=config.overwrite)
+    study_report.print_study(leader_console, result, overwrite=config.overwrite)
     return result
 
 
-def _record(config: Any, run_trial: Callable[[], run.Result]) -> TrialRecord:
+def _record(config: Any, run_trial: Callable[[], TrialResult]) -> TrialRecord:
     hyperparameters = config.hyperparameters.to_dict()
     try:
         result = run_trial()
     except SubmissionError as error:
         # Only the words: the error itself holds on to all that the trial had in memory.
         return TrialRecord(config.study, config.trial, hyperparameters, "failed", str(error), None)
-    return TrialRecord(config.study, config.trial, hyperparameters, result["status"], result["reason"], result)
+    return TrialRecord(config.study, config.trial, hyperparameters, result.status, result.reason, result)
 
 
 def _place(config: Any) -> tuple[int, bool]:

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from algoperf_jax.outputs.result import TrialResult
+
 
 @dataclasses.dataclass(frozen=True)
 class TrialRecord:
@@ -15,9 +17,9 @@ class TrialRecord:
       study: number of the study.
       trial: number of the trial in it.
       hyperparameters: the point that was tried.
-      status: as in `result.json`.
+      status: as `TrialResult.status`.
       reason: why it has this status, or empty.
-      result: what `result.json` holds; None if the submission failed before there was any.
+      result: how it ended; None if the submission failed before there was any.
     """
 
     study: int
@@ -25,12 +27,12 @@ class TrialRecord:
     hyperparameters: Mapping[str, Any]
     status: str
     reason: str
-    result: Mapping[str, Any] | None
+    result: TrialResult | None
 
     @property
     def time_to_target_sec(self) -> float:
         """Submission time to the validation target, seconds; infinite if it was not reached."""
-        seconds = None if self.result is None else self.result["time_to_target_sec"]
+        seconds = None if self.result is None else self.result.time_to_target_sec
         return math.inf if seconds is None else seconds
 
 

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         return stop_on_signal()
 
     result = execute(config, Console(), stop_requested=stop_requested, now=lambda: nanoseconds[0])
-    print("ended:", result["status"], flush=True)
+    print("ended:", result.status, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from algoperf_jax.errors import ConfigError, SubmissionError
 from algoperf_jax.framework.jax_framework import FRAMEWORK
 from algoperf_jax.submission.interface import Submission
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from configs import base
 from tests import golden_support
 from tests.algoperf_jax import tiny_workload
@@ -31,7 +32,7 @@ def settings(**changes: Any) -> Any:
 
 
 def assembled(path: pathlib.Path | str = "nadamw", **changes: Any) -> Parts:
-    return assemble(settings(**changes), FRAMEWORK, WORKLOAD, load_submission(str(path), WORKLOAD), None)
+    return assemble(settings(**changes), FRAMEWORK, WORKLOAD, load_submission(locate(str(path)), WORKLOAD), None)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def test_only_a_value_error_leads_to_the_base_workload(submission: Write) -> Non
 @pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
 def test_size_that_the_devices_cannot_share(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"config\.{key}: found 7; expected a positive multiple"):
-        assemble(settings(**{key: 7}), FRAMEWORK, WORKLOAD, load_submission("nadamw", WORKLOAD), None)
+        assemble(settings(**{key: 7}), FRAMEWORK, WORKLOAD, load_submission(locate("nadamw"), WORKLOAD), None)
 
 
 def test_size_of_a_submission_that_the_devices_cannot_share(submission: Write) -> None:
@@ -126,7 +127,7 @@ def point(submission: Submission, ruleset: str = "external", **given: Any) -> An
 
 
 def test_declared_hyperparameters_have_defaults() -> None:
-    nadamw = load_submission("nadamw", WORKLOAD)
+    nadamw = load_submission(locate("nadamw"), WORKLOAD)
     found = point(nadamw, learning_rate=1, grad_clip=2.0)
     assert (found.learning_rate, found.grad_clip, found.beta2) == (1, 2.0, 0.999)
     assert type(found).__name__ == "Hyperparameters"
@@ -144,12 +145,12 @@ def test_declared_hyperparameters_have_defaults() -> None:
 @pytest.mark.parametrize("ruleset", ["external", "self"])
 def test_declared_hyperparameters_are_checked(given: dict[str, Any], expected: str, ruleset: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        point(load_submission("nadamw", WORKLOAD), ruleset, **given)
+        point(load_submission(locate("nadamw"), WORKLOAD), ruleset, **given)
     assert expected in str(caught.value)
 
 
 def test_five_functions_take_any_hyperparameters(submission: Write) -> None:
-    loaded = load_submission(str(submission()), WORKLOAD)
+    loaded = load_submission(locate(str(submission())), WORKLOAD)
     assert point(loaded, new=0.5, name="x")._asdict() == {"new": 0.5, "name": "x"}
     assert point(loaded) == ()
     assert point(loaded, "self") is None
@@ -158,12 +159,12 @@ def test_five_functions_take_any_hyperparameters(submission: Write) -> None:
 @pytest.mark.parametrize("name", ["class", "_private", "1st"])
 def test_names_that_cannot_be_attributes(name: str, submission: Write) -> None:
     with pytest.raises(ConfigError, match=f"config.hyperparameters.{name}; expected a name that can be an attribute"):
-        point(load_submission(str(submission()), WORKLOAD), **dict[str, Any]({name: 1}))
+        point(load_submission(locate(str(submission())), WORKLOAD), **dict[str, Any]({name: 1}))
 
 
 def test_self_tuning_functions_take_none(submission: Write) -> None:
     with pytest.raises(ConfigError, match="a self-tuning submission takes none, but new is given"):
-        point(load_submission(str(submission()), WORKLOAD), "self", new=1)
+        point(load_submission(locate(str(submission())), WORKLOAD), "self", new=1)
 
 
 # --- the first state -------------------------------------------------------------------------------------------------
@@ -179,5 +180,5 @@ def test_first_state_follows_the_seed() -> None:
 
 def test_true_number_of_training_examples_is_shown() -> None:
     claimed = dataclasses.replace(WORKLOAD, split_sizes={**WORKLOAD.split_sizes, "train": 10**6})
-    parts = assemble(settings(), FRAMEWORK, claimed, load_submission("nadamw", claimed), None)
+    parts = assemble(settings(), FRAMEWORK, claimed, load_submission(locate("nadamw"), claimed), None)
     assert parts.view.num_train_examples == parts.reader.num_examples == 256

@@ -405,7 +405,7 @@ def test_interrupted_run_goes_on(command: Command, submission: Write, trial: Tri
     folder = trial("algorithm")
     assert not (folder / "result.json").exists()
     finished = command(*arguments)
-    assert "going on from step 3" in finished.out
+    assert "resuming from step 3" in finished.out
     assert [step for kind, step in kinds(folder) if kind == "evaluation"] == [1, 2, 3, 4, 5, 6]
     assert [step for kind, step in kinds(folder) if kind == "resume"] == [3]
     assert {"meta_data_0.json", "meta_data_1.json", "flags_1.json"} <= {path.name for path in folder.iterdir()}
@@ -427,9 +427,9 @@ def test_damaged_checkpoint(how: str, command: Command, submission: Write, trial
     # The submission interrupts the third step again, after which the checkpoint is whole.
     assert finished.code == 0
     assert "checkpoint of step 3 is damaged" in finished.out
-    assert "going on from step 2" in finished.out
+    assert "resuming from step 2" in finished.out
     assert "Traceback" not in finished.err
-    assert "going on from step 3" in command(*arguments).out
+    assert "resuming from step 3" in command(*arguments).out
     assert [step for kind, step in kinds(folder) if kind == "evaluation"] == [1, 2, 3, 4, 5, 6]
     assert status(folder) == "training_complete"
 

@@ -249,12 +249,3 @@ def test_variant_of_a_file_without_variants(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "plain.py"
     path.write_text(f"{_START}return config\n")
     assert "takes 0 positional arguments but 1 was given" in refusal(f"--config={path}:wide")
-
-
-def test_differences_name_the_key_and_both_values() -> None:
-    ours = {"seed": 1, "mesh": {"data": 2}, "new": 3, "odd": float("nan")}
-    theirs = {"seed": 1, "mesh": {"data": 4}, "odd": float("nan")}
-    assert configs.differences(ours, theirs) == [
-        "config.mesh.data: 4 there, 2 now",
-        "config.new: None there, 3 now",
-    ]

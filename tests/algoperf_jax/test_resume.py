@@ -97,7 +97,7 @@ def test_killed_at_random_moments(uninterrupted: pathlib.Path, interrupted: path
         kills += process.returncode == -signal.SIGKILL
     output = finish(start(interrupted))
     assert kills >= 1
-    assert "going on from step" in output
+    assert "resuming from step" in output
     assert "ended: training_complete" in output
     assert_same(interrupted, uninterrupted)
 
@@ -110,7 +110,7 @@ def test_killed_in_the_middle_of_a_checkpoint_write(uninterrupted: pathlib.Path,
     assert any("tmp" in path.name for path in folder.iterdir()), "no process died in the middle of a write"
     assert any("tmp" not in path.name for path in folder.iterdir()), "no checkpoint was complete before that"
     output = finish(start(interrupted))
-    assert "going on from step" in output
+    assert "resuming from step" in output
     assert "ended: training_complete" in output
     assert not [path for path in folder.iterdir() if "tmp" in path.name]
     assert_same(interrupted, uninterrupted)

@@ -16,10 +16,10 @@ import pytest
 
 from algoperf_jax.assembly import Parts, assemble, load_workload
 from algoperf_jax.framework.framework import load_framework
-from algoperf_jax.submission.framework_names import name_for
 from algoperf_jax.submission.imports import submission_imports
 from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from configs import base
 from tests import golden_support
 
@@ -94,11 +94,12 @@ class Training:
         config.step_hint, config.batch_size = golden["step_hint"], BATCH_SIZE
         config.hyperparameters.update(golden["hyperparameters"] or {})
         is_jax = golden["framework"] == "jax"
-        self.framework = load_framework(name_for(reference, None if reference.endswith(".py") else golden["framework"]))
+        located = locate(reference, None if reference.endswith(".py") else golden["framework"])
+        self.framework = load_framework(located.framework)
         if is_jax:
             config.mesh.data = devices
         workload = load_workload(config)
-        submission = load_submission(reference, workload, self.framework.name)
+        submission = load_submission(located, workload)
         self.parts: Parts = assemble(config, self.framework, workload, submission, None)
         self.queue = Queue(golden["framework"], self.parts.backend.put_batch if is_jax else lambda batch: batch)
         self.step = 0
@@ -179,7 +180,7 @@ def _named(params: Any) -> dict[str, Any]:
 
 def follow(reference: str, golden: dict[str, Any], *, devices: int = 1) -> Iterator[tuple[str, dict, dict]]:
     """Runs a submission along a recorded trajectory: name of the point, measured and recorded numbers."""
-    with submission_imports(reference):
+    with submission_imports(locate(reference)):
         training = Training(reference, golden, devices=devices)
         yield "initial", training.measured(), golden["initial"]
         for point in golden["checkpoints"]:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax import configuration as configs
-from algoperf_jax.outputs.recorder import Result
+from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.run import execute
 from algoperf_jax.submission.framework_names import ENTRIES
 from configs import base
@@ -47,7 +47,7 @@ def test_a_submission_runs_to_the_end_and_resumes_bit_for_bit(
     if golden["framework"] == "jax" and not name.endswith("_pmap"):
         options.append("--config.mesh.data=1")
 
-    def run(experiment: str, stop_after: int | None = None) -> Result:
+    def run(experiment: str, stop_after: int | None = None) -> TrialResult:
         config = configs.from_command_line(
             [
                 f"--config=configs/{workload}.py",
@@ -66,9 +66,9 @@ def test_a_submission_runs_to_the_end_and_resumes_bit_for_bit(
         )
 
     whole = run("whole")
-    assert (whole["status"], whole["steps"]) == ("training_complete", steps), whole["reason"]
-    assert {"validation", "test"} <= whole["best"].keys()
-    assert run("default", stop_after=steps // 2)["status"] == "interrupted"
+    assert (whole.status, whole.steps) == ("training_complete", steps), whole.reason
+    assert {"validation", "test"} <= whole.best.keys()
+    assert run("default", stop_after=steps // 2).status == "interrupted"
     resumed = run("default")
-    assert (resumed["status"], resumed["steps"]) == ("training_complete", steps), resumed["reason"]
+    assert (resumed.status, resumed.steps) == ("training_complete", steps), resumed.reason
     assert checksums(resumed, steps) == checksums(whole, steps)

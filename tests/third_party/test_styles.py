@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax import configuration as configs
-from algoperf_jax.outputs.recorder import Result
+from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.run import execute
 from configs import base
 from tests.algoperf_jax.conftest import TINY_CONFIG, Command
@@ -31,7 +31,7 @@ STYLES = {
     "torch_queue.py": ("pytorch", 1),
 }
 STEPS = 8
-Run = Callable[..., Result]
+Run = Callable[..., TrialResult]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*pmap.*:DeprecationWarning")
 
 
@@ -40,7 +40,7 @@ def run(command: Command, tmp_path: pathlib.Path) -> Run:
     """Runs a submission for `STEPS` steps, on a clock that advances with each step, or until it is interrupted."""
     del command  # it registers the tiny workload
 
-    def run(style: str, *overrides: str, stop_after: int | None = None, name: str = "default") -> Result:
+    def run(style: str, *overrides: str, stop_after: int | None = None, name: str = "default") -> TrialResult:
         framework, devices = STYLES.get(style, ("jax", 1))
         arguments = [f"--config.mesh.data={devices}"] if framework == "jax" else []
         config = configs.from_command_line(
@@ -69,20 +69,20 @@ def run(command: Command, tmp_path: pathlib.Path) -> Run:
     return run
 
 
-def events(result: Result, kind: str) -> list[dict[str, Any]]:
-    lines = (pathlib.Path(result["directory"]) / "events.jsonl").read_text().splitlines()
+def events(result: TrialResult, kind: str) -> list[dict[str, Any]]:
+    lines = (pathlib.Path(result.directory) / "events.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_style_runs_and_resumes_bit_for_bit(style: str, run: Run) -> None:
     whole = run(style, name="whole")
-    assert (whole["status"], whole["steps"]) == ("training_complete", STEPS), whole["reason"]
-    assert whole["framework"] == STYLES[style][0]
-    assert whole["best"]["validation"] > 0
-    assert run(style, stop_after=3)["status"] == "interrupted"
+    assert (whole.status, whole.steps) == ("training_complete", STEPS), whole.reason
+    assert whole.framework == STYLES[style][0]
+    assert whole.best["validation"] > 0
+    assert run(style, stop_after=3).status == "interrupted"
     resumed = run(style)
-    assert (resumed["status"], resumed["steps"]) == ("training_complete", STEPS), resumed["reason"]
+    assert (resumed.status, resumed.steps) == ("training_complete", STEPS), resumed.reason
     assert checksums(resumed, STEPS) == checksums(whole, STEPS)
     steps = [[event["step"] for event in events(result, "evaluation")] for result in (whole, resumed)]
     assert steps[0] == steps[1]
@@ -93,31 +93,31 @@ def test_the_hyperparameters_reach_a_step_that_compiles_once(run: Run) -> None:
     result = run(
         "jit_sharding.py", "--config.hyperparameters.grad_clip=0.5", "--config.hyperparameters.learning_rate=0.05"
     )
-    assert result["status"] == "training_complete", result["reason"]
+    assert result.status == "training_complete", result.reason
     assert len(events(result, "train")) == 1
 
 
 def test_self_tuning_submissions_get_no_hyperparameters(run: Run) -> None:
-    assert run("torch_scheduler.py", "--config.ruleset=self")["status"] == "training_complete"
+    assert run("torch_scheduler.py", "--config.ruleset=self").status == "training_complete"
     with pytest.raises(configs.ConfigError, match="self-tuning"):
         run("torch_scheduler.py", "--config.ruleset=self", "--config.hyperparameters.x=1")
 
 
 def test_a_submission_may_end_the_training(run: Run) -> None:
     result = run("training_complete.py")
-    assert (result["status"], result["steps"]) == ("training_complete", 5)
-    assert result["best"]
+    assert (result.status, result.steps) == ("training_complete", 5)
+    assert result.best
 
 
 def test_all_files_that_a_submission_consists_of_are_kept(run: Run) -> None:
     result = run("self_tuning/several_files")
-    kept = pathlib.Path(result["directory"]) / "submission"
+    kept = pathlib.Path(result.directory) / "submission"
     names = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
     assert {"submission.py", "late.py", "parts/rates.py", "parts/descent.py"} <= names
 
 
 def test_the_devices_are_those_of_the_run(run: Run) -> None:
-    assert run("jit_sharding.py", "--config.mesh.data=2")["status"] == "training_complete"
+    assert run("jit_sharding.py", "--config.mesh.data=2").status == "training_complete"
     with pytest.raises(configs.ConfigError, match=r"config\.mesh\.data.*jax\.pmap"):
         run("pmap_step.py", "--config.mesh.data=2")
 
@@ -125,7 +125,7 @@ def test_the_devices_are_those_of_the_run(run: Run) -> None:
 def test_a_submission_leaves_no_modules_behind(run: Run) -> None:
     before, finders, attributes = set(sys.modules), list(sys.meta_path), set(vars(jax))
     for style in ("pmap_step.py", "self_tuning/several_files"):
-        assert run(style)["status"] == "training_complete"
+        assert run(style).status == "training_complete"
     left = {name for name in set(sys.modules) - before if name.partition(".")[0] not in ("flax", "jax", "optax")}
     assert not {name for name in left if name.startswith(("algo", "parts", "submission"))} - {"algoperf_jax"}
     assert sys.meta_path == finders

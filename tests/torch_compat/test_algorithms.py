@@ -12,6 +12,7 @@ from algoperf_jax.assembly import Parts, assemble, initial_state
 from algoperf_jax.framework.framework import load_framework
 from algoperf_jax.submission.framework_names import JAX, PYTORCH, algorithm_names
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from configs import base
 from tests.algoperf_jax import tiny_workload
 from tests.torch_compat.checkpoints.test_saved_values import through_files
@@ -29,7 +30,7 @@ class Training:
         config: Any = base.named("tiny", "")
         config.update_from_flattened_dict({"framework": framework, "mesh.data": 1})
         config.hyperparameters = {**POINT, **changes}
-        submission = load_submission(name, WORKLOAD, framework)
+        submission = load_submission(locate(name, framework), WORKLOAD)
         self.parts: Parts = assemble(config, load_framework(framework), WORKLOAD, submission, None)
         state = initial_state(self.parts)
         self.params, self.state, self.step = state.params, state.optimizer_state, 0
@@ -99,5 +100,5 @@ def test_goes_on_from_what_was_saved(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_fits_on_a_page(name: str) -> None:
-    path = pathlib.Path(load_submission(name, WORKLOAD, PYTORCH).source.path)
+    path = pathlib.Path(load_submission(locate(name, PYTORCH), WORKLOAD).source.path)
     assert len(path.read_text().splitlines()) < 180

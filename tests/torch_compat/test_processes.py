@@ -143,7 +143,7 @@ def test_killed_processes_go_on_bit_for_bit(tmp_path: pathlib.Path) -> None:
     process.communicate(timeout=TIME_LIMIT_SEC)
 
     done = start(cut)
-    assert "going on from step" in done.stdout, done.stderr
+    assert "resuming from step" in done.stdout, done.stderr
     assert "ended: training_complete" in done.stdout
     ours, theirs = final_record(cut), final_record(whole)
     # When several processes compare their clocks, and so when they evaluate, depends on how long steps took lately.

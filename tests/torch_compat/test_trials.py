@@ -24,6 +24,7 @@ from algoperf_jax.framework.jax_framework import FRAMEWORK as JAX_FRAMEWORK
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.workload import Batch, LossType, OpenSplit, ParameterType, SplitName, SplitReader
 from configs import base
 from tests.algoperf_jax.conftest import Command
@@ -55,7 +56,7 @@ def assembled(name: str, framework: str = "pytorch", **changes: Any) -> Parts:
     workload = dataclasses.replace(
         workload, data=dataclasses.replace(workload.data, open=one_batch(workload.data.open))
     )
-    return assemble(config, chosen, workload, load_submission("nadamw", workload, framework), None)
+    return assemble(config, chosen, workload, load_submission(locate("nadamw", framework), workload), None)
 
 
 def one_batch(open_split: OpenSplit) -> OpenSplit:
@@ -312,7 +313,8 @@ def test_step_keys_are_those_of_the_benchmark() -> None:
     for seed in golden.values():
         runner = seed["runner_external"]
         for step, name in enumerate(("step0_[data_select,update,prep_eval,eval]", "step1")):
-            assert backend.step_keys(np.asarray(runner["loop_rng"], np.uint32), step).tolist() == runner[name]
+            keys = backend.step_keys(np.asarray(runner["loop_rng"], np.uint32), step)
+            assert [key.tolist() for key in keys] == runner[name]
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -493,4 +495,4 @@ def test_torchrun_is_refused_for_a_jax_submission(monkeypatch: pytest.MonkeyPatc
 def test_an_optax_factory_is_no_pytorch_submission(submission: Write) -> None:
     path = submission(base="import torch\ndef make_optimizer(hyperparameters, workload): ...")
     with pytest.raises(SubmissionError, match="lacks get_batch_size"):
-        load_submission(str(path), workloads.load("mnist"), "pytorch")
+        load_submission(locate(str(path), "pytorch"), workloads.load("mnist"))

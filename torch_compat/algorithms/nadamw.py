@@ -9,8 +9,8 @@ import torch
 
 from algoperf_jax.algorithms.nadamw import Hyperparameters as Hyperparameters
 from algoperf_jax.submission.interface import ForwardPassMode
-from torch_compat.algorithms.warmup_cosine import warmup_cosine
 from torch_compat.layers.collectives import sum_over_processes
+from torch_compat.schedules import warmup_cosine
 
 # The functions over lists of tensors that PyTorch's own optimizers are made of have no public names.
 _foreach: Any = torch

@@ -13,7 +13,7 @@ from algoperf_jax.algorithms import ademamix, momentum, muon, nesterov, schedule
 from algoperf_jax.algorithms.sam import sharpness_aware
 from algoperf_jax.algorithms.shampoo import merged_shape, scale_by_shampoo
 from algoperf_jax.algorithms.soap import scale_by_soap
-from algoperf_jax.algorithms.warmup_cosine import warmup_cosine, warmup_linear
+from algoperf_jax.schedules import warmup_cosine, warmup_linear
 from algoperf_jax.submission.optax_factory import make_functions
 from tests.algoperf_jax.algorithms import regression
 from tests.algoperf_jax.algorithms.training import KEY, WORKLOAD, arrays, training

@@ -17,6 +17,7 @@ from algoperf_jax.devices.mesh import make_layout
 from algoperf_jax.framework.jax_backend import JaxBackend
 from algoperf_jax.submission.framework_names import ENTRIES, JAX, algorithm_names
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.trial.backend import Content
 from tests.algoperf_jax.algorithms import regression
 from tests.algoperf_jax.algorithms.training import LAYOUT, WORKLOAD, Training, arrays, on_host, training
@@ -39,7 +40,7 @@ def small_training(name: str, **options: Any) -> Training:
 
 
 def evaluates_other_parameters(name: str) -> bool:
-    return load_submission(name, WORKLOAD).prepare_for_eval is not None
+    return load_submission(locate(name), WORKLOAD).prepare_for_eval is not None
 
 
 EVALUATING = [name for name in NAMES if evaluates_other_parameters(name)]
@@ -156,7 +157,7 @@ def test_evaluations_do_not_disturb_training(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_documents_itself_on_a_page_or_two(name: str) -> None:
-    submission = load_submission(name, WORKLOAD)
+    submission = load_submission(locate(name), WORKLOAD)
     assert submission.hyperparameters
     assert {"dropout_rate", "label_smoothing", "grad_clip"} <= set(submission.hyperparameters)
     module = importlib.import_module(f"{ENTRIES[JAX].algorithms}.{name}")
@@ -170,7 +171,7 @@ def test_documents_itself_on_a_page_or_two(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_search_space_names_hyperparameters(name: str) -> None:
-    submission = load_submission(name, WORKLOAD)
+    submission = load_submission(locate(name), WORKLOAD)
     space = json.loads(submission.source.path.with_suffix(".json").read_text())
     listed = space if isinstance(space, list) else [space]
     assert listed

@@ -13,6 +13,7 @@ from algoperf_jax.devices.mesh import Layout, make_layout
 from algoperf_jax.framework.jax_view import JaxWorkload
 from algoperf_jax.submission.interface import ForwardPassMode, Submission
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.workload import Workload
 from tests.algoperf_jax import tiny_workload
 
@@ -80,7 +81,7 @@ class Training:
 
 def training(name: str, layout: Layout = LAYOUT, workload: Workload = WORKLOAD, **point: Any) -> Training:
     """An algorithm at the start of a run; the point's names that it does not declare are left out."""
-    submission = load_submission(name, workload)
+    submission = load_submission(locate(name), workload)
     view = JaxWorkload(workload, parameter_sharding=layout.replicated)
     declared = submission.hyperparameters or {}
     hyperparameters = hyperparameter_point(

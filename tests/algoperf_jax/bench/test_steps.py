@@ -1,5 +1,6 @@
 """Steps of the real loop are timed in blocks; on a scripted clock, so that the numbers are exact."""
 
+import dataclasses
 import pathlib
 from types import SimpleNamespace
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from algoperf_jax.assembly import Parts
 from algoperf_jax.bench.steps import Block, Compilation, ConstantFeed, TimedSteps, block_lengths, time_steps
 from algoperf_jax.errors import RunError
 from algoperf_jax.submission.interface import Source, Submission, TrainingCompleteError
+from algoperf_jax.trial.backend import StepKeys
 from algoperf_jax.trial.rules import TIMING_RULES
 from algoperf_jax.trial.run_state import RunState
 from algoperf_jax.workload import Goal
@@ -27,8 +30,8 @@ class Scene:
         self.positions: list[Any] = []
 
     # The backend.
-    def step_keys(self, rng: Any, step: int) -> Any:
-        return [np.asarray([step, index], np.uint32) for index in range(4)]
+    def step_keys(self, rng: Any, step: int) -> StepKeys:
+        return StepKeys(*(np.asarray([step, index], np.uint32) for index in range(4)))
 
     def check_update(self, function: str, params: Any) -> None:
         pass
@@ -92,12 +95,14 @@ def timed(scene: Scene, states: list[RunState], lengths: list[int], *, rules: st
         source=Source(pathlib.Path("scripted.py"), {}),
     )
     goal = Goal("m", "maximize", validation=1.0, test=None)
-    parts: Any = SimpleNamespace(
-        view=SimpleNamespace(model_params_types=None, loss_type=None),
-        hyperparameters=None,
-        backend=scene,
-        workload=SimpleNamespace(goal=goal),
-    )
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(Parts)}
+    fields |= {
+        "submission": submission,
+        "view": SimpleNamespace(model_params_types=None, loss_type=None),
+        "backend": scene,
+        "workload": SimpleNamespace(goal=goal),
+    }
+    parts = Parts(**fields)
     feed: Any = scene
     watch: Any = scene.programs
     return time_steps(

@@ -15,11 +15,11 @@ import pytest
 
 from algoperf_jax.assembly import assemble, initial_state, load_workload
 from algoperf_jax.framework.jax_framework import FRAMEWORK
-from algoperf_jax.outputs.event_log import ScalarLog
+from algoperf_jax.outputs.scalar_log import ScalarLog
 from algoperf_jax.submission.load import load_submission
-from algoperf_jax.trial.clock import SETUP, Clock
-from algoperf_jax.trial.events import Event
-from algoperf_jax.trial.loop import Trial, run
+from algoperf_jax.submission.locate import locate
+from algoperf_jax.trial.clock import Bucket, Clock
+from algoperf_jax.trial.loop import run
 from algoperf_jax.trial.rules import TIMING_RULES
 from configs import base
 
@@ -35,13 +35,8 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
     if name == "ogbg":
         config.batch_size, config.eval_batch_size = 32, 64
     workload = load_workload(config)
-    submission = load_submission(config.submission, workload)
-    losses: list[float] = []
-
-    def record(event: Event) -> None:
-        losses.append(event.values["loss"])
-
-    scalars = ScalarLog(record)
+    submission = load_submission(locate(config.submission), workload)
+    scalars = ScalarLog()
     parts = assemble(config, FRAMEWORK, workload, submission, scalars)
     inner = submission.update_params
 
@@ -49,23 +44,14 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
         # Steps divisible by 100 are logged; here every one is to be.
         return inner(global_step=100 * global_step, **arguments)
 
-    trial = Trial(
-        submission=dataclasses.replace(submission, update_params=update_params),
-        workload=parts.view,
-        hyperparameters=parts.hyperparameters,
-        backend=parts.backend,
-        input_queue=parts.make_feed(),
-        goal=workload.goal,
-        budget_sec=1e6,
-        eval_period_sec=1e6,
-        max_steps=steps,
+    trial = parts.trial(
         rules=TIMING_RULES["standard"],
-        emit=lambda event: None,
-        save=lambda state: None,
+        calls=dataclasses.replace(parts.calls, submission=dataclasses.replace(submission, update_params=update_params)),
+        max_steps=steps,
     )
-    outcome = run(trial, initial_state(parts), Clock.start(SETUP))
+    outcome = run(trial, initial_state(parts), Clock.start(Bucket.SETUP))
     assert outcome.status == "training_complete", outcome.reason
-    scalars.flush()
+    losses = [event.values["loss"] for event in scalars.take()]
     metrics = {name: v for name, v in outcome.state.history[-1].results.items() if "/" in name}
     return losses, metrics
 

@@ -13,21 +13,19 @@ from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[repo
 from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
 from algoperf_jax.errors import RunError, SubmissionError
-from algoperf_jax.outputs.event_log import CsvTable, ScalarLog, TrialLog
-from algoperf_jax.trial.clock import BUCKETS
+from algoperf_jax.outputs.event_log import CsvTable, EventLog
+from algoperf_jax.outputs.scalar_log import ScalarLog
+from algoperf_jax.outputs.tensorboard import TensorBoardLog
+from algoperf_jax.trial.clock import Bucket
 from algoperf_jax.trial.events import Event, EventKind
 from tests.algoperf_jax.conftest import Command
 
 MNIST = pathlib.Path(__file__).parents[3] / "configs/mnist.py"
-SECONDS: dict[str, float] = dict.fromkeys(BUCKETS, 0.5)
+SECONDS: dict[str, float] = dict.fromkeys(Bucket, 0.5)
 
 
 def event(kind: EventKind, step: int, **values: Any) -> Event:
     return Event(kind, step, SECONDS, values)
-
-
-def new_log(folder: pathlib.Path, preemption_count: int = 0, *, tensorboard: bool = False) -> TrialLog:
-    return TrialLog(folder, preemption_count=preemption_count, tensorboard=tensorboard)
 
 
 def table(path: pathlib.Path) -> list[dict[str, str]]:
@@ -76,11 +74,11 @@ def test_a_new_column_that_cannot_be_written_leaves_the_table_whole(
 
 
 def test_rows_of_events(tmp_path: pathlib.Path) -> None:
-    log = new_log(tmp_path, preemption_count=2)
+    log = EventLog(tmp_path, preemption_count=2)
     for logged in (
         event("start", 0, workload="tiny"),
         event("train", 0, loss=1.5),
-        event("evaluation", 4, **{"validation/loss": 1.0}),
+        event("evaluation", 4, **{"validation/loss": 1.0, "preemption_count": 2}),
         event("end", 5, status="training_complete"),
     ):
         log(logged)
@@ -100,47 +98,45 @@ def test_rows_of_events(tmp_path: pathlib.Path) -> None:
 
 
 def test_rewinding_drops_what_came_after_the_checkpoint(tmp_path: pathlib.Path) -> None:
-    log = new_log(tmp_path)
+    log = EventLog(tmp_path)
     for step in range(1, 5):
         log(event("train", step, loss=step))
-        log(event("evaluation", step, **{"validation/loss": step, f"only_{step}": 0}))
+        log(event("evaluation", step, **{"validation/loss": step, f"only_{step}": 0, "preemption_count": 0}))
         if step == 2:
-            at_checkpoint = log.count
+            at_checkpoint = len(records(tmp_path))
             before = {path.name: path.read_text() for path in tmp_path.iterdir()}
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"kind": "eval')  # the process was killed while it wrote
 
-    again = new_log(tmp_path, preemption_count=1)
-    remaining = again.rewind(at_checkpoint)
-    assert [(found.kind, found.step) for found in remaining] == [
+    again = EventLog(tmp_path, keep=at_checkpoint, preemption_count=1)
+    assert [(found.kind, found.step) for found in again.kept] == [
         ("train", 1),
         ("evaluation", 1),
         ("train", 2),
         ("evaluation", 2),
     ]
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
-    again(event("evaluation", 3, **{"validation/loss": 3}))
-    assert again.count == at_checkpoint + 1
+    again(event("evaluation", 3, **{"validation/loss": 3, "preemption_count": 1}))
+    assert len(records(tmp_path)) == at_checkpoint + 1
     # Rows from before keep the number of the process that wrote them.
     assert [row["preemption_count"] for row in table(tmp_path / "eval_measurements.csv")] == ["0", "0", "1"]
 
 
 def test_rewinding_to_the_beginning(tmp_path: pathlib.Path) -> None:
-    log = new_log(tmp_path)
+    log = EventLog(tmp_path)
     log(event("train", 0, loss=1.0))
-    again = new_log(tmp_path, preemption_count=1)
-    assert again.rewind(0) == []
+    assert EventLog(tmp_path, preemption_count=1).kept == ()
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"events.jsonl": 0}
 
 
 def test_damaged_log_is_named(tmp_path: pathlib.Path) -> None:
-    log = new_log(tmp_path)
+    log = EventLog(tmp_path)
     for step in range(3):
         log(event("train", step, loss=1.0))
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     (tmp_path / "events.jsonl").write_text("\n".join([lines[0], lines[1][:9], lines[2]]))
     with pytest.raises(RunError, match=r"events\.jsonl is damaged in line 2"):
-        new_log(tmp_path).rewind(3)
+        EventLog(tmp_path, keep=3)
 
 
 # --- TensorBoard -----------------------------------------------------------------------------------------------------
@@ -157,7 +153,7 @@ def tensorboard_records(path: pathlib.Path) -> list[Any]:
 
 
 def test_tensorboard_scalars(tmp_path: pathlib.Path) -> None:
-    log = new_log(tmp_path, tensorboard=True)
+    log = TensorBoardLog(tmp_path)
     log(event("start", 0, workload="tiny"))
     log(event("train", 0, loss=1.5))
     log(event("evaluation", 4, **{"validation/loss": 1.0, "validation/odd": float("nan")}))
@@ -166,12 +162,12 @@ def test_tensorboard_scalars(tmp_path: pathlib.Path) -> None:
     first, *rest = tensorboard_records(path)
     assert first.file_version == "brain.Event:2"
     scalars = [(record.step, value.tag, value.simple_value) for record in rest for value in record.summary.value]
-    assert scalars == [(0, "loss", 1.5), (4, "validation/loss", 1.0), (4, "preemption_count", 0.0)]
+    assert scalars == [(0, "loss", 1.5), (4, "validation/loss", 1.0)]
 
 
 def test_tensorboard_hides_steps_that_happen_again(tmp_path: pathlib.Path) -> None:
     for count, step in ((0, 7), (1, 5)):
-        log = new_log(tmp_path, preemption_count=count, tensorboard=True)
+        log = TensorBoardLog(tmp_path, preemption_count=count)
         log(event("train", step, loss=1.0))
         log.close()
     first, second = sorted((tmp_path / "tensorboard").iterdir(), key=lambda path: path.suffix)
@@ -188,13 +184,11 @@ class Unready:
 
 
 def test_scalars_are_emitted_in_order_as_numbers() -> None:
-    events: list[Event] = []
-    log = ScalarLog(events.append)
+    log = ScalarLog()
     log.append_scalar_metrics({"loss": jnp.float32(1.5), "count": 2, "numpy": np.float64(0.25)}, 0)
     log.append_scalar_metrics({"loss": 2}, np.int64(1))  # pyright: ignore[reportArgumentType] -- as good as an int
-    assert events == []
-    log.flush()
-    log.flush()
+    events = list(log.take())
+    assert list(log.take()) == []
     assert events == [
         Event("train", 0, {}, {"loss": 1.5, "count": 2.0, "numpy": 0.25}),
         Event("train", 1, {}, {"loss": 2.0}),
@@ -203,19 +197,17 @@ def test_scalars_are_emitted_in_order_as_numbers() -> None:
 
 
 def test_scalars_that_are_donated_meanwhile_are_left_out() -> None:
-    events: list[Event] = []
-    log = ScalarLog(events.append)
+    log = ScalarLog()
     donated = jnp.float32(1.5)
     log.append_scalar_metrics({"loss": donated, "other": 1}, 0)
     donated.delete()
-    log.flush(only_ready=True)
-    assert events == [Event("train", 0, {}, {"other": 1.0})]
+    assert list(log.take(only_ready=True)) == [Event("train", 0, {}, {"other": 1.0})]
 
 
 @pytest.mark.parametrize("value", ["1.5", None, [1.0], np.ones(1), jnp.ones(2), object()])
 def test_only_scalars_are_logged(value: Any) -> None:
     with pytest.raises(SubmissionError, match="append_scalar_metrics: loss"):
-        ScalarLog(lambda logged: None).append_scalar_metrics({"loss": value}, 0)
+        ScalarLog().append_scalar_metrics({"loss": value}, 0)
 
 
 # --- a whole run -----------------------------------------------------------------------------------------------------

@@ -6,8 +6,7 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax.outputs.progress import Progress
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event
 from algoperf_jax.workload import Goal
 from tests.algoperf_jax.trial.scripted_trial import FakeTime
@@ -21,7 +20,7 @@ class Shown:
 
     def __init__(self, goal: Goal = GOAL, max_steps: int | None = None, *, terminal: bool = False) -> None:
         self.time = FakeTime()
-        self.clock = Clock.start(clocks.SUBMISSION, now=self.time.now)
+        self.clock = Clock.start(Bucket.SUBMISSION, now=self.time.now)
         self.file = io.StringIO()
         self.progress = Progress(
             Console(file=self.file, force_terminal=terminal, width=40),
@@ -35,7 +34,7 @@ class Shown:
 
     def step(self, number: int, seconds: float) -> None:
         self.time.sleep(seconds)
-        self.clock = self.clock.book(clocks.SUBMISSION)
+        self.clock = self.clock.book(Bucket.SUBMISSION)
         self.progress.show(number, self.clock)
 
     @property

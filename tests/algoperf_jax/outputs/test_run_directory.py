@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from algoperf_jax.errors import RunError
 from algoperf_jax.outputs import run_directory
-from algoperf_jax.outputs.run_directory import RunDirectory, claim, locate, write_json, write_text
+from algoperf_jax.outputs.run_directory import RunDirectory, claim, differences, locate, write_json, write_text
 from configs import base
 
 
@@ -24,7 +24,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 def begin(directory: RunDirectory, **changes: Any) -> None:
     """What a run leaves that was interrupted."""
-    assert claim(directory, config(**changes), overwrite=False) is None
+    assert not claim(directory, config(**changes), overwrite=False)
     directory.events.touch()
 
 
@@ -54,8 +54,8 @@ def test_whether_there_are_checkpoints(directory: RunDirectory) -> None:
 
 def test_the_same_configuration_goes_on(directory: RunDirectory) -> None:
     begin(directory)
-    assert claim(directory, config(overwrite=True), overwrite=False) is None
-    assert claim(directory, config(workload="tiny"), overwrite=False) is None
+    assert not claim(directory, config(overwrite=True), overwrite=False)
+    assert not claim(directory, config(workload="tiny"), overwrite=False)
 
 
 def test_another_configuration_is_refused_with_all_differences(directory: RunDirectory) -> None:
@@ -72,28 +72,28 @@ def test_another_configuration_is_refused_with_all_differences(directory: RunDir
 def test_which_other_trials_a_study_has_may_differ(directory: RunDirectory) -> None:
     begin(directory, num_trials=3, search_space="old.json", trials=None, hyperparameters={})
     changes: dict[str, Any] = {"num_trials": 5, "num_studies": 2, "search_space": "new.json", "trials": "2:"}
-    assert claim(directory, config(**changes, hyperparameters={}), overwrite=False) is None
+    assert not claim(directory, config(**changes, hyperparameters={}), overwrite=False)
     with pytest.raises(RunError, match=r"config\.hyperparameters\.x: None there, 1 now"):
         claim(directory, config(**changes, hyperparameters={"x": 1}), overwrite=False)
 
 
 def test_a_run_in_which_nothing_began_has_no_claim(directory: RunDirectory) -> None:
-    assert claim(directory, config(), overwrite=False) is None
-    assert claim(directory, config(seed=1), overwrite=False) is None
+    assert not claim(directory, config(), overwrite=False)
+    assert not claim(directory, config(seed=1), overwrite=False)
     assert json.loads(directory.config.read_text())["seed"] == 1
 
 
 def test_overwriting_removes_what_was_there(directory: RunDirectory) -> None:
     begin(directory)
     (directory.path / "old").touch()
-    assert claim(directory, config(seed=1), overwrite=True) is None
+    assert not claim(directory, config(seed=1), overwrite=True)
     assert [path.name for path in directory.path.iterdir()] == ["config.json"]
 
 
-def test_a_finished_trial_gives_its_result(directory: RunDirectory) -> None:
+def test_a_finished_trial_is_found(directory: RunDirectory) -> None:
     begin(directory)
     write_json(directory.result, {"status": "failed"})
-    assert claim(directory, config(), overwrite=False) == {"status": "failed"}
+    assert claim(directory, config(), overwrite=False)
 
 
 def test_what_is_not_json_is_refused_by_name(directory: RunDirectory) -> None:
@@ -125,3 +125,12 @@ def test_error_of_the_disk_names_place_cause_and_remedy(tmp_path: pathlib.Path) 
     line = str(run_directory.disk_error(tmp_path, OSError(28, "No space left on device")))
     assert line.startswith(f"{tmp_path} cannot be written: No space left on device; expected")
     assert "run the same command again" in line
+
+
+def test_differences_name_the_key_and_both_values() -> None:
+    ours = {"seed": 1, "mesh": {"data": 2}, "new": 3, "odd": float("nan")}
+    theirs = {"seed": 1, "mesh": {"data": 4}, "odd": float("nan")}
+    assert differences(ours, theirs) == [
+        "config.mesh.data: 4 there, 2 now",
+        "config.new: None there, 3 now",
+    ]

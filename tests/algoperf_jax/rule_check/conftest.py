@@ -7,6 +7,7 @@ import pytest
 
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.static import static_report
+from algoperf_jax.submission.locate import locate
 from tests.algoperf_jax.conftest import FIVE_FUNCTIONS
 
 Write = Callable[..., pathlib.Path]
@@ -30,4 +31,4 @@ def write(tmp_path: pathlib.Path) -> Write:
 @pytest.fixture
 def found(write: Write) -> Found:
     """What reading a submission finds."""
-    return lambda addition="", **files: static_report(str(write(addition, **files))).findings
+    return lambda addition="", **files: static_report(locate(str(write(addition, **files)))).findings

@@ -10,6 +10,7 @@ from algoperf_jax.errors import UserError
 from algoperf_jax.rule_check import interface
 from algoperf_jax.rule_check.findings import Severity
 from algoperf_jax.rule_check.static import static_report
+from algoperf_jax.submission.locate import locate
 from tests.algoperf_jax.conftest import FIVE_FUNCTIONS
 from tests.algoperf_jax.rule_check.conftest import Found, Write
 
@@ -279,13 +280,13 @@ def test_of_an_environment_that_conda_exported_only_what_is_imported_counts(foun
 @pytest.mark.parametrize("framework", ["jax", "pytorch"])
 @pytest.mark.parametrize("name", ["nadamw", "adamw"])
 def test_ready_made_algorithms_break_no_rule(name: str, framework: str) -> None:
-    report = static_report(name, framework)
+    report = static_report(locate(name, framework))
     assert report.framework == framework
     assert not [f for f in report.findings if f.severity != "note"]
 
 
 def test_a_report_can_be_kept_as_json(write: Write) -> None:
-    report = static_report(str(write("import os\nos.system('ls')").parent)).as_dict()
+    report = static_report(locate(str(write("import os\nos.system('ls')").parent))).as_dict()
     assert report["files"] == ["submission.py"]
     assert report["findings"] == [
         {
@@ -301,15 +302,17 @@ def test_a_report_can_be_kept_as_json(write: Write) -> None:
 def test_what_does_not_exist_is_the_users_to_mend(tmp_path: pathlib.Path) -> None:
     for reference in (str(tmp_path / "none.py"), str(tmp_path), "nadamww"):
         with pytest.raises(UserError, match="no such submission"):
-            static_report(reference)
+            static_report(locate(reference))
 
 
 def test_reading_loads_no_framework_and_runs_nothing(write: Write) -> None:
     path = write("import sys\nsys.exit('it ran')")
     program = f"""
 import sys
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.rule_check.static import static_report
-assert not static_report({str(path)!r}).findings
+from algoperf_jax.submission.locate import locate
+assert not static_report(locate({str(path)!r})).findings
 assert not {{"jax", "torch", "numpy"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -9,7 +9,8 @@ import pytest
 from algoperf_jax.errors import ConfigError, SubmissionError
 from algoperf_jax.framework import framework
 from algoperf_jax.framework.framework import load_framework
-from algoperf_jax.submission.framework_names import ENTRIES, JAX, JAX_PMAP, PYTORCH, algorithm_names, name_for
+from algoperf_jax.submission.framework_names import ENTRIES, JAX, JAX_PMAP, PYTORCH, algorithm_names
+from algoperf_jax.submission.locate import locate
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -39,26 +40,31 @@ def written(folder: pathlib.Path, text: str) -> str:
     ],
 )
 def test_the_imports_of_a_file_tell(text: str, chosen: str | None, expected: str, tmp_path: pathlib.Path) -> None:
-    assert name_for(written(tmp_path, text), chosen) == expected
+    assert locate(written(tmp_path, text), chosen).framework == expected
 
 
 def test_what_is_not_a_file_is_taken_for_jax() -> None:
-    assert name_for("nadamw", None) == name_for("no_such_module", None) == name_for("no/such/file.py", None) == JAX
-    assert name_for("nadamw", PYTORCH) == PYTORCH
-    assert name_for("torch_compat.algorithms.nadamw", None) == PYTORCH
-    assert name_for("algoperf_jax.submission.optax_factory", None) == JAX
+    assert (
+        locate("nadamw", None).framework
+        == locate("no_such_module", None).framework
+        == locate("no/such/file.py", None).framework
+        == JAX
+    )
+    assert locate("nadamw", PYTORCH).framework == PYTORCH
+    assert locate("torch_compat.algorithms.nadamw", None).framework == PYTORCH
+    assert locate("algoperf_jax.submission.optax_factory", None).framework == JAX
 
 
 def test_a_choice_against_the_imports_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(
         ConfigError, match=r"config\.framework: found 'jax'; expected pytorch, whose library .* imports"
     ):
-        name_for(written(tmp_path, "import torch"), JAX)
+        locate(written(tmp_path, "import torch"), JAX).framework
 
 
 def test_imports_of_both_leave_the_choice_to_the_user(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigError, match=r"imports the libraries of jax and pytorch.*--config\.framework=jax"):
-        name_for(written(tmp_path, "import jax, torch"), None)
+        locate(written(tmp_path, "import jax, torch"), None).framework
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -124,10 +130,10 @@ def test_older_submissions_are_told_by_their_steps(
 ) -> None:
     (tmp_path / "rule.py").write_text("import torch")
     (tmp_path / "submission.py").write_text(text)
-    assert name_for(str(tmp_path / "submission.py"), chosen) == expected
+    assert locate(str(tmp_path / "submission.py"), chosen).framework == expected
 
 
 def test_the_adapter_is_no_choice_for_pytorch(tmp_path: pathlib.Path) -> None:
     (tmp_path / "submission.py").write_text("import torch")
     with pytest.raises(ConfigError, match="expected pytorch"):
-        name_for(str(tmp_path / "submission.py"), "jax_pmap")
+        locate(str(tmp_path / "submission.py"), "jax_pmap").framework

@@ -13,6 +13,7 @@ import torch
 from algoperf_jax import workload
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.submission import imports, interface
+from algoperf_jax.submission.locate import locate
 from third_party.algoperf import jax_sharding_utils, pytorch_utils, spec
 
 
@@ -24,7 +25,7 @@ def write(path: pathlib.Path, text: str) -> pathlib.Path:
 
 def test_both_names_of_the_reference_mean_the_same_modules(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "submission.py", "from algoperf import spec\nimport algorithmic_efficiency.spec as other")
-    with imports.submission_imports(str(path)):
+    with imports.submission_imports(locate(str(path))):
         module = imports.import_file(path)
         assert module.spec is module.other is spec
         assert module.spec.__spec__.name == "third_party.algoperf.spec"
@@ -37,7 +38,10 @@ def test_both_names_of_the_reference_mean_the_same_modules(tmp_path: pathlib.Pat
 @pytest.mark.parametrize("name", ["algoperf.workloads.mnist", "algorithmic_efficiency.halton"])
 def test_what_the_reference_has_besides_is_not_there(tmp_path: pathlib.Path, name: str) -> None:
     path = write(tmp_path / "submission.py", f"import {name}")
-    with imports.submission_imports(str(path)), pytest.raises(ModuleNotFoundError, match=name.rpartition(".")[0]):
+    with (
+        imports.submission_imports(locate(str(path))),
+        pytest.raises(ModuleNotFoundError, match=name.rpartition(".")[0]),
+    ):
         imports.import_file(path)
 
 
@@ -46,7 +50,7 @@ def test_a_module_of_the_same_name_is_laid_aside(tmp_path: pathlib.Path, monkeyp
     monkeypatch.setitem(sys.modules, "tools_of_a_submission", theirs)
     path = write(tmp_path / "submission.py", "import tools_of_a_submission as tools")
     write(tmp_path / "tools_of_a_submission.py", "x = 1")
-    with imports.submission_imports(str(path)):
+    with imports.submission_imports(locate(str(path))):
         assert imports.import_file(path).tools.x == 1
     assert sys.modules["tools_of_a_submission"] is theirs
 
@@ -58,7 +62,7 @@ def test_a_file_runs_once_for_each_run(tmp_path: pathlib.Path) -> None:
         "import pathlib\nwith open(pathlib.Path(__file__).with_suffix('.log'), 'a') as f: f.write('x')",
     )
     for count in (1, 2):
-        with imports.submission_imports(str(path)):
+        with imports.submission_imports(locate(str(path))):
             imports.import_file(path)
             imports.import_file(path)
         assert (tmp_path / "rule.log").read_text() == "x" * count
@@ -70,7 +74,7 @@ def test_names_that_appear_at_run_time_are_found(tmp_path: pathlib.Path) -> None
         tmp_path / "team" / "submission.py", "import importlib\nf = lambda: importlib.import_module('team.rule')"
     )
     write(tmp_path / "team" / "rule.py", "x = 3")
-    with imports.submission_imports(str(path)):
+    with imports.submission_imports(locate(str(path))):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module("team.rule")  # it is nobody else's
         assert imports.import_file(path).f().x == 3
@@ -125,12 +129,12 @@ def f(x: jax.random.KeyArray):
 """,
     )
     new = write(tmp_path / "new.py", "import jax")
-    with imports.submission_imports(str(old)):
+    with imports.submission_imports(locate(str(old))):
         x, stacked = imports.import_file(old).f({"a": jnp.asarray([-1.0, 0.5])})
         np.testing.assert_array_equal(x["a"], [0.0, 0.5])
         assert stacked["a"].shape == (jax.device_count(), 2)
     for _ in range(2):
-        with imports.submission_imports(str(new)):
+        with imports.submission_imports(locate(str(new))):
             assert not hasattr(jax, "tree_map")
         with pytest.raises(TypeError):
             jnp.clip(jnp.zeros(()), a_min=0.0)  # pyright: ignore[reportCallIssue]
@@ -142,8 +146,11 @@ def test_an_import_that_fails_leaves_nothing_behind(tmp_path: pathlib.Path) -> N
 
     path = write(tmp_path / "submission.py", "from algoperf import spec\nimport no_such_library_anywhere")
     finders = list(sys.meta_path)
-    with pytest.raises(SubmissionError, match="no_such_library_anywhere"), imports.submission_imports(str(path)):
-        load_submission(str(path), load("mnist"))
+    with (
+        pytest.raises(SubmissionError, match="no_such_library_anywhere"),
+        imports.submission_imports(locate(str(path))),
+    ):
+        load_submission(locate(str(path)), load("mnist"))
     assert sys.meta_path == finders
     assert not imports.is_active()
     assert not [name for name in sys.modules if name.startswith(("algoperf.", "submission_files"))]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from algoperf_jax.submission.calls import Calls
 from algoperf_jax.submission.interface import Source, Submission, TrainingCompleteError
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.clock import Clock
+from algoperf_jax.trial.backend import StepKeys
+from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event
 from algoperf_jax.trial.loop import Outcome, Trial, run
 from algoperf_jax.trial.rules import TIMING_RULES
@@ -58,8 +59,8 @@ class StubBackend:
         self.evaluations = 0
         self.queued = 0.0
 
-    def step_keys(self, rng: Any, step: int) -> Any:
-        return [np.asarray([step, index], np.uint32) for index in range(4)]
+    def step_keys(self, rng: Any, step: int) -> StepKeys:
+        return StepKeys(*(np.asarray([step, index], np.uint32) for index in range(4)))
 
     def check_update(self, function: str, params: Any) -> None:
         pass
@@ -165,9 +166,11 @@ def run_scripted(
     backend = StubBackend(time, script, calls)
     state = state or RunState(params=0, model_state=None, optimizer_state=None, rng=np.zeros(2, np.uint32))
     trial = Trial(
-        submission=make_submission(time, script, calls, seen, **overrides),
-        workload=SimpleNamespace(model_params_types=None, loss_type=None),
-        hyperparameters=None,
+        calls=Calls(
+            make_submission(time, script, calls, seen, **overrides),
+            view=SimpleNamespace(model_params_types=None, loss_type=None),
+            hyperparameters=None,
+        ),
         backend=backend,  # pyright: ignore[reportArgumentType] -- the stub has what the loop calls
         input_queue=StubQueue(),
         goal=Goal("met", "maximize", 0.5, 0.5),
@@ -180,7 +183,7 @@ def run_scripted(
         stop_requested=stop_requested,
     )
     wait_for = backend.wait_for if TIMING_RULES[rules].wait_for_devices else lambda outputs: None
-    clock = Clock.start(clocks.SETUP, now=time.now, wait_for=wait_for)
+    clock = Clock.start(Bucket.SETUP, now=time.now, wait_for=wait_for)
     time.sleep(5.0 + 11.0 + 2.0)
     handed_over = [state]
     del state

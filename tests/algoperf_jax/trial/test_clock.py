@@ -9,18 +9,22 @@ import pytest
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import make_layout
 from algoperf_jax.framework.jax_backend import JaxBackend
-from algoperf_jax.trial import clock as clocks
-from algoperf_jax.trial.clock import BUCKETS, Clock
+from algoperf_jax.trial.clock import Bucket, Clock
 from tests.algoperf_jax.trial.scripted_trial import FakeTime
 
 
 def test_buckets_sum_to_wall_time_on_a_fake_clock() -> None:
     fake = FakeTime()
-    clock = Clock.start(clocks.SETUP, now=fake.now)
-    for bucket, seconds in (("submission", 3.5), ("evaluation", 0.25), ("submission", 1.5), ("logging", 2.0)):
+    clock = Clock.start(Bucket.SETUP, now=fake.now)
+    for bucket, seconds in (
+        (Bucket.SUBMISSION, 3.5),
+        (Bucket.EVALUATION, 0.25),
+        (Bucket.SUBMISSION, 1.5),
+        (Bucket.LOGGING, 2.0),
+    ):
         clock = clock.switch(bucket)
         fake.sleep(seconds)
-    clock = clock.switch(clocks.OTHER)
+    clock = clock.switch(Bucket.OTHER)
     assert clock.readings() == {
         "setup": 0.0,
         "submission": 5.0,
@@ -33,25 +37,25 @@ def test_buckets_sum_to_wall_time_on_a_fake_clock() -> None:
 
 def test_waiting_is_paid_by_the_bucket_that_queued_the_work() -> None:
     fake = FakeTime()
-    clock = Clock.start("submission", now=fake.now).waiting(lambda outputs: fake.sleep(outputs))
-    clock = clock.switch("evaluation", 4.0)
-    assert clock.seconds("submission") == 4.0
-    assert clock.seconds("evaluation") == 0.0
+    clock = Clock.start(Bucket.SUBMISSION, now=fake.now).waiting(lambda outputs: fake.sleep(outputs))
+    clock = clock.switch(Bucket.EVALUATION, 4.0)
+    assert clock.seconds(Bucket.SUBMISSION) == 4.0
+    assert clock.seconds(Bucket.EVALUATION) == 0.0
 
 
 def test_continued_adds_to_the_readings_of_an_interrupted_run() -> None:
     fake = FakeTime()
-    clock = Clock.start(clocks.SETUP, now=fake.now)
+    clock = Clock.start(Bucket.SETUP, now=fake.now)
     fake.sleep(2.0)
-    clock = clock.continued({"setup": 10**9, "submission": 5 * 10**9}).switch("submission")
+    clock = clock.continued({"setup": 10**9, "submission": 5 * 10**9}).switch(Bucket.SUBMISSION)
     fake.sleep(1.0)
-    clock = clock.book("submission")
-    assert (clock.seconds("setup"), clock.seconds("submission")) == (3.0, 6.0)
+    clock = clock.book(Bucket.SUBMISSION)
+    assert (clock.seconds(Bucket.SETUP), clock.seconds(Bucket.SUBMISSION)) == (3.0, 6.0)
     assert clock.trial_seconds() == 6.0
 
 
 def test_a_clock_is_immutable() -> None:
-    clock = Clock.start(clocks.SETUP, now=FakeTime().now)
+    clock = Clock.start(Bucket.SETUP, now=FakeTime().now)
     with pytest.raises(AttributeError):
         clock.bucket = "submission"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(TypeError):
@@ -78,24 +82,24 @@ def test_real_clock_with_sleeps_and_queued_device_work(kept: bool) -> None:
     backend = JaxBackend(None, make_layout(1), _no_evaluator())  # pyright: ignore[reportArgumentType]
 
     started = time.monotonic_ns()
-    clock = Clock.start(clocks.SETUP).waiting(backend.wait_for)
+    clock = Clock.start(Bucket.SETUP).waiting(backend.wait_for)
     time.sleep(0.02)
-    clock = clock.switch(clocks.SUBMISSION)
+    clock = clock.switch(Bucket.SUBMISSION)
     queued = [_heavy(x) for _ in range(3)]
     outputs = queued if kept else None
-    clock = clock.switch(clocks.EVALUATION, outputs)
+    clock = clock.switch(Bucket.EVALUATION, outputs)
     assert all(array.is_ready() for array in queued)
     time.sleep(0.03)
-    clock = clock.switch(clocks.LOGGING)
+    clock = clock.switch(Bucket.LOGGING)
     time.sleep(0.01)
-    clock = clock.switch(clocks.OTHER)
+    clock = clock.switch(Bucket.OTHER)
     wall = (time.monotonic_ns() - started) / 1e9
 
     assert sum(clock.readings().values()) == pytest.approx(wall, rel=1e-3)
-    assert set(clock.readings()) == set(BUCKETS)
+    assert set(clock.readings()) == set(Bucket)
     # Dispatching takes microseconds; the work itself must be found in the bucket that queued it.
-    assert clock.seconds(clocks.SUBMISSION) > 1.5 * alone
-    assert clock.seconds(clocks.EVALUATION) < clock.seconds(clocks.SUBMISSION)
+    assert clock.seconds(Bucket.SUBMISSION) > 1.5 * alone
+    assert clock.seconds(Bucket.EVALUATION) < clock.seconds(Bucket.SUBMISSION)
 
 
 def _no_evaluator() -> Evaluator:

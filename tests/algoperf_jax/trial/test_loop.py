@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from algoperf_jax.trial import clock as clocks
+from algoperf_jax.trial.clock import Bucket
 from algoperf_jax.trial.run_state import RunState
 from tests.algoperf_jax.trial.scripted_trial import Script, run_scripted
 
@@ -30,7 +30,7 @@ def test_trial_ends_with_the_step_that_spends_the_budget() -> None:
     recorded = run_scripted(Script(), budget_sec=65.0)
     assert recorded.outcome.status == "budget_spent"
     assert recorded.outcome.state.step == 7
-    assert recorded.outcome.clock.seconds(clocks.SUBMISSION) == 70.0
+    assert recorded.outcome.clock.seconds(Bucket.SUBMISSION) == 70.0
     # The reference notices only when the next evaluation is due.
     assert run_scripted(Script(), rules="reference", budget_sec=65.0).outcome.state.step == 9
 
@@ -50,7 +50,7 @@ def test_prepare_for_eval_can_spend_the_budget() -> None:
     recorded = run_scripted(Script(prepare_for_eval_sec=8.0), budget_sec=45.0)
     assert recorded.outcome.status == "budget_spent"
     assert recorded.calls == [("prepare_for_eval", 4)]
-    assert recorded.outcome.clock.seconds(clocks.SUBMISSION) == 48.0
+    assert recorded.outcome.clock.seconds(Bucket.SUBMISSION) == 48.0
     assert recorded.outcome.state.history == ()
 
 
@@ -60,16 +60,16 @@ def test_failed_evaluation_ends_the_trial_as_failed() -> None:
     assert "evaluation after step 8 failed" in recorded.outcome.reason
     assert steps_of_evaluations(recorded) == [4]
     # Its time is the evaluation's, not lost.
-    assert recorded.outcome.clock.seconds(clocks.EVALUATION) == 14.0
+    assert recorded.outcome.clock.seconds(Bucket.EVALUATION) == 14.0
 
 
 def test_queued_device_work_is_submission_time() -> None:
     script = Script(data_selection_sec=0.0, step_sec=[1.0], queued_device_sec=2.0)
     standard = run_scripted(script, eval_period_sec=5.0, max_steps=5)
-    assert standard.outcome.clock.seconds(clocks.SUBMISSION) == 15.0
-    assert standard.outcome.clock.seconds(clocks.EVALUATION) == 7.0
+    assert standard.outcome.clock.seconds(Bucket.SUBMISSION) == 15.0
+    assert standard.outcome.clock.seconds(Bucket.EVALUATION) == 7.0
     reference = run_scripted(script, eval_period_sec=5.0, max_steps=5, rules="reference")
-    assert reference.outcome.clock.seconds(clocks.SUBMISSION) == 5.0
+    assert reference.outcome.clock.seconds(Bucket.SUBMISSION) == 5.0
 
 
 def test_nonfinite_loss_ends_the_trial_as_failed() -> None:
@@ -114,7 +114,7 @@ def test_history_rows_carry_the_clock() -> None:
 
 def test_setup_is_in_no_row() -> None:
     recorded = run_scripted(Script(), max_steps=4)
-    assert recorded.outcome.clock.seconds(clocks.SETUP) == 18.0
+    assert recorded.outcome.clock.seconds(Bucket.SETUP) == 18.0
     assert sum(recorded.outcome.clock.readings().values()) == recorded.time.seconds - 1000.0
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from algoperf_jax.trial import clock as clocks
+from algoperf_jax.trial.clock import Bucket
 from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS
 from tests import golden_support
 from tests.algoperf_jax.trial.scripted_trial import Script, run_scripted
@@ -40,7 +40,7 @@ def test_scenario(name: str) -> None:
     )
     state, clock = recorded.outcome.state, recorded.outcome.clock
     assert state.step == expected["global_step"]
-    assert clock.seconds(clocks.SUBMISSION) == expected["accumulated_submission_time"]
+    assert clock.seconds(Bucket.SUBMISSION) == expected["accumulated_submission_time"]
     assert recorded.time.seconds == expected["clock_at_end"]
     assert [list(call) for call in recorded.calls] == expected["calls"]
     seen_key = "seen_by_update_params_[step,accumulated_submission_time,num_eval_results]_first12"

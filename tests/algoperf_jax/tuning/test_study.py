@@ -1,5 +1,6 @@
 """Study runs at the command line: all trials, those that are left, and those that fail."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,9 +16,11 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax.errors import DataError, SubmissionError
+from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.tuning import study
 from configs import base
 from tests.algoperf_jax.conftest import Command
+from tests.algoperf_jax.example_result import RESULT
 
 ROOT = pathlib.Path(__file__).parents[3]
 Write = Callable[..., pathlib.Path]
@@ -85,7 +88,7 @@ def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, 
     finished = contents(tmp_path, "study_1/trial_1")
     second = command(*arguments)
     assert (second.code, second.err) == (0, "")
-    assert "going on from step 2" in second.out
+    assert "resuming from step 2" in second.out
     assert statuses(tmp_path) == dict.fromkeys(names(2, 3), "training_complete")
     assert contents(tmp_path, "study_1/trial_1") == finished
     assert "study 2, trial 3 (6 of 6): order=train, number=2, seed" in second.out
@@ -198,24 +201,12 @@ def execute(outcomes: list[Any], *, stop_before: int = 9, **settings: Any) -> tu
     config.update(num_trials=len(outcomes), **settings)
     begun: list[int] = []
 
-    def run_trial(own: Any, console: Console, **options: Any) -> dict[str, Any]:
+    def run_trial(own: Any, console: Console, **options: Any) -> TrialResult:
         begun.append(own.trial)
         outcome = outcomes[own.trial - 1]
         if isinstance(outcome, Exception):
             raise outcome
-        return {
-            "workload": "tiny",
-            "data": "builtin",
-            "submission": "nadamw",
-            "metric": "accuracy",
-            "targets": {"validation": 0.9},
-            "status": outcome,
-            "reason": "",
-            "time_to_target_sec": None,
-            "best": {},
-            "steps": 1,
-            "not_comparable": [],
-        }
+        return dataclasses.replace(RESULT, status=outcome, time_to_target_sec=None, best={}, steps=1)
 
     result = study.execute(
         config, Console(quiet=True), stop_requested=lambda: len(begun) >= stop_before, run_trial=run_trial
@@ -301,7 +292,7 @@ def test_killed_study_goes_on_to_the_same_results(tmp_path: pathlib.Path) -> Non
     assert list(results(tmp_path / "killed")) == ["study_1/trial_1"]
     output, _ = start(space, tmp_path / "killed").communicate(timeout=300)
     assert "finished already" in output
-    assert "going on from step" in output
+    assert "resuming from step" in output
     expected = evaluations(tmp_path / "undisturbed")
     assert list(expected) == names(1, 3)
     assert all(len(rows) == 4 for rows in expected.values())

@@ -1,14 +1,16 @@
 """The benchmark's time, from the trials of studies."""
 
+import dataclasses
 import math
 
 import pytest
 
 from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
+from tests.algoperf_jax.example_result import RESULT
 
 
 def record(study: int, trial: int, seconds: float | None, status: str = "target_reached") -> TrialRecord:
-    return TrialRecord(study, trial, {}, status, "why", {"time_to_target_sec": seconds})
+    return TrialRecord(study, trial, {}, status, "why", dataclasses.replace(RESULT, time_to_target_sec=seconds))
 
 
 def study(*records: TrialRecord, interrupted: bool = False) -> StudyResult:

@@ -1,4 +1,4 @@
-"""The learning-rate schedule of `algoperf_jax/algorithms/warmup_cosine.py`, in PyTorch."""
+"""The learning-rate schedule of `algoperf_jax/schedules.py`, in PyTorch."""
 
 import math
 
