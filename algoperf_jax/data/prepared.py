@@ -11,6 +11,7 @@ The layout of a record is described in `blocks`.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -18,13 +19,14 @@ import platform
 import shlex
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from algoperf_jax.data import blocks as block_files
+from algoperf_jax.data.block_rows import BlockRows, RowType
 from algoperf_jax.data.blocks import Block as Block
 from algoperf_jax.data.blocks import in_blocks as in_blocks
 from algoperf_jax.data.records import RecordFile, Records
@@ -58,6 +60,8 @@ class _File:
     blocks: int
     bytes: int
     sha256: str
+    block_sizes: Sequence[tuple[int, int]] = ()
+    """Examples of the blocks, as (how many blocks, examples of each); manifests of before have none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,10 +222,31 @@ class Prepared:
 
     def records(self, split: str) -> Records:
         """A split of one example per block, to be read one by one."""
-        files = tuple(
+        return Records(self._record_files(split), self._remedy)
+
+    def rows(self, split: str, *, group: int) -> BlockRows:
+        """A split whose columns all have one row for each example, to be read block by block; see `BlockRows`.
+
+        Raises:
+          DataError: the data were prepared before the manifest said how many examples each block has.
+        """
+        found = self._splits[split]
+        runs = [run for file in found.files for run in file.block_sizes]
+        block_sizes = np.repeat([size for _, size in runs], [count for count, _ in runs])
+        if (len(block_sizes), block_sizes.sum()) != (sum(file.blocks for file in found.files), found.examples):
+            raise DataError(
+                f"{self._folder / _MANIFEST} does not say how many examples are in each block of {split}",
+                remedy=self._remedy,
+            )
+        if ragged := [name for name, column in found.columns.items() if column.shape[0] != found.examples]:
+            raise ValueError(f"columns {ragged} of {split} do not have one row for each example")
+        columns = {name: RowType(np.dtype(c.dtype), c.shape[1:]) for name, c in found.columns.items()}
+        return BlockRows(self._record_files(split), block_sizes, columns, group=group, remedy=self._remedy)
+
+    def _record_files(self, split: str) -> tuple[RecordFile, ...]:
+        return tuple(
             RecordFile(self._folder / file.name, file.blocks, file.sha256) for file in self._splits[split].files
         )
-        return Records(files, self._remedy)
 
     def describe(self) -> dict[str, Any]:
         """What the log of a run says about the data: version, source, split sizes and checksums."""
@@ -238,29 +263,30 @@ class Prepared:
 def _write_split(
     folder: pathlib.Path, name: str, blocks: Iterable[Block], max_file_bytes: int, *, compressed: bool
 ) -> _Split:
-    parts: list[tuple[pathlib.Path, int]] = []
+    parts: list[tuple[pathlib.Path, list[int]]] = []
     examples = 0
     columns: dict[str, _Column] = {}
     stream = iter(blocks)
     block = next(stream, None)
     while block is not None:
         path = folder / f"{name}-{len(parts):05d}"
-        size = count = 0
+        size, sizes = 0, []
         with block_files.writer(path, compressed=compressed) as write_block:
             while block is not None and size < max_file_bytes:
                 write_block(block)
                 columns = _grow(columns, block)
                 examples += block.num_examples
                 size += sum(column.nbytes for column in block.columns.values())
-                count += 1
+                sizes.append(block.num_examples)
                 block = next(stream, None)
-        parts.append((path, count))
+        parts.append((path, sizes))
     if not examples:
         raise DataError(f"split {name!r} has no examples")
     files = []
-    for index, (path, count) in enumerate(parts):
+    for index, (path, sizes) in enumerate(parts):
         path = path.rename(folder / f"{name}-{index:05d}-of-{len(parts):05d}.array_record")
-        files.append(_File(path.name, count, path.stat().st_size, _sha256(path)))
+        runs = [(len(list(run)), size) for size, run in itertools.groupby(sizes)]
+        files.append(_File(path.name, len(sizes), path.stat().st_size, _sha256(path), runs))
     return _Split(examples, columns, tuple(files))
 
 

@@ -23,7 +23,7 @@ def test_any_positions_in_any_shape() -> None:
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, whole[asked])
     assert Permutation(1000, 1, 2)(np.zeros(0, np.int64)).shape == (0,)
-    assert Permutation(1000, 1, 2)(np.int64(7)) == whole[7]
+    assert Permutation(1000, 1, 2)(np.array(7)) == whole[7]
 
 
 @pytest.mark.parametrize(
