@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from algoperf_jax.data import prepared, shuffle
+from algoperf_jax.data.packing import BinStream
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.ogbg import graph_batching
@@ -91,13 +92,17 @@ def training_split(molecules: Molecules, *, batch_size: int, seed: int, placemen
     """
     num_shards = shard_count(placement.device_count)
     budget = _budget(molecules, batch_size, num_shards, key="batch_size")
-    stream = _ShardStream(molecules, seed, budget)
+    stream = BinStream(
+        (molecules.num_nodes, molecules.num_bonds),
+        budget.capacities,
+        shuffle.endless_indices(len(molecules), seed),
+        most=budget.graphs,
+    )
     rows = placement.rows(num_shards)
 
     def batch(k: int) -> Batch:
-        starts = stream.starts(k * num_shards + rows.start, k * num_shards + rows.stop)
-        order = stream.molecules(starts[0], starts[-1])
-        return graph_batching.pack(molecules, np.split(order, np.subtract(starts[1:-1], starts[0])), budget)
+        shards = stream.bins(k * num_shards + rows.start, k * num_shards + rows.stop)
+        return graph_batching.pack(molecules, shards, budget)
 
     return SplitReader(num_examples=len(molecules), num_batches=None, batch=batch)
 
@@ -128,38 +133,6 @@ def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: in
         )
 
     return SplitReader(num_examples=len(chosen), num_batches=num_batches, batch=batch)
-
-
-class _ShardStream:
-    """Where the shards of the endless stream begin: a table that is extended by an epoch when a batch needs it."""
-
-    def __init__(self, molecules: Molecules, seed: int, budget: ShardBudget) -> None:
-        self.molecules = shuffle.endless_indices(len(molecules), seed)
-        self._molecules = molecules
-        self._budget = budget
-        self._lock = threading.Lock()
-        self._starts = [0]
-
-    def starts(self, start: int, stop: int) -> list[int]:
-        """Positions in the stream of the first molecule of shards `start` to `stop`, the latter included."""
-        with self._lock:
-            while len(self._starts) <= stop:
-                self._extend()
-            return self._starts[start : stop + 1]
-
-    def _extend(self) -> None:
-        position = self._starts[-1]
-        count = len(self._molecules)
-        end_of_epoch = (position // count + 1) * count
-        # The last shard of an epoch may reach into the next, by no more than the molecules of one shard.
-        order = self.molecules(position, end_of_epoch + self._budget.graphs)
-        starts = graph_batching.fill_shards(
-            self._molecules.num_nodes[order],
-            self._molecules.num_bonds[order],
-            self._budget,
-            starts_before=end_of_epoch - position,
-        )
-        self._starts.extend((position + starts[1:]).tolist())
 
 
 def _smallest_cover(molecules: Molecules, chosen: np.ndarray, num_shards: int) -> tuple[ShardBudget, np.ndarray]:
