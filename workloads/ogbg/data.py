@@ -4,12 +4,13 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
 
 import numpy as np
 
-from algoperf_jax.data import prepared, shuffle
+from algoperf_jax.data import shuffle
 from algoperf_jax.data.packing import BinStream
+from algoperf_jax.data.prepared import DatasetSpec
+from algoperf_jax.data.sources import ColumnSource, GeneratedColumns, PreparedSource
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.ogbg import graph_batching
@@ -25,26 +26,18 @@ def shard_count(device_count: int) -> int:
     return _SHARDS if _SHARDS % device_count == 0 else device_count
 
 
-def molecule_data(
-    columns: Callable[[str], Mapping[str, np.ndarray]],
-    *,
-    origin: Literal["builtin", "prepared"],
-    describe: Callable[[], dict[str, Any]],
-    num_eval_train: int,
-) -> Data:
-    """The splits; nothing is read before one is opened.
+def molecule_data(source: ColumnSource, *, num_eval_train: int) -> Data:
+    """The splits of a source of columns as in `Molecules`; nothing is read before one is opened.
 
     Args:
-      columns: split `train`, `validation` or `test` -> columns as in `Molecules`.
-      origin: `builtin` or `prepared`.
-      describe: facts for the log of a run.
+      source: the molecules.
       num_eval_train: number of training molecules that are evaluated, a fixed random subset.
     """
     lock = threading.Lock()
 
     @functools.cache
     def read(split: str) -> Molecules:
-        return graph_batching.from_columns(columns(split))
+        return graph_batching.from_columns(source.columns(split))
 
     def open_split(split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
         with lock:
@@ -56,32 +49,18 @@ def molecule_data(
             chosen = shuffle.eval_train_indices(len(molecules), num_eval_train)
         return evaluation_split(molecules, chosen, batch_size=batch_size, placement=placement)
 
-    return Data(origin=origin, open=open_split, describe=describe)
+    return Data(origin=source.origin, open=open_split, describe=source.describe)
 
 
-def prepared_data(data_dir: str, dataset: prepared.DatasetSpec, *, num_eval_train: int) -> Data:
+def prepared_data(data_dir: str, dataset: DatasetSpec, *, num_eval_train: int) -> Data:
     """The data set prepared in `data_dir`."""
-
-    @functools.cache
-    def opened() -> prepared.Prepared:
-        return prepared.load(data_dir, dataset)
-
-    return molecule_data(
-        lambda split: opened().columns(split),
-        origin="prepared",
-        describe=lambda: opened().describe(),
-        num_eval_train=num_eval_train,
-    )
+    return molecule_data(PreparedSource(data_dir, dataset), num_eval_train=num_eval_train)
 
 
 def generated_data(columns: Callable[[str], Mapping[str, np.ndarray]], split_sizes: Mapping[str, int]) -> Data:
     """The built-in molecules."""
-    return molecule_data(
-        columns,
-        origin="builtin",
-        describe=lambda: {"dataset": "generated", "split_sizes": dict(split_sizes)},
-        num_eval_train=split_sizes["eval_train"],
-    )
+    source = GeneratedColumns(columns, {"split_sizes": dict(split_sizes)})
+    return molecule_data(source, num_eval_train=split_sizes["eval_train"])
 
 
 def training_split(molecules: Molecules, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
