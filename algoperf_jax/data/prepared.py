@@ -185,7 +185,10 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
 
 
 class Prepared:
-    """A prepared data set whose splits are read when first asked for, whole or example by example. Made by `load`."""
+    """A prepared data set whose splits are read when first asked for, whole, example by example or block by block.
+
+    Made by `load`.
+    """
 
     def __init__(
         self, folder: pathlib.Path, splits: Mapping[str, _Split], manifest: Mapping[str, Any], *, remedy: str
