@@ -11,7 +11,6 @@ The layout of a record is described in `blocks`.
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -19,7 +18,7 @@ import platform
 import shlex
 import shutil
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -29,6 +28,7 @@ from algoperf_jax.data import blocks as block_files
 from algoperf_jax.data.block_rows import BlockRows, RowType
 from algoperf_jax.data.blocks import Block as Block
 from algoperf_jax.data.blocks import in_blocks as in_blocks
+from algoperf_jax.data.manifest import Column, File, Split, run_lengths, split_from_json
 from algoperf_jax.data.records import RecordFile, Records
 from algoperf_jax.errors import DataError
 
@@ -52,29 +52,6 @@ class DatasetSpec:
     name: str
     version: str
     compressed: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    name: str
-    blocks: int
-    bytes: int
-    sha256: str
-    block_sizes: Sequence[tuple[int, int]] = ()
-    """Examples of the blocks, as (how many blocks, examples of each); manifests of before have none."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Column:
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    examples: int
-    columns: Mapping[str, _Column]
-    files: tuple[_File, ...]
 
 
 def command(name: str, data_dir: PathLike, *arguments: str) -> str:
@@ -161,7 +138,7 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
                 remedy=prepare,
             )
         found = DatasetSpec(manifest["dataset"], manifest["version"])
-        splits = {name: _split_from_json(entry) for name, entry in manifest["splits"].items()}
+        splits = {name: split_from_json(entry) for name, entry in manifest["splits"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder / _MANIFEST} is damaged ({error!r})", remedy=prepare) from error
     if found.name != spec.name:
@@ -191,7 +168,7 @@ class Prepared:
     """
 
     def __init__(
-        self, folder: pathlib.Path, splits: Mapping[str, _Split], manifest: Mapping[str, Any], *, remedy: str
+        self, folder: pathlib.Path, splits: Mapping[str, Split], manifest: Mapping[str, Any], *, remedy: str
     ) -> None:
         self._folder = folder
         self._splits = splits
@@ -234,9 +211,8 @@ class Prepared:
           DataError: the data were prepared before the manifest said how many examples each block has.
         """
         found = self._splits[split]
-        runs = [run for file in found.files for run in file.block_sizes]
-        block_sizes = np.repeat([size for _, size in runs], [count for count, _ in runs])
-        if (len(block_sizes), block_sizes.sum()) != (sum(file.blocks for file in found.files), found.examples):
+        block_sizes = found.block_sizes()
+        if block_sizes is None:
             raise DataError(
                 f"{self._folder / _MANIFEST} does not say how many examples are in each block of {split}",
                 remedy=self._remedy,
@@ -265,10 +241,10 @@ class Prepared:
 
 def _write_split(
     folder: pathlib.Path, name: str, blocks: Iterable[Block], max_file_bytes: int, *, compressed: bool
-) -> _Split:
+) -> Split:
     parts: list[tuple[pathlib.Path, list[int]]] = []
     examples = 0
-    columns: dict[str, _Column] = {}
+    columns: dict[str, Column] = {}
     stream = iter(blocks)
     block = next(stream, None)
     while block is not None:
@@ -288,24 +264,23 @@ def _write_split(
     files = []
     for index, (path, sizes) in enumerate(parts):
         path = path.rename(folder / f"{name}-{index:05d}-of-{len(parts):05d}.array_record")
-        runs = [(len(list(run)), size) for size, run in itertools.groupby(sizes)]
-        files.append(_File(path.name, len(sizes), path.stat().st_size, _sha256(path), runs))
-    return _Split(examples, columns, tuple(files))
+        files.append(File(path.name, len(sizes), path.stat().st_size, _sha256(path), run_lengths(sizes)))
+    return Split(examples, columns, tuple(files))
 
 
-def _grow(total: Mapping[str, _Column], block: Block) -> dict[str, _Column]:
+def _grow(total: Mapping[str, Column], block: Block) -> dict[str, Column]:
     """The columns of a split after one more block."""
-    grown = {name: _Column(block_files.little_endian(array).str, array.shape) for name, array in block.columns.items()}
+    grown = {name: Column(block_files.little_endian(array).str, array.shape) for name, array in block.columns.items()}
     if not total:
         return grown
     if {name: (c.dtype, c.shape[1:]) for name, c in grown.items()} != {
         name: (c.dtype, c.shape[1:]) for name, c in total.items()
     }:
         raise ValueError(f"blocks of one split differ in their columns: {grown} after {dict(total)}")
-    return {name: _Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()}
+    return {name: Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()}
 
 
-def _read_split(folder: pathlib.Path, split: _Split, remedy: str) -> dict[str, np.ndarray]:
+def _read_split(folder: pathlib.Path, split: Split, remedy: str) -> dict[str, np.ndarray]:
     columns = {name: np.empty(column.shape, column.dtype) for name, column in split.columns.items()}
     filled = dict.fromkeys(columns, 0)
     for file in split.files:
@@ -350,11 +325,3 @@ def _check_size(path: pathlib.Path, expected: int, remedy: str) -> None:
 def _sha256(path: pathlib.Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _split_from_json(entry: Mapping[str, Any]) -> _Split:
-    return _Split(
-        examples=int(entry["examples"]),
-        columns={name: _Column(c["dtype"], tuple(c["shape"])) for name, c in entry["columns"].items()},
-        files=tuple(_File(**file) for file in entry["files"]),
-    )
