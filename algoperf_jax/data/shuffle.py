@@ -7,8 +7,8 @@ import numpy as np
 
 from algoperf_jax.data.permutation import Permutation
 
-LARGEST_TABLE = 1 << 24
-"""A larger data set's orders are computed where they are needed; others are tables of 8 bytes for each example."""
+LARGEST_TABLE = 1 << 22
+"""A larger data set's orders are computed where they are needed; others are tables of at most 32 MiB."""
 
 EVAL_TRAIN_SEED = 0
 """Fixed, so that every trial of every algorithm judges the same training examples."""
