@@ -185,6 +185,14 @@ Finish = Callable[[Batch], Batch]
 """The last stage of an input pipeline, on the devices; see `SplitReader`."""
 
 
+class PutBatch(Protocol):
+    """Starts the transfer of this process's rows of a host batch, has `finish` applied to them on the devices, and
+    returns the global arrays without waiting for them.
+    """
+
+    def __call__(self, batch: Batch, finish: Finish | None = None, /) -> Batch: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class SplitReader:
     """One split, opened for one batch size.
@@ -204,6 +212,10 @@ class SplitReader:
     num_batches: int | None
     batch: Callable[[int], Batch]
     finish: Finish | None = None
+
+    def put(self, k: int, put_batch: PutBatch) -> Batch:
+        """Global batch `k` on the devices, as it is trained on."""
+        return put_batch(self.batch(k), self.finish)
 
     def finished(self, k: int) -> Batch:
         """Global batch `k` as it is trained on, this process's rows of it, made on the host."""

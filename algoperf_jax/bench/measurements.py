@@ -170,13 +170,14 @@ def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]
 
 def _batch_transfer(parts: Parts, steps: int) -> Quantity:
     """From host batches to batches as the submission gets them; in a trial this happens in the feed's threads."""
-    batch, finish = parts.reader.batch(0), parts.reader.finish
-    parts.backend.put_batch(batch, finish)
+    batch = parts.reader.batch(0)
+    reader = dataclasses.replace(parts.reader, batch=lambda k: batch)
+    reader.put(0, parts.backend.put_batch)
     parts.backend.wait_for(None)
     seconds = []
     for length in block_lengths(steps, BLOCK_STEPS):
         start = time.perf_counter()
-        batches = [parts.backend.put_batch(batch, finish) for _ in range(length)]
+        batches = [reader.put(k, parts.backend.put_batch) for k in range(length)]
         parts.backend.wait_for(batches)
         seconds.append((time.perf_counter() - start) / length)
     return median("batch to the framework", seconds, note="layout, types and transfer, alone")

@@ -85,7 +85,7 @@ class Steps:
             self._compare_states(before.optimizer_state, after.optimizer_state)
             self._prepare(after, 1, keys)
 
-        batch = self._parts.backend.put_batch(self._parts.reader.batch(0), self._parts.reader.finish)
+        batch = self._parts.reader.put(0, self._parts.backend.put_batch)
         keys = self._parts.backend.step_keys(rng, 0)
         self._traced = True
         try:

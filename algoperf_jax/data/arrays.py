@@ -1,14 +1,22 @@
-"""Batches gathered from arrays in memory: one vectorized gather per batch instead of Python work per example."""
+"""Batches of gathered rows: one vectorized gather per batch instead of Python work per example.
 
+`training_split` and `evaluation_split` gather from arrays in memory, `stream_split` and `pass_split` from wherever rows
+are taken from by number (see `block_rows`).
+"""
+
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from algoperf_jax.data import shuffle
+from algoperf_jax.data.shuffle import IndexStream
 from algoperf_jax.workload import Batch, Placement, SplitReader
 
 Columns = Mapping[str, np.ndarray]
 """Arrays that share their leading example axis."""
+Take = Callable[[np.ndarray], Columns]
+"""The chosen rows of every column, in fresh arrays: example indices int64 [n] -> arrays [n, ...]."""
 Transform = Callable[[Columns], Batch]
 """Turns gathered examples into `inputs` and `targets`; vectorized over the leading axis."""
 Draw = Callable[[np.random.Generator, int], Columns]
@@ -26,15 +34,45 @@ def training_split(
 ) -> SplitReader:
     """The endless shuffled stream of full batches; every example has weight 1."""
     num_examples = len(next(iter(examples.values())))
-    indices = shuffle.endless_indices(num_examples, seed)
+    return stream_split(
+        functools.partial(take, examples),
+        shuffle.endless_indices(num_examples, seed),
+        num_examples=num_examples,
+        batch_size=batch_size,
+        placement=placement,
+        transform=transform,
+        draw=None if draw is None else lambda k: draw(shuffle.batch_generator(seed, k), batch_size),
+    )
+
+
+def stream_split(
+    take_rows: Take,
+    between: IndexStream,
+    *,
+    num_examples: int,
+    batch_size: int,
+    placement: Placement,
+    transform: Transform,
+    draw: Callable[[int], Columns] | None = None,
+) -> SplitReader:
+    """The endless stream of full batches in a given order; every example has weight 1.
+
+    Args:
+      take_rows: gathers examples.
+      between: their order; asked for a global batch at a time.
+      num_examples: number of examples of an epoch.
+      batch_size: examples in a global batch.
+      placement: which rows of it are made.
+      transform: turns gathered examples into `inputs` and `targets`.
+      draw: the random columns of augmentation for the whole of global batch k.
+    """
     rows = placement.rows(batch_size)
 
     def batch(k: int) -> Batch:
-        chosen = indices(k * batch_size, (k + 1) * batch_size)[rows]
-        gathered = {name: column[chosen] for name, column in examples.items()}
+        chosen = between(k * batch_size, (k + 1) * batch_size)[rows]
+        gathered = dict(take_rows(chosen))
         if draw is not None:
-            drawn = draw(shuffle.batch_generator(seed, k), batch_size)
-            gathered |= {name: column[rows] for name, column in drawn.items()}
+            gathered |= {name: column[rows] for name, column in draw(k).items()}
         return {**transform(gathered), "weights": np.ones(len(chosen), np.float32)}
 
     return SplitReader(num_examples=num_examples, num_batches=None, batch=batch)
@@ -45,16 +83,35 @@ def evaluation_split(examples: Columns, *, batch_size: int, placement: Placement
 
     A split smaller than `batch_size` makes one batch of just the size that the devices can share.
     """
-    num_examples = len(next(iter(examples.values())))
+    return pass_split(
+        functools.partial(take, examples),
+        np.arange,
+        num_examples=len(next(iter(examples.values()))),
+        batch_size=batch_size,
+        placement=placement,
+        transform=transform,
+    )
+
+
+def pass_split(
+    take_rows: Take,
+    between: IndexStream,
+    *,
+    num_examples: int,
+    batch_size: int,
+    placement: Placement,
+    transform: Transform,
+) -> SplitReader:
+    """One pass over the first `num_examples` of a given order; see `stream_split` and `evaluation_split`."""
     size = min(batch_size, round_up(num_examples, placement.device_count))
     rows = placement.rows(size)
 
     def batch(k: int) -> Batch:
         positions = np.arange(k * size, (k + 1) * size)[rows]
         real = positions < num_examples
-        chosen = np.where(real, positions, 0)
-        gathered = {name: column[chosen] for name, column in examples.items()}
-        return {**transform(gathered), "weights": real.astype(np.float32)}
+        start, count = int(positions[0]), int(real.sum())
+        chosen = np.concatenate([between(start, start + count), np.repeat(between(0, 1), len(positions) - count)])
+        return {**transform(take_rows(chosen)), "weights": real.astype(np.float32)}
 
     return SplitReader(num_examples=num_examples, num_batches=-(-num_examples // size), batch=batch)
 

@@ -5,14 +5,13 @@ last batch handed out, not of those in flight.
 """
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grain
 
-from algoperf_jax.workload import Batch, SplitReader
+from algoperf_jax.workload import Batch, PutBatch, SplitReader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +39,13 @@ def iterate(batch: Callable[[int], Batch], num_batches: int | None, options: Fee
 class DeviceFeed(Iterator[Batch]):
     """Iterator over the batches of a split on the devices."""
 
-    def __init__(
-        self, reader: SplitReader, put_batch: Callable[..., Batch], options: FeedOptions = FeedOptions()
-    ) -> None:
+    def __init__(self, reader: SplitReader, put_batch: PutBatch, options: FeedOptions = FeedOptions()) -> None:
         """Args:
         reader: the split.
-        put_batch: starts the transfer of a host batch and returns the global arrays; called in the feed's threads, with
-          `finish=` where the split has a last stage on the devices.
+        put_batch: starts the transfer of a host batch; called in the feed's threads.
         options: how far ahead batches are made.
         """
-        put = put_batch if reader.finish is None else functools.partial(put_batch, finish=reader.finish)
-        self._batches = iterate(lambda k: put(reader.batch(k)), reader.num_batches, options)
+        self._batches = iterate(lambda k: reader.put(k, put_batch), reader.num_batches, options)
 
     def __iter__(self) -> "DeviceFeed":
         return self

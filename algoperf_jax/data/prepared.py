@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from algoperf_jax.data import blocks as block_files
+from algoperf_jax.data.block_rows import BlockRows, RowType
 from algoperf_jax.data.blocks import Block as Block
 from algoperf_jax.data.blocks import in_blocks as in_blocks
+from algoperf_jax.data.manifest import Column, File, Split, run_lengths, split_from_json
 from algoperf_jax.data.records import RecordFile, Records
 from algoperf_jax.errors import DataError
 
@@ -50,27 +52,6 @@ class DatasetSpec:
     name: str
     version: str
     compressed: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    name: str
-    blocks: int
-    bytes: int
-    sha256: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _Column:
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    examples: int
-    columns: Mapping[str, _Column]
-    files: tuple[_File, ...]
 
 
 def command(name: str, data_dir: PathLike, *arguments: str) -> str:
@@ -157,7 +138,7 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
                 remedy=prepare,
             )
         found = DatasetSpec(manifest["dataset"], manifest["version"])
-        splits = {name: _split_from_json(entry) for name, entry in manifest["splits"].items()}
+        splits = {name: split_from_json(entry) for name, entry in manifest["splits"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder / _MANIFEST} is damaged ({error!r})", remedy=prepare) from error
     if found.name != spec.name:
@@ -181,10 +162,13 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
 
 
 class Prepared:
-    """A prepared data set whose splits are read when first asked for, whole or example by example. Made by `load`."""
+    """A prepared data set whose splits are read when first asked for, whole, example by example or block by block.
+
+    Made by `load`.
+    """
 
     def __init__(
-        self, folder: pathlib.Path, splits: Mapping[str, _Split], manifest: Mapping[str, Any], *, remedy: str
+        self, folder: pathlib.Path, splits: Mapping[str, Split], manifest: Mapping[str, Any], *, remedy: str
     ) -> None:
         self._folder = folder
         self._splits = splits
@@ -218,10 +202,30 @@ class Prepared:
 
     def records(self, split: str) -> Records:
         """A split of one example per block, to be read one by one."""
-        files = tuple(
+        return Records(self._record_files(split), self._remedy)
+
+    def rows(self, split: str, *, group: int) -> BlockRows:
+        """A split whose columns all have one row for each example, to be read block by block; see `BlockRows`.
+
+        Raises:
+          DataError: the data were prepared before the manifest said how many examples each block has.
+        """
+        found = self._splits[split]
+        block_sizes = found.block_sizes()
+        if block_sizes is None:
+            raise DataError(
+                f"{self._folder / _MANIFEST} does not say how many examples are in each block of {split}",
+                remedy=self._remedy,
+            )
+        if ragged := [name for name, column in found.columns.items() if column.shape[0] != found.examples]:
+            raise ValueError(f"columns {ragged} of {split} do not have one row for each example")
+        columns = {name: RowType(np.dtype(c.dtype), c.shape[1:]) for name, c in found.columns.items()}
+        return BlockRows(self._record_files(split), block_sizes, columns, group=group, remedy=self._remedy)
+
+    def _record_files(self, split: str) -> tuple[RecordFile, ...]:
+        return tuple(
             RecordFile(self._folder / file.name, file.blocks, file.sha256) for file in self._splits[split].files
         )
-        return Records(files, self._remedy)
 
     def describe(self) -> dict[str, Any]:
         """What the log of a run says about the data: version, source, split sizes and checksums."""
@@ -237,46 +241,46 @@ class Prepared:
 
 def _write_split(
     folder: pathlib.Path, name: str, blocks: Iterable[Block], max_file_bytes: int, *, compressed: bool
-) -> _Split:
-    parts: list[tuple[pathlib.Path, int]] = []
+) -> Split:
+    parts: list[tuple[pathlib.Path, list[int]]] = []
     examples = 0
-    columns: dict[str, _Column] = {}
+    columns: dict[str, Column] = {}
     stream = iter(blocks)
     block = next(stream, None)
     while block is not None:
         path = folder / f"{name}-{len(parts):05d}"
-        size = count = 0
+        size, sizes = 0, []
         with block_files.writer(path, compressed=compressed) as write_block:
             while block is not None and size < max_file_bytes:
                 write_block(block)
                 columns = _grow(columns, block)
                 examples += block.num_examples
                 size += sum(column.nbytes for column in block.columns.values())
-                count += 1
+                sizes.append(block.num_examples)
                 block = next(stream, None)
-        parts.append((path, count))
+        parts.append((path, sizes))
     if not examples:
         raise DataError(f"split {name!r} has no examples")
     files = []
-    for index, (path, count) in enumerate(parts):
+    for index, (path, sizes) in enumerate(parts):
         path = path.rename(folder / f"{name}-{index:05d}-of-{len(parts):05d}.array_record")
-        files.append(_File(path.name, count, path.stat().st_size, _sha256(path)))
-    return _Split(examples, columns, tuple(files))
+        files.append(File(path.name, len(sizes), path.stat().st_size, _sha256(path), run_lengths(sizes)))
+    return Split(examples, columns, tuple(files))
 
 
-def _grow(total: Mapping[str, _Column], block: Block) -> dict[str, _Column]:
+def _grow(total: Mapping[str, Column], block: Block) -> dict[str, Column]:
     """The columns of a split after one more block."""
-    grown = {name: _Column(block_files.little_endian(array).str, array.shape) for name, array in block.columns.items()}
+    grown = {name: Column(block_files.little_endian(array).str, array.shape) for name, array in block.columns.items()}
     if not total:
         return grown
     if {name: (c.dtype, c.shape[1:]) for name, c in grown.items()} != {
         name: (c.dtype, c.shape[1:]) for name, c in total.items()
     }:
         raise ValueError(f"blocks of one split differ in their columns: {grown} after {dict(total)}")
-    return {name: _Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()}
+    return {name: Column(c.dtype, (total[name].shape[0] + c.shape[0], *c.shape[1:])) for name, c in grown.items()}
 
 
-def _read_split(folder: pathlib.Path, split: _Split, remedy: str) -> dict[str, np.ndarray]:
+def _read_split(folder: pathlib.Path, split: Split, remedy: str) -> dict[str, np.ndarray]:
     columns = {name: np.empty(column.shape, column.dtype) for name, column in split.columns.items()}
     filled = dict.fromkeys(columns, 0)
     for file in split.files:
@@ -321,11 +325,3 @@ def _check_size(path: pathlib.Path, expected: int, remedy: str) -> None:
 def _sha256(path: pathlib.Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _split_from_json(entry: Mapping[str, Any]) -> _Split:
-    return _Split(
-        examples=int(entry["examples"]),
-        columns={name: _Column(c["dtype"], tuple(c["shape"])) for name, c in entry["columns"].items()},
-        files=tuple(_File(**file) for file in entry["files"]),
-    )

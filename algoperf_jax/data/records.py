@@ -3,6 +3,7 @@
 They are prepared like others (see `prepared`), with one example in each block.
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -14,12 +15,15 @@ import numpy as np
 
 from algoperf_jax.data import blocks
 
+_MOST_OPENED = 64
+"""Files that a thread keeps open; a process may have a thousand."""
+
 
 class _Opened(threading.local):
-    """The files that a thread has opened."""
+    """The files that a thread has opened, the last one used at the end."""
 
     def __init__(self) -> None:
-        self.readers: dict[RecordFile, blocks.BlockReader] = {}
+        self.readers: collections.OrderedDict[RecordFile, blocks.BlockReader] = collections.OrderedDict()
 
 
 _opened = _Opened()
@@ -37,6 +41,21 @@ class RecordFile(NamedTuple):
     path: pathlib.Path
     count: int
     sha256: str
+
+
+def opened(file: RecordFile, remedy: str) -> blocks.BlockReader:
+    """The reader of a file for this thread.
+
+    Raises:
+      DataError: it is not a file of so many records; says the remedy.
+    """
+    readers = _opened.readers
+    if file not in readers:
+        while len(readers) >= _MOST_OPENED:
+            readers.popitem(last=False)[1].close()
+        readers[file] = blocks.BlockReader(file.path, file.count, remedy=remedy)
+    readers.move_to_end(file)
+    return readers[file]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +83,7 @@ class Records:
             raise IndexError(f"example {index} of {len(self)}")
         number = int(np.searchsorted(self._ends, index, side="right"))
         file = self.files[number]
-        if (reader := _opened.readers.get(file)) is None:
-            reader = _opened.readers[file] = blocks.BlockReader(file.path, file.count, remedy=self.remedy)
-        return dict(reader.read(index - self._ends[number] + file.count).columns)
+        return dict(opened(file, self.remedy).read(index - self._ends[number] + file.count).columns)
 
     @functools.cached_property
     def _ends(self) -> list[int]:

@@ -5,6 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from algoperf_jax.data.permutation import Permutation
+
+LARGEST_TABLE = 1 << 22
+"""A larger data set's orders are computed where they are needed; others are tables of at most 32 MiB."""
+
 EVAL_TRAIN_SEED = 0
 """Fixed, so that every trial of every algorithm judges the same training examples."""
 
@@ -21,23 +26,89 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     return _permutation(num_examples, seed, epoch)
 
 
-def endless_indices(num_examples: int, seed: int) -> Callable[[int, int], np.ndarray]:
-    """An endless stream of example indices: one permutation after another, each epoch in its own order.
+IndexStream = Callable[[int, int], np.ndarray]
+"""`(start, stop) -> int64 [stop - start]`: the example indices at positions `start` to `stop` of an endless stream. Any
+position is as near as any other, so that a resume costs nothing."""
 
-    Returns:
-      `(start, stop) -> int64 [stop - start]`, the stream's positions `start` to `stop`.
+
+def endless_indices(num_examples: int, seed: int) -> IndexStream:
+    """One permutation of the examples after another, each epoch in its own order."""
+
+    def within(epoch: int, start: int, stop: int) -> np.ndarray:
+        if num_examples <= LARGEST_TABLE:
+            return epoch_order(num_examples, seed, epoch)[start:stop]
+        return Permutation(num_examples, seed, epoch)(np.arange(start, stop))
+
+    return _endless(num_examples, within)
+
+
+def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int) -> IndexStream:
+    """One shuffled pass over all blocks after another, for rows that are read from the disk a block at a time.
+
+    In each epoch the blocks come in random order. The rows of each `group` consecutive ones of these are shuffled
+    together, so that only so many blocks are needed at a time. The examples of a block are indexed one after another,
+    those of block b after those of block b - 1.
+
+    Args:
+      block_sizes: number of examples of each block, at least 1 each.
+      seed: decides the order.
+      group: how many blocks are shuffled together; all of them give a full shuffle.
     """
+    block_sizes = np.asarray(block_sizes, np.int64)
+    num_blocks = len(block_sizes)
+    block_starts = np.cumsum(block_sizes) - block_sizes
+
+    @functools.lru_cache(maxsize=4)
+    def epoch_layout(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The order of the blocks, and where in the epoch each group of them begins and the last one ends."""
+        order = _generator(seed, epoch, _BLOCK_ORDER).permutation(num_blocks)
+        ends = np.cumsum(block_sizes[order])
+        return order, np.concatenate([[0], ends[group - 1 : -1 : group], ends[-1:]])
+
+    @functools.lru_cache(maxsize=4)
+    def group_order(epoch: int, number: int) -> np.ndarray:
+        """The examples of a group, in their random order."""
+        blocks = epoch_layout(epoch)[0][number * group : (number + 1) * group]
+        examples = ranges(block_starts[blocks], block_sizes[blocks])
+        _generator(seed, epoch, _ROW_ORDER, number).shuffle(examples)
+        return examples
+
+    def within(epoch: int, start: int, stop: int) -> np.ndarray:
+        bounds = epoch_layout(epoch)[1]
+        first, last = np.searchsorted(bounds, [start, stop - 1], side="right") - 1
+        pieces = [group_order(epoch, number) for number in range(first, last + 1)]
+        return np.concatenate(pieces)[start - bounds[first] : stop - bounds[first]]
+
+    return _endless(int(block_sizes.sum()), within)
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The ranges `starts[i], ..., starts[i] + lengths[i] - 1`, one after another."""
+    stops = np.cumsum(lengths)
+    return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - lengths), lengths)
+
+
+def _endless(num_examples: int, within: Callable[[int, int, int], np.ndarray]) -> IndexStream:
+    """The stream whose epochs are `within(epoch, start, stop)`."""
 
     def between(start: int, stop: int) -> np.ndarray:
         pieces = []
         while start < stop:
             epoch, offset = divmod(start, num_examples)
             take = min(stop - start, num_examples - offset)
-            pieces.append(epoch_order(num_examples, seed, epoch)[offset : offset + take])
+            pieces.append(within(epoch, offset, offset + take))
             start += take
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
 
     return between
+
+
+_BLOCK_ORDER, _ROW_ORDER = 3, 4
+
+
+def _generator(seed: int, epoch: int, purpose: int, number: int = 0) -> np.random.Generator:
+    """Generators whose draws have nothing in common with each other or with those below."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, purpose, number]))
 
 
 def batch_generator(seed: int, batch_index: int) -> np.random.Generator:
@@ -52,4 +123,4 @@ def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 def eval_train_indices(num_train: int, count: int) -> np.ndarray:
     """A fixed random subset of the training split, in increasing order, int64 [min(count, num_train)]."""
-    return np.sort(epoch_order(num_train, EVAL_TRAIN_SEED, 0)[:count])
+    return np.sort(endless_indices(num_train, EVAL_TRAIN_SEED)(0, min(count, num_train)))

@@ -3,10 +3,11 @@
 import numpy as np
 
 from algoperf_jax.data.arrays import Columns
+from algoperf_jax.data.sources import PreparedSource
 from algoperf_jax.workload import Batch, Data
 from workloads.cifar import builtin
 from workloads.cifar.prepare import DATASET
-from workloads.image_classification import GeneratedImages, PreparedImages, image_data
+from workloads.image_classification import generated_images, image_data
 
 TRAIN_MEAN = (0.49139968, 0.48215827, 0.44653124)
 """Per channel, of pixels in 0 .. 1."""
@@ -19,9 +20,9 @@ PADDING = 2
 def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
     """The images prepared in `data_dir`, or the built-in shapes; reads and draws nothing yet."""
     source = (
-        GeneratedImages(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
+        generated_images(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
         if data_dir is None
-        else PreparedImages(data_dir, DATASET)
+        else PreparedSource(data_dir, DATASET)
     )
     return image_data(
         source, num_eval_train=num_eval_train, transform=normalize, train_transform=augment, draw=draw_augmentation

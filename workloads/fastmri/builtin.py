@@ -7,11 +7,12 @@ k-space has no symmetry that a network could use. The target is the noisy image,
 import dataclasses
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf_jax.data.sources import Origin
 from algoperf_jax.workload import Budget, Facts, Goal
 from workloads.fastmri.reconstruction import Slice
 
@@ -40,8 +41,30 @@ _UNIT = 2e-4
 """Intensities are about those of scanners."""
 
 
+@dataclasses.dataclass(frozen=True)
+class GeneratedSplit:
+    """The slices of a split; they may be read by any thread of this process.
+
+    Attributes:
+      count: how many.
+      slice_at: number -> slice.
+    """
+
+    count: int
+    slice_at: Callable[[int], Slice]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int) -> Slice:
+        """One slice; the same at every call, to be read only."""
+        return self.slice_at(index)
+
+
 class GeneratedSlices:
     """A source that draws a volume when one of its slices is first asked for, and keeps it."""
+
+    origin: Origin = "builtin"
 
     def __init__(self, size: int, split_sizes: Mapping[str, int]) -> None:
         """Args:
@@ -53,12 +76,11 @@ class GeneratedSlices:
         self._lock = threading.Lock()
         self._drawn = functools.cache(functools.partial(volume, size))
 
-    def num_slices(self, split: str) -> int:
-        """Number of slices of a split."""
-        return self._split_sizes[split]
+    def examples(self, split: str) -> "GeneratedSplit":
+        """The slices of a split."""
+        return GeneratedSplit(self._split_sizes[split], functools.partial(self._example, split))
 
-    def example(self, split: str, index: int) -> Slice:
-        """One slice; the same at every call, to be read only."""
+    def _example(self, split: str, index: int) -> Slice:
         number, place = divmod(index, SLICES_PER_VOLUME)
         with self._lock:
             return self._drawn(split, number)[place]

@@ -84,7 +84,6 @@ def build(
         model_arguments=arguments,
         data=slice_data(
             source,
-            origin="builtin" if data_dir is None else "prepared",
             size=image_size,
             num_eval_train=facts.split_sizes["eval_train"],
         ),

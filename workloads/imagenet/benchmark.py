@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from algoperf_jax.data.sources import Examples
 from workloads.imagenet import builtin
 from workloads.imagenet.decoding import decode
-from workloads.imagenet.rows import EvaluationRows, ImageFile, ImageFiles, Request, TrainingRows
+from workloads.imagenet.rows import EvaluationRows, ImageFile, Request, TrainingRows
 
 IMAGE_SIZE = 224
 _REPETITIONS = 5
@@ -26,12 +27,15 @@ class FilesInMemory:
 
     images: tuple[ImageFile, ...]
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def read(self, index: int) -> ImageFile:
         """Image `index`."""
         return self.images[index]
 
 
-def images_per_second(files: ImageFiles, count: int) -> Mapping[str, float]:
+def images_per_second(files: Examples[ImageFile], count: int) -> Mapping[str, float]:
     """Images in a second of one core, the best of several passes over images 0 to `count`, by kind of work."""
     train, evaluation = (
         np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),

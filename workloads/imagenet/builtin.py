@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from algoperf_jax.data.arrays import Columns
+from algoperf_jax.data.sources import Origin
 from workloads.imagenet.decoding import encode
 from workloads.imagenet.rows import ImageFile
 
@@ -190,6 +192,9 @@ class BuiltinFiles:
         rng = np.random.default_rng([_SEED, SPLITS.index(self.split), self.image_size])
         return rng.permutation(np.arange(self.count) % self.num_classes).astype(np.int32)
 
+    def __len__(self) -> int:
+        return self.count
+
     def read(self, index: int) -> ImageFile:
         """Image `index`."""
         return _drawn(self, index)
@@ -206,6 +211,8 @@ def _drawn(files: BuiltinFiles, index: int) -> ImageFile:
 class BuiltinImages:
     """Labeled images of all splits."""
 
+    origin: Origin = "builtin"
+
     def __init__(self, image_size: int, num_classes: int, sizes: Mapping[str, int]) -> None:
         """Args:
         image_size: height and width that images are cropped to.
@@ -217,11 +224,11 @@ class BuiltinImages:
         self._num_classes = num_classes
         self._files = {split: BuiltinFiles(split, image_size, num_classes, count) for split, count in sizes.items()}
 
-    def labels(self, split: str) -> np.ndarray:
-        """Class indices int32 [N] of a split."""
-        return self._files[split].labels
+    def columns(self, split: str) -> Columns:
+        """`label`, class indices int32 [N] of a split."""
+        return {"label": self._files[split].labels}
 
-    def files(self, split: str) -> BuiltinFiles:
+    def examples(self, split: str) -> BuiltinFiles:
         """The images of a split."""
         return self._files[split]
 

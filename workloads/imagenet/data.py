@@ -13,12 +13,13 @@ import numpy as np
 
 from algoperf_jax.data import arrays, shuffle
 from algoperf_jax.data.arrays import Columns
+from algoperf_jax.data.sources import ColumnSource, ExampleSource
 from algoperf_jax.data.workers import WorkerPool, usable_cores
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.imagenet import builtin, finishing
 from workloads.imagenet.finishing import TRAIN_MEAN as TRAIN_MEAN
 from workloads.imagenet.finishing import TRAIN_STDDEV as TRAIN_STDDEV
-from workloads.imagenet.rows import EvaluationRows, ImageFiles, Request, TrainingRows
+from workloads.imagenet.rows import EvaluationRows, ImageFile, Request, TrainingRows
 from workloads.imagenet.stored import StoredImages
 
 Augmentation = Literal["resnet", "vit"]
@@ -27,20 +28,8 @@ MIXUP_ALPHA = 0.2
 """The weight of mixup is drawn from Beta(alpha, alpha), once for each global batch."""
 
 
-class Source(Protocol):
-    """Labeled images of all splits."""
-
-    def labels(self, split: str) -> np.ndarray:
-        """Class indices int32 [N] of a split."""
-        ...
-
-    def files(self, split: str) -> ImageFiles:
-        """The images of a split."""
-        ...
-
-    def describe(self) -> dict:
-        """Facts for the log of a run."""
-        ...
+class ImageSource(ColumnSource, ExampleSource[ImageFile], Protocol):
+    """Images, and in memory the column `label`, class indices int32 [N]."""
 
 
 def open_data(
@@ -67,7 +56,7 @@ def open_data(
       augmentation: what is done to training images.
       every_class: whether prepared training images must be of so many classes, not fewer.
     """
-    source = (
+    source: ImageSource = (
         builtin.BuiltinImages(image_size, num_classes, {split: split_sizes[split] for split in builtin.SPLITS})
         if data_dir is None
         else StoredImages(data_dir, num_classes, every_class=every_class)
@@ -78,23 +67,23 @@ def open_data(
 
         def open_split(split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
             if split == "train":
-                rows = TrainingRows(source.files("train"), seed, augment=augmentation == "vit")
+                rows = TrainingRows(source.examples("train"), seed, augment=augmentation == "vit")
                 return training_split(
                     functools.partial(_made, pool, rows, np.dtype(np.uint8), image_size),
-                    source.labels("train"),
+                    source.columns("train")["label"],
                     batch_size=batch_size,
                     seed=seed,
                     placement=placement,
                     mixup_classes=num_classes if augmentation == "vit" else None,
                 )
             stored = "train" if split == "eval_train" else split
-            labels = source.labels(stored)
+            labels = source.columns(stored)["label"]
             indices = (
                 shuffle.eval_train_indices(len(labels), num_eval_train)
                 if split == "eval_train"
                 else np.arange(len(labels))
             )
-            rows = EvaluationRows(source.files(stored))
+            rows = EvaluationRows(source.examples(stored))
 
             def transform(examples: Columns) -> Batch:
                 # Padding repeats an image, which is made once.
@@ -114,7 +103,7 @@ def open_data(
             )
 
         return Data(
-            origin="builtin" if data_dir is None else "prepared",
+            origin=source.origin,
             open=open_split,
             describe=source.describe,
             with_workers=with_workers,

@@ -1,11 +1,12 @@
 """How one image becomes a row of a batch. What is here is sent to worker processes."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from algoperf_jax.data import shuffle
+from algoperf_jax.data.sources import Examples
 from algoperf_jax.errors import DataError
 from workloads.imagenet import crops, randaugment, resampling
 from workloads.imagenet.decoding import BadImageError, decode
@@ -22,14 +23,6 @@ class ImageFile(NamedTuple):
 
     content: bytes
     name: str
-
-
-class ImageFiles(Protocol):
-    """The images of a split by number. Picklable."""
-
-    def read(self, index: int) -> ImageFile:
-        """Image `index`."""
-        ...
 
 
 class Request(NamedTuple):
@@ -57,7 +50,7 @@ class TrainingRows:
       augment: whether RandAugment is applied.
     """
 
-    files: ImageFiles
+    files: Examples[ImageFile]
     seed: int
     augment: bool
 
@@ -78,7 +71,7 @@ class TrainingRows:
 class EvaluationRows:
     """The middle of an image, resized and normalized, as float32 [S, S, 3]."""
 
-    files: ImageFiles
+    files: Examples[ImageFile]
 
     def __call__(self, request: Request, row: np.ndarray) -> None:
         """Fills `row`."""

@@ -3,8 +3,9 @@
 import numpy as np
 
 from algoperf_jax.data.arrays import Columns
+from algoperf_jax.data.sources import PreparedSource
 from algoperf_jax.workload import Batch, Data
-from workloads.image_classification import GeneratedImages, PreparedImages, image_data
+from workloads.image_classification import generated_images, image_data
 from workloads.mnist import builtin
 from workloads.mnist.prepare import DATASET
 
@@ -15,9 +16,9 @@ TRAIN_STDDEV = 0.3081
 def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
     """The digits prepared in `data_dir`, or the built-in digits; reads and draws nothing yet."""
     source = (
-        GeneratedImages(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
+        generated_images(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
         if data_dir is None
-        else PreparedImages(data_dir, DATASET)
+        else PreparedSource(data_dir, DATASET)
     )
     return image_data(source, num_eval_train=num_eval_train, transform=normalize)
 

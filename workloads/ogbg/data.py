@@ -4,11 +4,13 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
 
 import numpy as np
 
-from algoperf_jax.data import prepared, shuffle
+from algoperf_jax.data import shuffle
+from algoperf_jax.data.packing import BinStream
+from algoperf_jax.data.prepared import DatasetSpec
+from algoperf_jax.data.sources import ColumnSource, GeneratedColumns, PreparedSource
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.ogbg import graph_batching
@@ -24,26 +26,18 @@ def shard_count(device_count: int) -> int:
     return _SHARDS if _SHARDS % device_count == 0 else device_count
 
 
-def molecule_data(
-    columns: Callable[[str], Mapping[str, np.ndarray]],
-    *,
-    origin: Literal["builtin", "prepared"],
-    describe: Callable[[], dict[str, Any]],
-    num_eval_train: int,
-) -> Data:
-    """The splits; nothing is read before one is opened.
+def molecule_data(source: ColumnSource, *, num_eval_train: int) -> Data:
+    """The splits of a source of columns as in `Molecules`; nothing is read before one is opened.
 
     Args:
-      columns: split `train`, `validation` or `test` -> columns as in `Molecules`.
-      origin: `builtin` or `prepared`.
-      describe: facts for the log of a run.
+      source: the molecules.
       num_eval_train: number of training molecules that are evaluated, a fixed random subset.
     """
     lock = threading.Lock()
 
     @functools.cache
     def read(split: str) -> Molecules:
-        return graph_batching.from_columns(columns(split))
+        return graph_batching.from_columns(source.columns(split))
 
     def open_split(split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
         with lock:
@@ -55,32 +49,18 @@ def molecule_data(
             chosen = shuffle.eval_train_indices(len(molecules), num_eval_train)
         return evaluation_split(molecules, chosen, batch_size=batch_size, placement=placement)
 
-    return Data(origin=origin, open=open_split, describe=describe)
+    return Data(origin=source.origin, open=open_split, describe=source.describe)
 
 
-def prepared_data(data_dir: str, dataset: prepared.DatasetSpec, *, num_eval_train: int) -> Data:
+def prepared_data(data_dir: str, dataset: DatasetSpec, *, num_eval_train: int) -> Data:
     """The data set prepared in `data_dir`."""
-
-    @functools.cache
-    def opened() -> prepared.Prepared:
-        return prepared.load(data_dir, dataset)
-
-    return molecule_data(
-        lambda split: opened().columns(split),
-        origin="prepared",
-        describe=lambda: opened().describe(),
-        num_eval_train=num_eval_train,
-    )
+    return molecule_data(PreparedSource(data_dir, dataset), num_eval_train=num_eval_train)
 
 
 def generated_data(columns: Callable[[str], Mapping[str, np.ndarray]], split_sizes: Mapping[str, int]) -> Data:
     """The built-in molecules."""
-    return molecule_data(
-        columns,
-        origin="builtin",
-        describe=lambda: {"dataset": "generated", "split_sizes": dict(split_sizes)},
-        num_eval_train=split_sizes["eval_train"],
-    )
+    source = GeneratedColumns(columns, {"split_sizes": dict(split_sizes)})
+    return molecule_data(source, num_eval_train=split_sizes["eval_train"])
 
 
 def training_split(molecules: Molecules, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
@@ -91,13 +71,17 @@ def training_split(molecules: Molecules, *, batch_size: int, seed: int, placemen
     """
     num_shards = shard_count(placement.device_count)
     budget = _budget(molecules, batch_size, num_shards, key="batch_size")
-    stream = _ShardStream(molecules, seed, budget)
+    stream = BinStream(
+        (molecules.num_nodes, molecules.num_bonds),
+        budget.capacities,
+        shuffle.endless_indices(len(molecules), seed),
+        most=budget.graphs,
+    )
     rows = placement.rows(num_shards)
 
     def batch(k: int) -> Batch:
-        starts = stream.starts(k * num_shards + rows.start, k * num_shards + rows.stop)
-        order = stream.molecules(starts[0], starts[-1])
-        return graph_batching.pack(molecules, np.split(order, np.subtract(starts[1:-1], starts[0])), budget)
+        shards = stream.bins(k * num_shards + rows.start, k * num_shards + rows.stop)
+        return graph_batching.pack(molecules, shards, budget)
 
     return SplitReader(num_examples=len(molecules), num_batches=None, batch=batch)
 
@@ -128,38 +112,6 @@ def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: in
         )
 
     return SplitReader(num_examples=len(chosen), num_batches=num_batches, batch=batch)
-
-
-class _ShardStream:
-    """Where the shards of the endless stream begin: a table that is extended by an epoch when a batch needs it."""
-
-    def __init__(self, molecules: Molecules, seed: int, budget: ShardBudget) -> None:
-        self.molecules = shuffle.endless_indices(len(molecules), seed)
-        self._molecules = molecules
-        self._budget = budget
-        self._lock = threading.Lock()
-        self._starts = [0]
-
-    def starts(self, start: int, stop: int) -> list[int]:
-        """Positions in the stream of the first molecule of shards `start` to `stop`, the latter included."""
-        with self._lock:
-            while len(self._starts) <= stop:
-                self._extend()
-            return self._starts[start : stop + 1]
-
-    def _extend(self) -> None:
-        position = self._starts[-1]
-        count = len(self._molecules)
-        end_of_epoch = (position // count + 1) * count
-        # The last shard of an epoch may reach into the next, by no more than the molecules of one shard.
-        order = self.molecules(position, end_of_epoch + self._budget.graphs)
-        starts = graph_batching.fill_shards(
-            self._molecules.num_nodes[order],
-            self._molecules.num_bonds[order],
-            self._budget,
-            starts_before=end_of_epoch - position,
-        )
-        self._starts.extend((position + starts[1:]).tolist())
 
 
 def _smallest_cover(molecules: Molecules, chosen: np.ndarray, num_shards: int) -> tuple[ShardBudget, np.ndarray]:

@@ -13,6 +13,9 @@ from typing import Any
 import jraph
 import numpy as np
 
+from algoperf_jax.data import packing
+from algoperf_jax.data.shuffle import ranges
+
 NODES_PER_GRAPH = 26
 EDGES_PER_GRAPH = 56
 
@@ -34,6 +37,11 @@ class ShardBudget:
     @property
     def edges(self) -> int:
         return EDGES_PER_GRAPH * self.graphs
+
+    @property
+    def capacities(self) -> tuple[int, int]:
+        """The most nodes and the most bonds, each of them two directed edges."""
+        return self.nodes, self.edges // 2
 
     @classmethod
     def for_molecule(cls, num_nodes: int, num_bonds: int) -> "ShardBudget":
@@ -86,8 +94,8 @@ class Molecules:
     def take(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         """The columns of the chosen molecules, in that order."""
         num_nodes, num_bonds = self.num_nodes[chosen], self.num_bonds[chosen]
-        nodes = _ranges(self.node_starts[chosen], num_nodes)
-        bonds = _ranges(self.bond_starts[chosen], num_bonds)
+        nodes = ranges(self.node_starts[chosen], num_nodes)
+        bonds = ranges(self.bond_starts[chosen], num_bonds)
         return {
             "num_nodes": num_nodes,
             "num_bonds": num_bonds,
@@ -98,32 +106,17 @@ class Molecules:
         }
 
 
-def fill_shards(
-    num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudget, *, starts_before: int | None = None
-) -> np.ndarray:
+def fill_shards(num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudget) -> np.ndarray:
     """Where greedy filling in order begins each shard.
 
     Args:
       num_nodes, num_bonds: sizes of the molecules in the order of filling [n]; each fits the budget.
       budget: what a shard holds.
-      starts_before: only shards that begin before this position are wanted; default n.
 
     Returns:
       int64 [shards + 1]: the first molecule of each shard, and the end of the last.
     """
-    count = len(num_nodes)
-    starts_before = count if starts_before is None else starts_before
-    positions = np.arange(starts_before)
-    stops = np.minimum(positions + budget.graphs, count)
-    for sizes, limit in ((num_nodes, budget.nodes), (num_bonds, budget.edges // 2)):
-        ends = np.cumsum(sizes, dtype=np.int64)
-        begins = ends[:starts_before] - sizes[:starts_before]
-        stops = np.minimum(stops, np.searchsorted(ends, begins + limit, side="right"))
-    next_start = stops.tolist()
-    chain = [0]
-    while chain[-1] < starts_before:
-        chain.append(next_start[chain[-1]])
-    return np.asarray(chain, np.int64)
+    return packing.greedy_starts((num_nodes, num_bonds), budget.capacities, most=budget.graphs)
 
 
 def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget) -> dict[str, Any]:
@@ -155,9 +148,9 @@ def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget
 
     for shard, chosen in enumerate(shards):
         sizes, bonds = molecules.num_nodes[chosen], molecules.num_bonds[chosen]
-        node_rows = _ranges(molecules.node_starts[chosen], sizes)
+        node_rows = ranges(molecules.node_starts[chosen], sizes)
         # Every molecule's bonds twice in a row: once forward, once reversed.
-        bond_rows = _ranges(np.repeat(molecules.bond_starts[chosen], 2), np.repeat(bonds, 2))
+        bond_rows = ranges(np.repeat(molecules.bond_starts[chosen], 2), np.repeat(bonds, 2))
         used_nodes, used_edges = len(node_rows), len(bond_rows)
         nodes[shard, :used_nodes] = molecules.node_feat[node_rows]
         edges[shard, :used_edges] = molecules.bond_feat[bond_rows]
@@ -182,12 +175,6 @@ def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget
         "targets": targets.reshape(rows, -1),
         "weights": weights.reshape(rows, -1),
     }
-
-
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The ranges `starts[i], ..., starts[i] + lengths[i] - 1`, one after another."""
-    stops = np.cumsum(lengths)
-    return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - lengths), lengths)
 
 
 def from_columns(columns: Mapping[str, np.ndarray]) -> Molecules:

@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from algoperf_jax.data.feed import DeviceFeed, FeedOptions
-from algoperf_jax.workload import SplitReader
+from algoperf_jax.workload import Batch, Finish, SplitReader
 
 
 def reader(num_batches: int | None = None) -> SplitReader:
     return SplitReader(100, num_batches, lambda k: {"inputs": np.full(4, k)})
+
+
+def stay(batch: Batch, finish: Finish | None = None) -> Batch:
+    """Leaves a batch on the host."""
+    return batch if finish is None else finish(batch)
 
 
 def numbers(feed: DeviceFeed, count: int) -> list[int]:
@@ -22,23 +26,23 @@ def numbers(feed: DeviceFeed, count: int) -> list[int]:
 @pytest.mark.parametrize("threads", [0, 1, 3])
 @pytest.mark.parametrize("ahead", [0, 1, 4])
 def test_order_does_not_depend_on_how_far_ahead_batches_are_made(threads: int, ahead: int) -> None:
-    feed = DeviceFeed(reader(), dict, FeedOptions(threads, ahead))
+    feed = DeviceFeed(reader(), stay, FeedOptions(threads, ahead))
     assert numbers(feed, 20) == list(range(20))
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 4])
 def test_position_is_that_of_the_last_batch_handed_out(ahead: int) -> None:
-    feed = DeviceFeed(reader(), dict, FeedOptions(1, ahead))
+    feed = DeviceFeed(reader(), stay, FeedOptions(1, ahead))
     assert numbers(feed, 7) == list(range(7))
     position = json.loads(json.dumps(feed.position()))
-    again = DeviceFeed(reader(), dict, FeedOptions(1, ahead))
+    again = DeviceFeed(reader(), stay, FeedOptions(1, ahead))
     again.seek(position)
     assert again.position() == position
     assert numbers(again, 5) == [7, 8, 9, 10, 11]
 
 
 def test_seek_drops_what_was_in_flight() -> None:
-    feed = DeviceFeed(reader(), dict)
+    feed = DeviceFeed(reader(), stay)
     start = feed.position()
     assert numbers(feed, 3) == [0, 1, 2]
     feed.seek(start)
@@ -46,7 +50,7 @@ def test_seek_drops_what_was_in_flight() -> None:
 
 
 def test_a_pass_ends() -> None:
-    feed = DeviceFeed(reader(3), dict, FeedOptions(batches_ahead=2))
+    feed = DeviceFeed(reader(3), stay, FeedOptions(batches_ahead=2))
     assert [int(batch["inputs"][0]) for batch in feed] == [0, 1, 2]
 
 
@@ -56,7 +60,7 @@ def test_an_error_while_making_a_batch_reaches_the_consumer() -> None:
             raise ValueError("damaged")
         return {"inputs": np.zeros(1)}
 
-    feed = DeviceFeed(SplitReader(9, None, batch), dict, FeedOptions(threads=0))
+    feed = DeviceFeed(SplitReader(9, None, batch), stay, FeedOptions(threads=0))
     next(feed)
     next(feed)
     with pytest.raises(ValueError, match="damaged"):
@@ -64,11 +68,7 @@ def test_an_error_while_making_a_batch_reaches_the_consumer() -> None:
 
 
 def test_the_last_stage_goes_with_each_batch() -> None:
-    def put_batch(batch: dict, finish: Callable[[dict], dict] | None = None) -> dict:
-        assert finish is not None
-        return finish(batch)
-
     doubled = dataclasses.replace(reader(), finish=lambda batch: {"inputs": 2 * batch["inputs"]})
-    assert numbers(DeviceFeed(doubled, put_batch), 4) == [0, 2, 4, 6]
-    assert doubled.finished(3)["inputs"][0] == 6
+    assert numbers(DeviceFeed(doubled, stay), 4) == [0, 2, 4, 6]
+    assert doubled.put(3, stay)["inputs"][0] == doubled.finished(3)["inputs"][0] == 6
     assert reader().finished(3)["inputs"][0] == 3

@@ -1,5 +1,7 @@
 """Order is a pure function of seed and position."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,93 @@ def test_eval_train_is_a_fixed_subset() -> None:
     assert list(chosen) == sorted(chosen)
     np.testing.assert_array_equal(chosen, shuffle.eval_train_indices(100, 30))
     assert len(shuffle.eval_train_indices(10, 30)) == 10
+
+
+def test_the_orders_of_small_data_sets_are_those_of_published_runs() -> None:
+    assert shuffle.endless_indices(12, 7)(10, 20).tolist() == [8, 4, 1, 8, 5, 2, 9, 11, 0, 4]
+    assert shuffle.eval_train_indices(12, 5).tolist() == [0, 1, 6, 7, 9]
+
+
+def test_a_data_set_too_large_for_a_table_is_shuffled_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shuffle, "LARGEST_TABLE", 500)
+    monkeypatch.setattr(shuffle, "epoch_order", None)
+    between = shuffle.endless_indices(1001, 3)
+    epochs = [between(1001 * epoch, 1001 * (epoch + 1)) for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(1001)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    np.testing.assert_array_equal(between(700, 2500), between(0, 3003)[700:2500])
+    chosen = shuffle.eval_train_indices(1001, 300)
+    assert len(set(chosen)) == 300
+    assert list(chosen) == sorted(chosen)
+
+
+def test_any_position_of_billions_of_examples_takes_little_memory() -> None:
+    num_examples = 4_195_197_692
+    between = shuffle.endless_indices(num_examples, 1)
+    tracemalloc.start()
+    found = between(5 * num_examples - 1000, 5 * num_examples + 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    assert found.dtype == np.int64
+    assert found.min() >= 0
+    assert found.max() < num_examples
+    np.testing.assert_array_equal(between(5 * num_examples + 10, 5 * num_examples + 20), found[1010:1020])
+
+
+SIZES = np.array([5, 3, 1, 7, 4, 4, 2])
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 7, 100])
+def test_blocks_come_in_random_order_and_their_rows_by_groups(group: int) -> None:
+    block_of = np.repeat(np.arange(len(SIZES)), SIZES)
+    between = shuffle.endless_indices_by_blocks(SIZES, 3, group=group)
+    epochs = [between(26 * epoch, 26 * (epoch + 1)) for epoch in range(5)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(26))
+        # Each group is used up before the next is begun.
+        seen = block_of[epoch]
+        order = list(dict.fromkeys(seen.tolist()))
+        position = 0
+        while position < 26:
+            blocks = set(order[:1])
+            while len(blocks) < min(group, len(order)):
+                size = SIZES[list(blocks)].sum()
+                later = [block for block in seen[position : position + size + 1].tolist() if block not in blocks]
+                blocks.add(later[0])
+            size = SIZES[list(blocks)].sum()
+            assert set(seen[position : position + size].tolist()) == blocks
+            position += size
+            order = [block for block in order if block not in blocks]
+    assert len({tuple(epoch) for epoch in epochs}) == 5
+    other = shuffle.endless_indices_by_blocks(SIZES, 4, group=group)
+    assert not np.array_equal(other(0, 26), epochs[0])
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 3), (20, 33), (5, 100), (4, 4), (26, 52)])
+def test_any_stretch_by_blocks_is_that_stretch_of_the_stream(start: int, stop: int) -> None:
+    whole = shuffle.endless_indices_by_blocks(SIZES, 0, group=2)(0, 130)
+    again = shuffle.endless_indices_by_blocks(SIZES, 0, group=2)
+    np.testing.assert_array_equal(again(start, stop), whole[start:stop])
+
+
+def test_the_order_by_blocks_stays_as_it_is() -> None:
+    assert shuffle.endless_indices_by_blocks(SIZES, 7, group=2)(20, 32).tolist() == [
+        9,
+        13,
+        15,
+        10,
+        14,
+        11,
+        6,
+        24,
+        7,
+        5,
+        25,
+        12,
+    ]
+
+
+def test_ranges_one_after_another() -> None:
+    assert shuffle.ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
+    assert shuffle.ranges(np.zeros(0, int), np.zeros(0, int)).tolist() == []

@@ -56,9 +56,9 @@ def test_slices_are_those_of_the_files_in_order(raw: pathlib.Path, tmp_path: pat
     source = PreparedSlices(str(tmp_path))
     # The larger half of the official validation volumes is for validation.
     for split, names in {"train": ["file1", "file2"], "validation": ["file3", "file4"], "test": ["file5"]}.items():
-        assert source.num_slices(split) == len(names)
+        assert len(source.examples(split)) == len(names)
         for index, name in enumerate(names):
-            example = source.example(split, index)
+            example = source.examples(split).read(index)
             assert example.volume_max == 10 + int(name[-1])
             np.testing.assert_array_equal(example.hybrid, to_hybrid_space(kspace_of(name)[0], 320))
 
@@ -99,7 +99,7 @@ def test_archives(raw: pathlib.Path, tmp_path: pathlib.Path, inside: bool) -> No
         with tarfile.open(packed / f"{name}.tar.gz", "w:gz", compresslevel=1) as archive:
             archive.add(raw / name, arcname=name if inside else ".")
     assert run(packed, tmp_path) == 0
-    assert PreparedSlices(str(tmp_path)).num_slices("validation") == 2
+    assert len(PreparedSlices(str(tmp_path)).examples("validation")) == 2
 
 
 SMALL, NANS = np.zeros((1, 8, 8), np.float32), np.full((1, 640, 368), np.nan, np.complex64)
@@ -126,7 +126,7 @@ def test_bad_files_are_left_out_and_listed(
     whole = (raw / TRAIN / "file2.h5").read_bytes()
     (raw / TRAIN / "file0.h5").write_bytes(whole[: len(whole) // 2])
     assert run(raw, tmp_path) == 0
-    assert PreparedSlices(str(tmp_path)).num_slices("train") == 2
+    assert len(PreparedSlices(str(tmp_path)).examples("train")) == 2
     lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "5 files were left out" in lines[0]
     for name, words in [("file0.h5", "cannot be read"), *((name, words) for name, (_, words) in BAD.items())]:
@@ -152,8 +152,8 @@ def test_missing_folders(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[s
 def test_volumes_in_the_official_format(tmp_path: pathlib.Path) -> None:
     assert run(pathlib.Path(os.environ["ALGOPERF_TEST_DATA"]) / "fastmri_sim", tmp_path) == 0
     source = PreparedSlices(str(tmp_path))
-    assert [source.num_slices(split) for split in ("train", "validation", "test")] == [20, 8, 4]
+    assert [len(source.examples(split)) for split in ("train", "validation", "test")] == [20, 8, 4]
     # Without a mask, the reconstruction is the target, which is stored with 11 bits.
-    example = source.example("test", 3)
+    example = source.examples("test").read(3)
     found = reconstruct(example, np.ones(368, bool), (320, 320))
     assert np.abs(found.inputs * found.std + found.mean - example.target).max() < 2**-11 * example.target.max()

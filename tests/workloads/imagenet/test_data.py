@@ -150,6 +150,9 @@ def test_mixing_pixels_is_mixing_normalized_inputs() -> None:
 class Files:
     images: tuple[bytes, ...]
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def read(self, index: int) -> ImageFile:
         return ImageFile(self.images[index], f"photo {index}")
 

@@ -59,8 +59,8 @@ def test_tree(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tree / "train" / "n01" / "README.txt").write_text("no image")
     stored = prepare(tree, tmp_path / "data")
     for split in ("train", "validation", "test"):
-        assert stored.labels(split).tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    files = stored.files("train")
+        assert stored.columns(split)["label"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    files = stored.examples("train")
     for index in (11, 0, 5):
         assert files.read(index).content == image(10 * (index // 4) + index % 4)
     assert files.read(5).name == "train/n02/n02_1.JPEG"
@@ -123,19 +123,19 @@ def test_original_archives(tmp_path: pathlib.Path) -> None:
         "w:gz",
     )
     stored = prepare(raw, tmp_path / "data")
-    assert stored.labels("train").tolist() == [0, 0, 1, 1, 2, 2]
-    assert stored.files("train").read(4).content == image(20)
-    assert stored.labels("validation").tolist() == [0, 1, 2]
-    assert stored.labels("test").tolist() == [2, 0, 1]
+    assert stored.columns("train")["label"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert stored.examples("train").read(4).content == image(20)
+    assert stored.columns("validation")["label"].tolist() == [0, 1, 2]
+    assert stored.columns("test")["label"].tolist() == [2, 0, 1]
 
 
 def test_folders_of_numbers_are_in_numerical_order(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     write_tree(tree / "imagenetv2-matched-frequency-format-val", ("0", "2", "10"), count=1)
     (tree / "test").rename(tmp_path / "elsewhere")
     stored = prepare(tree, tmp_path / "data")
-    names = [stored.files("test").read(index).name for index in range(3)]
+    names = [stored.examples("test").read(index).name for index in range(3)]
     assert [name.split("/")[1] for name in names] == ["0", "2", "10"]
-    assert stored.labels("test").tolist() == [0, 1, 2]
+    assert stored.columns("test")["label"].tolist() == [0, 1, 2]
 
 
 def test_damaged_images_are_left_out_and_listed(
@@ -146,7 +146,7 @@ def test_damaged_images_are_left_out_and_listed(
     (tree / "train" / "n02" / "n02_0.JPEG").write_bytes(encoded(smooth(40, 40), mode="CMYK"))
     with caplog.at_level(logging.WARNING):
         stored = prepare(tree, tmp_path / "data")
-    assert stored.labels("train").tolist() == [0] * 3 + [1] * 4 + [2] * 3
+    assert stored.columns("train")["label"].tolist() == [0] * 3 + [1] * 4 + [2] * 3
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith("imagenet: left 2 damaged images out of train:")
     assert "train/n01/n01_2.JPEG" in message
@@ -155,9 +155,9 @@ def test_damaged_images_are_left_out_and_listed(
 
 def test_resized_ahead(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     stored = prepare(tree, tmp_path / "data", resize="64")
-    assert decode(stored.files("train").read(0).content).shape == (64, 85, 3)
+    assert decode(stored.examples("train").read(0).content).shape == (64, 85, 3)
     stored = prepare(tree, tmp_path / "data", resize="200")
-    assert stored.files("train").read(0).content == image(0), "what is small enough is kept as it is"
+    assert stored.examples("train").read(0).content == image(0), "what is small enough is kept as it is"
     with pytest.raises(ConfigError, match=r"--option resize: found '8'; expected a number of pixels, at least 64"):
         convert(tree, resize="8")
 
@@ -166,7 +166,7 @@ def test_what_is_missing_is_told(tree: pathlib.Path, tmp_path: pathlib.Path) -> 
     (tree / "test").rename(tmp_path / "elsewhere")
     stored = prepare(tree, tmp_path / "data")
     with pytest.raises(DataError, match=r"have no test split\. Put the images of ImageNet-v2"):
-        stored.labels("test")
+        stored.columns("test")["label"]
     (tree / "val").rename(tmp_path / "val")
     with pytest.raises(DataError, match=r"no validation images of ImageNet in .*Needed in one folder"):
         convert(tree)
@@ -176,7 +176,7 @@ def test_the_number_of_classes_must_be_right(tree: pathlib.Path, tmp_path: pathl
     prepare(tree, tmp_path / "data")
     for wrong in (2, 1000):
         with pytest.raises(DataError, match=rf"number of classes in the train split.*found 3; expected {wrong}"):
-            StoredImages(str(tmp_path / "data"), wrong).labels("train")
+            StoredImages(str(tmp_path / "data"), wrong).columns("train")["label"]
     (tree / "val" / "n03").rename(tmp_path / "n03")
     with pytest.raises(DataError, match=r"number of classes in the validation split.*found 2; expected 3"):
         convert(tree)

@@ -72,14 +72,6 @@ def test_filling_is_greedy(graphs: int) -> None:
     assert starts.tolist() == greedy(molecules.num_nodes, molecules.num_bonds, ShardBudget(graphs))
 
 
-def test_filling_stops_after_the_shard_that_reaches_the_wanted_position() -> None:
-    molecules = random_molecules(300)
-    whole = graph_batching.fill_shards(molecules.num_nodes, molecules.num_bonds, ShardBudget(8))
-    part = graph_batching.fill_shards(molecules.num_nodes, molecules.num_bonds, ShardBudget(8), starts_before=100)
-    assert part.tolist() == whole[: len(part)].tolist()
-    assert part[-2] < 100 <= part[-1]
-
-
 def test_molecules_without_bonds_and_empty_shards() -> None:
     molecules = random_molecules(200)
     bare = np.flatnonzero(molecules.num_bonds == 0)[:3]

@@ -1,0 +1,111 @@
+"""Examples of different sizes in bins of fixed size: molecules in shards of a batch, sentences in its rows.
+
+Bins are filled greedily in order: an example goes into the current bin or, if it does not fit, begins the next one. So
+a bin is a range of the order, and where the bins begin says everything.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from algoperf_jax.data.shuffle import IndexStream
+
+
+def greedy_starts(
+    sizes: Sequence[np.ndarray],
+    capacities: Sequence[int],
+    *,
+    most: int,
+    group: int | None = None,
+    first: int = 0,
+    starts_before: int | None = None,
+) -> np.ndarray:
+    """Where greedy filling in order begins each bin.
+
+    Args:
+      sizes: for each limit the sizes of the examples in the order of filling [n], not negative.
+      capacities: for each limit the largest sum of sizes in a bin.
+      most: the largest number of examples in a bin.
+      group: bins never hold examples of two groups of so many consecutive positions; None for no such borders.
+      first: position of the first example in the whole order, of which groups are counted.
+      starts_before: only bins that begin before this many examples are wanted; default n.
+
+    Returns:
+      int64 [bins + 1]: the first example of each bin, and the end of the last.
+
+    Raises:
+      ValueError: an example is larger than a bin.
+    """
+    count = len(sizes[0])
+    starts_before = count if starts_before is None else starts_before
+    positions = np.arange(starts_before)
+    stops = np.minimum(positions + most, count)
+    if group is not None:
+        stops = np.minimum(stops, ((first + positions) // group + 1) * group - first)
+    for of_examples, capacity in zip(sizes, capacities, strict=True):
+        ends = np.cumsum(of_examples, dtype=np.int64)
+        begins = ends[:starts_before] - of_examples[:starts_before]
+        stops = np.minimum(stops, np.searchsorted(ends, begins + capacity, side="right"))
+    if (stuck := np.flatnonzero(stops <= positions)).size:
+        found = [int(of_examples[stuck[0]]) for of_examples in sizes]
+        raise ValueError(f"example {stuck[0]} of size {found} does not fit a bin of {list(capacities)}")
+    next_start = stops.tolist()
+    chain = [0]
+    while chain[-1] < starts_before:
+        chain.append(next_start[chain[-1]])
+    return np.asarray(chain, np.int64)
+
+
+class BinStream:
+    """The bins of an endless stream of examples: a table of their starts that grows by an epoch when a batch needs it.
+
+    For any thread. Bins do not end with an epoch, so that none is left half empty.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[np.ndarray],
+        capacities: Sequence[int],
+        between: IndexStream,
+        *,
+        most: int,
+        group: int | None = None,
+    ) -> None:
+        """Args:
+        sizes: for each limit the sizes of the examples by index [n].
+        capacities: for each limit the largest sum of sizes in a bin.
+        between: the order of the examples, epochs of n.
+        most, group: as in `greedy_starts`.
+        """
+        self._sizes = sizes
+        self._capacities = capacities
+        self._between = between
+        self._most = most
+        self._group = group
+        self._lock = threading.Lock()
+        self._starts = [0]
+
+    def bins(self, start: int, stop: int) -> list[np.ndarray]:
+        """The indices of the examples in each of the bins `start` to `stop - 1`."""
+        with self._lock:
+            while len(self._starts) <= stop:
+                self._extend()
+            starts = self._starts[start : stop + 1]
+        return np.split(self._between(starts[0], starts[-1]), np.subtract(starts[1:-1], starts[0]))
+
+    def _extend(self) -> None:
+        position = self._starts[-1]
+        count = len(self._sizes[0])
+        end_of_epoch = (position // count + 1) * count
+        # The last bin of an epoch may reach into the next, by no more than the examples of one bin.
+        order = self._between(position, end_of_epoch + self._most)
+        starts = greedy_starts(
+            [of_examples[order] for of_examples in self._sizes],
+            self._capacities,
+            most=self._most,
+            group=self._group,
+            first=position,
+            starts_before=end_of_epoch - position,
+        )
+        self._starts.extend((position + starts[1:]).tolist())

@@ -1,0 +1,74 @@
+"""A random order of billions of numbers that is computed where it is needed, without a table of them.
+
+A Feistel network with keyed rounds permutes the numbers of so many bits. Those that it takes out of the range wanted
+are put through it again until they are inside ("cycle walking"), which permutes the range: J. Black and P. Rogaway,
+Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4. At most half of the numbers are outside, of more
+than 16. This mixes examples; it is no cipher.
+"""
+
+import dataclasses
+
+import numpy as np
+
+_ROUNDS = 8
+_LEAST_BITS = 4
+"""Two halves need something to exchange."""
+_KEY_COUNTER = (0, 0, 2, 0)
+"""Where in the stream of a Philox key the keys of the rounds are, apart from all that `shuffle` draws."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Permutation:
+    """A permutation of 0, ..., size - 1 for each pair of seed and epoch.
+
+    Attributes:
+      size: how many numbers, 1 to 2**62.
+      seed, epoch: decide the order, with nothing else; the same on every machine.
+    """
+
+    size: int
+    seed: int
+    epoch: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= 1 << 62:
+            raise ValueError(f"a permutation of {self.size} numbers")
+
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        """Which numbers are at the given positions, int64 of any shape -> int64 of the same shape."""
+        values = np.array(positions, np.uint64).reshape(-1)
+        bits = max(_LEAST_BITS, (self.size - 1).bit_length())
+        low, keys = bits // 2, self._round_keys()
+        values = _feistel(values, low, bits - low, keys)
+        outside = np.flatnonzero(values >= self.size)
+        while len(outside):
+            values[outside] = walked = _feistel(values[outside], low, bits - low, keys)
+            outside = outside[walked >= self.size]
+        return values.astype(np.int64).reshape(np.shape(positions))
+
+    def _round_keys(self) -> np.ndarray:
+        drawn = np.random.Philox(key=[self.seed, self.epoch], counter=list(_KEY_COUNTER)).random_raw(_ROUNDS)
+        return (drawn >> np.uint64(32)).astype(np.uint32)
+
+
+def _feistel(values: np.ndarray, low: int, high: int, keys: np.ndarray) -> np.ndarray:
+    """Permutes the numbers of `low` + `high` bits, 1 to 32 each: the halves change each other in turn."""
+    left = (values & np.uint64((1 << low) - 1)).astype(np.uint32)
+    right = (values >> np.uint64(low)).astype(np.uint32)
+    for index, key in enumerate(keys):
+        if index % 2:
+            right ^= _mixed(left, key) >> np.uint32(32 - high)
+        else:
+            left ^= _mixed(right, key) >> np.uint32(32 - low)
+    return left | (right.astype(np.uint64) << np.uint64(low))
+
+
+def _mixed(half: np.ndarray, key: np.uint32) -> np.ndarray:
+    """32 well mixed bits of a half and a key: the finalizer of MurmurHash3 (A. Appleby), public domain."""
+    mixed = half ^ key
+    mixed ^= mixed >> np.uint32(16)
+    mixed *= np.uint32(0x85EBCA6B)
+    mixed ^= mixed >> np.uint32(13)
+    mixed *= np.uint32(0xC2B2AE35)
+    mixed ^= mixed >> np.uint32(16)
+    return mixed

@@ -1,0 +1,132 @@
+"""Sequences of tokens: packed several to a row for training, padded one to a row for evaluation.
+
+Token 0 is padding. A packed row comes with positions, which begin at 0 for each of its sequences, and with segments,
+which count its sequences from 1 and are 0 on padding; a model uses them to keep the sequences apart. As in the
+reference of the benchmark's translation workload, the length of a sequence is its number of tokens that are not 0: one
+with k zeros in it (unknown words) loses its last k tokens when it is packed, and a zero inside it has segment 0.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from algoperf_jax.data import shuffle
+from algoperf_jax.data.arrays import Transform
+from algoperf_jax.data.packing import BinStream
+from algoperf_jax.data.shuffle import ranges
+from algoperf_jax.workload import Batch, Placement, SplitReader
+
+_AT_A_TIME = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences of token ids, one after another, as two columns of a prepared data set.
+
+    Attributes:
+      tokens: integers [sum of lengths].
+      lengths: integers [n].
+    """
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @functools.cached_property
+    def starts(self) -> np.ndarray:
+        """Where each begins in `tokens`, int64 [n]."""
+        return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
+
+    def packed_lengths(self, chosen: np.ndarray, limit: int) -> np.ndarray:
+        """How many tokens of each chosen one are packed, int64: as many as are not 0 among the first `limit`."""
+        lengths = np.minimum(self.lengths[chosen], limit)
+        counted = self.tokens[ranges(self.starts[chosen], lengths)] != 0
+        counts, ends = np.concatenate([[0], np.cumsum(counted, dtype=np.int64)]), np.cumsum(lengths, dtype=np.int64)
+        return counts[ends] - counts[ends - lengths]
+
+    def all_packed_lengths(self, limit: int) -> np.ndarray:
+        """The same for all sequences, int64 [n], with little memory."""
+        parts = [np.arange(start, min(start + _AT_A_TIME, len(self))) for start in range(0, len(self), _AT_A_TIME)]
+        return np.concatenate([self.packed_lengths(part, limit) for part in parts])
+
+
+def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], length: int) -> dict[str, np.ndarray]:
+    """Rows of packed sequences, in fresh arrays.
+
+    Args:
+      fields: the sequences of each field, for instance `inputs` and `targets`; example i has one of each.
+      rows: the examples of each row in order, R arrays of indices; they fit, as `BinStream` sees to.
+      length: tokens in a row, L; longer sequences are cut off.
+
+    Returns:
+      For each field `<field>`, `<field>_position` and `<field>_segmentation`, int32 [R, L].
+    """
+    examples = np.concatenate([np.asarray(row, np.int64) for row in rows]) if len(rows) else np.zeros(0, np.int64)
+    row_of_example = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    packed = {}
+    for name, sequences in fields.items():
+        lengths = sequences.packed_lengths(examples, length)
+        before = np.cumsum(lengths) - lengths
+        # Where in its row each example begins.
+        filled = np.bincount(row_of_example, lengths, minlength=len(rows)).astype(np.int64)
+        offsets = before - (np.cumsum(filled) - filled)[row_of_example]
+        places = ranges(row_of_example * length + offsets, lengths)
+        tokens, positions = np.zeros((2, len(rows), length), np.int32)
+        tokens.reshape(-1)[places] = sequences.tokens[ranges(sequences.starts[examples], lengths)]
+        positions.reshape(-1)[places] = ranges(np.zeros_like(lengths), lengths)
+        packed[name] = tokens
+        packed[f"{name}_position"] = positions
+        packed[f"{name}_segmentation"] = np.cumsum(positions == 0, axis=1, dtype=np.int32) * (tokens != 0)
+    return packed
+
+
+def pad_sequences(sequences: Sequences, chosen: np.ndarray, length: int) -> np.ndarray:
+    """The chosen sequences, each in a row of its own, int32 [len(chosen), length]; longer ones are cut off."""
+    lengths = np.minimum(sequences.lengths[chosen], length)
+    rows = np.zeros((len(chosen), length), np.int32)
+    rows.reshape(-1)[ranges(np.arange(len(chosen)) * length, lengths)] = sequences.tokens[
+        ranges(sequences.starts[chosen], lengths)
+    ]
+    return rows
+
+
+def packed_training_split(
+    fields: Mapping[str, Sequences],
+    *,
+    length: int,
+    group: int | None,
+    batch_size: int,
+    seed: int,
+    placement: Placement,
+    transform: Transform,
+) -> SplitReader:
+    """The endless shuffled stream of packed rows, `batch_size` in a global batch.
+
+    Args:
+      fields: the sequences of each field; example i has one of each.
+      length: tokens in a row.
+      group: rows never hold examples of two groups of so many examples of the stream; None for no such borders.
+      batch_size: rows in a global batch.
+      seed: of the order of the examples.
+      placement: which rows are made.
+      transform: what `pack_sequences` returns -> the batch.
+    """
+    (num_examples,) = {len(sequences) for sequences in fields.values()}
+    stream = BinStream(
+        [sequences.all_packed_lengths(length) for sequences in fields.values()],
+        [length] * len(fields),
+        shuffle.endless_indices(num_examples, seed),
+        most=length * len(fields),
+        group=group,
+    )
+    rows = placement.rows(batch_size)
+
+    def batch(k: int) -> Batch:
+        chosen = stream.bins(k * batch_size + rows.start, k * batch_size + rows.stop)
+        return transform(pack_sequences(fields, chosen, length))
+
+    return SplitReader(num_examples=num_examples, num_batches=None, batch=batch)
