@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import keyword
 import numbers
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 
 import workloads
+from algoperf_jax.configuration import values
 from algoperf_jax.data.feed import DeviceFeed, FeedOptions
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout, check_batch_size
@@ -201,8 +203,8 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
     """The point as a named tuple; None for a self-tuning submission that declares no hyperparameters.
 
     Raises:
-      ConfigError: a name that the submission does not declare, or any for a self-tuning one; a value that is no number
-        where the submission's own is one.
+      ConfigError: a name that the submission does not declare, or any for a self-tuning one; a value that is not of
+        the type of the submission's own.
     """
     declared = submission.hyperparameters
     if declared is None and ruleset == "self":
@@ -211,6 +213,7 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
                 f"config.hyperparameters: a self-tuning submission takes none, but {', '.join(given)} is given"
             )
         return None
+    point = {**(declared or {}), **given}
     for name, value in given.items():
         key = f"config.hyperparameters.{name}"
         if declared is None:
@@ -220,10 +223,17 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
             raise ConfigError(
                 f"unknown hyperparameter {key} for {submission.name}", remedy=did_you_mean(name, declared)
             )
-        elif isinstance(declared[name], numbers.Number) and not isinstance(value, numbers.Number):
-            raise ConfigError(key, value=value, expected=f"a number, for instance --{key}={declared[name]}")
-    values = {**(declared or {}), **given}
-    return collections.namedtuple("Hyperparameters", values)(**values)
+        else:
+            try:
+                point[name] = values.fit(value, declared[name])
+            except ValueError as error:
+                example = f"--{key}={shlex.quote(str(declared[name]))}"
+                raise ConfigError(
+                    key,
+                    value=value,
+                    expected=f"a value of type {values.type_name(declared[name])}, for instance {example}",
+                ) from error
+    return collections.namedtuple("Hyperparameters", point)(**point)
 
 
 def _chosen_size(submission: Submission, key: str, workload: Workload) -> int:

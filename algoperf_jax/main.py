@@ -1,11 +1,15 @@
-"""The command line: runs one trial, or the trials of studies.
+"""Trains: runs one trial, or the trials of studies.
 
-    python -m algoperf_jax.main --config=configs/ogbg.py [--config.KEY=VALUE ...]
-    python -m algoperf_jax.main --config=configs/ogbg.py --config.search_space=FILE.json --config.num_studies=3
-    python -m algoperf_jax.main --list
+    python -m algoperf_jax.main --config=ogbg                 # configs/ogbg.py, on the built-in data
+    python -m algoperf_jax.main --config=configs/ogbg.py:gelu --config.submission=my_optimizer.py --config.seed=3
+    python -m algoperf_jax.main --config=ogbg --config.search_space=FILE.json --config.num_studies=3
 
-Exit codes: 0 when the trial ended or was interrupted in an orderly way, 2 with one line on stderr when something is to
-be mended by the user or the trial failed. Studies go on when a trial fails: 2 only if all of their trials did.
+The same command resumes an interrupted trial and skips finished ones. FILE is the path of a configuration file, or the
+name of one that comes with the project (see --list).
+
+Exit codes: 0 when the trial ended or was interrupted in an orderly way, 2 with one line on stderr when there is
+something for the user to fix or the trial failed, 130 after Ctrl-C before the trial began. Studies continue when a
+trial fails: 2 only if all of their trials did.
 """
 
 import signal
@@ -14,15 +18,13 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ml_collections import ConfigDict
 from rich.console import Console
 
-from algoperf_jax.errors import UserError
+from algoperf_jax import command_line
 
 if TYPE_CHECKING:
     from algoperf_jax.outputs.result import TrialResult
-
-EXIT_OK = 0
-EXIT_USER_ERROR = 2
 
 
 class StopOnSignal:
@@ -45,38 +47,74 @@ class StopOnSignal:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns the exit code."""
+    return command_line.execute(_run, arguments, _help)
+
+
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser(
+        "algoperf_jax.main",
+        usage="--config=FILE[:VARIANT] [--config.KEY=VALUE ...] [--show]\n       %(prog)s --list",
+        description=__doc__,
+    )
+    parser.add_argument("--show", action="store_true", help="print the final configuration and stop")
+    parser.add_argument("--list", action="store_true", help="print workloads, algorithms and configurations, and stop")
+    return parser
+
+
+def _help(arguments: Sequence[str]) -> str:
+    from algoperf_jax.configuration import from_command_line
+    from algoperf_jax.configuration.description import keys_text
+
+    _, config_arguments = _parser().parse_known_args(arguments)
+    config = from_command_line(config_arguments) if config_arguments else None
+    return f"{_parser().format_help()}\n{keys_text(config)}"
+
+
+def _run(arguments: Sequence[str]) -> int:
     # Imported here so that `--help` answers at once.
-    import workloads
     from algoperf_jax import configuration as configs
-    from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
-    from configs import base
 
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return EXIT_OK
-    if arguments[0] == "--list":
-        print("workloads: ", ", ".join(workloads.names()))
-        for framework in ENTRIES:
-            print(f"{framework} algorithms:", ", ".join(algorithm_names(framework)))
-        return EXIT_OK
-    try:
-        config = configs.from_command_line(arguments, base.get_config())
-        from algoperf_jax import run
-        from algoperf_jax.tuning import study
+    options, config_arguments = _parser().parse_known_args(arguments)
+    if options.list:
+        from algoperf_jax.listing import listing
 
-        console, stop_requested = Console(), StopOnSignal()
-        with study.compilation(config, console):
-            if configs.means_study(config):
-                failure = study.execute(config, console, stop_requested=stop_requested).failure
-            else:
-                failure = _failure(run.execute(config, console, stop_requested=stop_requested))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        command_line.print_text(listing())
+        return command_line.EXIT_OK
+    config = configs.from_command_line(config_arguments)
+    if options.show:
+        from algoperf_jax.configuration.description import settings_text
+
+        command_line.print_text(settings_text(config))
+        return command_line.EXIT_OK
+    failure = _train(config, config_arguments)
     if failure is not None:
-        print(f"error: {failure}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    return EXIT_OK
+        command_line.print_error(failure)
+        return command_line.EXIT_USER_ERROR
+    return command_line.EXIT_OK
+
+
+def _train(config: ConfigDict, arguments: Sequence[str]) -> str | None:
+    """Runs what the configuration describes; returns the line about a failure."""
+    import jax
+
+    from algoperf_jax import configuration as configs
+    from algoperf_jax import run
+    from algoperf_jax.devices.distributed import is_leader
+    from algoperf_jax.outputs import summary
+    from algoperf_jax.tuning import study
+
+    console, stop_requested = Console(), StopOnSignal()
+    with study.compilation(config, console):
+        if configs.means_study(config):
+            found = study.execute(config, console, stop_requested=stop_requested)
+            failure, interrupted = found.failure, found.interrupted
+        else:
+            result = run.execute(config, console, stop_requested=stop_requested)
+            failure, interrupted = _failure(result), result.status == "interrupted"
+    if failure is None and is_leader():
+        processes = jax.process_count()
+        summary.print_next_steps(console, config, arguments, interrupted=interrupted, processes=processes)
+    return failure
 
 
 def _failure(result: "TrialResult") -> str | None:

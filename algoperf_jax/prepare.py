@@ -13,7 +13,6 @@ The conversion is the module `workloads.<name>.prepare` (see `workloads.preparat
 Variants of a workload share its data.
 """
 
-import argparse
 import contextlib
 import fcntl
 import logging
@@ -22,10 +21,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Never
 
+from algoperf_jax import command_line
 from algoperf_jax.data import download, prepared
-from algoperf_jax.errors import ConfigError, DataError, UserError, did_you_mean
+from algoperf_jax.errors import ConfigError, DataError, did_you_mean
 
 _REPORT_PERIOD_SEC = 10.0
 
@@ -44,11 +43,11 @@ def prepare(
       name: registry name of the workload or of a variant.
       data_dir: folder of all prepared data sets.
       raw: folder with the raw files, or None to download them into `<data_dir>/downloads/<dataset>`.
-      force: prepare anew even what is complete.
+      force: prepare again even what is complete.
       options: choices that the conversion offers, kept in the manifest.
 
     Raises:
-      UserError: in one line what is wrong and what mends it.
+      UserError: in one line what is wrong and what fixes it.
     """
     import workloads
 
@@ -84,12 +83,18 @@ def prepare(
     print(f"{spec.name} {spec.version} is ready in {data_dir} ({_sizes(prepared.load(data_dir, spec))})")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = _Parser(
-        prog="python -m algoperf_jax.prepare",
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns the exit code."""
+    return command_line.execute(
+        _run, arguments, lambda _: _parser().format_help(), when_interrupted="the same command resumes the downloads"
+    )
+
+
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser(
+        "algoperf_jax.prepare",
+        usage="WORKLOAD --data_dir=D [options]",
         description="Downloads and converts the real data of a workload.",
-        allow_abbrev=False,
     )
     parser.add_argument("workload", metavar="WORKLOAD", help="name of a workload, for instance mnist")
     parser.add_argument("--data_dir", required=True, metavar="D", help="folder of all prepared data sets")
@@ -99,8 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="a choice that the conversion offers"
     )
-    parser.add_argument("--force", action="store_true", help="prepare anew even what is complete")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--force", action="store_true", help="prepare again even what is complete")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         prepare(
@@ -110,13 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             force=options.force,
             options=dict(_key_and_value(option) for option in options.option),
         )
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command resumes the downloads", file=sys.stderr)
-        return 130
-    return 0
+    except OSError as error:
+        raise DataError(f"a file cannot be read or written: {error}") from error
+    return command_line.EXIT_OK
 
 
 def _key_and_value(option: str) -> tuple[str, str]:
@@ -124,12 +129,6 @@ def _key_and_value(option: str) -> tuple[str, str]:
     if not (key and separator):
         raise ConfigError("--option", value=option, expected="KEY=VALUE")
     return key, value
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Never:
-        print(f"error: {message}. Usage: {self.prog} WORKLOAD --data_dir=D", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def _complete(data_dir: pathlib.Path, spec: prepared.DatasetSpec) -> prepared.Prepared | None:
@@ -181,4 +180,4 @@ def _sizes(data: prepared.Prepared) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,104 +1,255 @@
-"""Every configuration key, with its default, its unit and what reads it.
+"""Every configuration key, with its type, default, range and meaning.
 
-A key that is not here does not exist: a config file or an override that names another is refused.
+`GROUPS` is the one place that says so. `get_config` makes the defaults from it, the command line reads values by its
+types, and `python -m algoperf_jax.main --help` prints it. A key that is not here does not exist: a configuration file
+or an override that names another is refused.
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 from ml_collections import ConfigDict, config_dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers from `least` to `most`, without `least` itself where `above` holds; `words` say so in errors."""
+
+    words: str
+    least: float
+    most: float = 2.0**63
+    above: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        """Whether a number is one of them; nan and infinity never are."""
+        return self.least <= number <= self.most and not (self.above and number == self.least)
+
+
+POSITIVE = Range("a positive number below 2**63", 0, above=True)
+NOT_NEGATIVE = Range("0 or more, below 2**63", 0)
+SEED = Range("0 to 4294967295, a seed of 32 bits", 0, 2**32 - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A configuration key.
+
+    Attributes:
+      name: as in `--config.NAME=VALUE`; a dot leads into a group of keys.
+      type: `int`, `float`, `bool` or `str`, or `ConfigDict` for hyperparameters, whose names the submission chooses.
+      default: None where something else decides unless the key is set. Such a key may be set to None, others may not.
+      meaning: what it does, with its unit.
+      range: the numbers that it takes, or None for no limits.
+    """
+
+    name: str
+    type: type
+    default: Any
+    meaning: str
+    range: Range | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Keys that are described together; `note` holds for all of them."""
+
+    title: str
+    keys: tuple[Key, ...]
+    note: str = ""
+
+
+GROUPS = (
+    Group(
+        "What is trained",
+        (
+            Key("workload", str, "", "Name of a workload or of a variant: `python -m algoperf_jax.main --list`."),
+            Key("data_dir", str, None, "Folder with prepared data (see BUILD.md), or unset for the built-in data."),
+        ),
+    ),
+    Group(
+        "The training algorithm",
+        (
+            Key("submission", str, "nadamw", "A ready-made algorithm, the path of a .py file, or a dotted module."),
+            Key(
+                "framework",
+                str,
+                None,
+                "The framework that it is written in: `jax`, `pytorch`, or `jax_pmap` for JAX submissions with a "
+                "leading axis of devices. Unset detects it from the submission's files, and takes the ready-made "
+                "algorithms of JAX.",
+            ),
+            Key(
+                "torch_model",
+                str,
+                "auto",
+                "The model of PyTorch submissions: `twin` (a module of its own), `bridge` (the JAX model inside a "
+                "module), or `auto` (a twin where there is one).",
+            ),
+            Key(
+                "hyperparameters",
+                ConfigDict,
+                None,
+                "Its hyperparameters, as --config.hyperparameters.NAME=VALUE; what is not named keeps the algorithm's "
+                "default. A submission that declares defaults gets values of their types. Tuples are (0.8,0.9), "
+                "[0.8,0.9] or 0.8,0.9; quotes make any value text.",
+            ),
+        ),
+    ),
+    Group(
+        "How it is trained",
+        (
+            Key("seed", int, 0, "Seed of initialization, dropout, shuffling and augmentation.", SEED),
+            Key(
+                "ruleset",
+                str,
+                "external",
+                "`external` (a hyperparameter point is given) or `self` (none is; 1.5 times the budget).",
+            ),
+            Key(
+                "precision",
+                str,
+                "highest",
+                "How float32 arrays are multiplied, by every submission of either framework: `highest` (in float32), "
+                "`tf32` or `bf16` (as fast as the device allows). What these mean on each device: "
+                "algoperf_jax/devices/precision.py.",
+            ),
+            Key(
+                "timing_rules",
+                str,
+                "standard",
+                "`standard`, or `reference` for the bookkeeping of AlgoPerf v0.6's runner.",
+            ),
+        ),
+    ),
+    Group(
+        "Studies",
+        (
+            Key(
+                "search_space",
+                str,
+                None,
+                "JSON file with the hyperparameters of the trials: a list of points, or ranges that points are drawn "
+                "from. The hyperparameters of a configuration file are then left out.",
+            ),
+            Key(
+                "num_trials",
+                int,
+                None,
+                "Trials of each study. Unset takes every point of a list, 5 points of ranges, or 1 trial where there "
+                "is no space.",
+                POSITIVE,
+            ),
+            Key(
+                "num_studies",
+                int,
+                None,
+                "Studies, numbered from config.study on; all of them try the same points. Unset takes 1.",
+                POSITIVE,
+            ),
+            Key(
+                "trials",
+                str,
+                None,
+                "Only these trials of each study: `3`, `2:4` (both included), `:2` or `4:`. Unset runs all.",
+            ),
+            Key("search_seed", int, 0, "Seed of the order of the points that are drawn from ranges.", SEED),
+            Key(
+                "share_compilation",
+                bool,
+                False,
+                "Keep compiled JAX programs in <experiment_dir>/.compilation_cache, so that only the first trial that "
+                "needs one pays for it. For development: times are then not comparable with others.",
+            ),
+        ),
+        note="Several trials in one command, each with a seed of its own that follows from config.seed. Setting one of "
+        "the first three keys asks for a study; otherwise one trial is run, numbered by config.study and config.trial.",
+    ),
+    Group(
+        "Limits and sizes",
+        (
+            Key("max_runtime_sec", float, None, "The budget, in seconds on the clock.", POSITIVE),
+            Key("eval_period_sec", float, None, "Seconds on the clock between evaluations.", POSITIVE),
+            Key("step_hint", int, None, "The number of steps that submissions plan their schedules for.", POSITIVE),
+            Key("max_steps", int, None, "The training is complete after this many steps.", POSITIVE),
+            Key("batch_size", int, None, "Examples per training batch, over all devices.", POSITIVE),
+            Key("eval_batch_size", int, None, "Examples per evaluation batch, over all devices.", POSITIVE),
+        ),
+        note="Unset takes the workload's or the submission's own. Results of runs that set one of the first four are "
+        "not comparable with others, and their logs say so.",
+    ),
+    Group(
+        "Where logs and checkpoints go",
+        (
+            Key("experiment_dir", str, "experiments", "Folder of all experiments."),
+            Key("experiment_name", str, "default", "Folder of this experiment."),
+            Key("study", int, 1, "Number of the study.", POSITIVE),
+            Key("trial", int, 1, "Number of the trial.", POSITIVE),
+            Key("overwrite", bool, False, "Delete what is in the trial's directory and start from the beginning."),
+            Key("checkpoints_kept", int, 2, "Newest checkpoints kept; one is written after each evaluation.", POSITIVE),
+            Key("tensorboard", bool, True, "Write TensorBoard event files."),
+            Key(
+                "progress_period_sec",
+                float,
+                15.0,
+                "Seconds between progress lines where there is no terminal.",
+                POSITIVE,
+            ),
+        ),
+        note="<dir>/<name>/<submission>/study_<study>/<workload>_<framework>/trial_<trial>; `builtin` is put between "
+        "workload and framework for runs on the built-in data.",
+    ),
+    Group(
+        "Devices and processes",
+        (
+            Key("mesh.data", int, None, "Devices that share each batch; unset takes all.", POSITIVE),
+            Key("distributed.coordinator_address", str, None, "HOST:PORT of process 0."),
+            Key("distributed.num_processes", int, None, "Processes that share this run; unset runs alone.", POSITIVE),
+            Key("distributed.process_id", int, None, "Number of this process, from 0.", NOT_NEGATIVE),
+        ),
+        note="How to start several processes: BUILD.md.",
+    ),
+    Group(
+        "Input pipeline and evaluation",
+        (
+            Key(
+                "input.workers",
+                int,
+                None,
+                "Processes that decode images. Unset takes one for each core that this process may use; 0 leaves it "
+                "to the threads.",
+                NOT_NEGATIVE,
+            ),
+            Key("input.threads", int, 1, "Threads that make batches.", NOT_NEGATIVE),
+            Key("input.batches_ahead", int, 3, "Batches kept ready.", NOT_NEGATIVE),
+            Key(
+                "evaluation.stage_bytes",
+                int,
+                4 * 2**30,
+                "Evaluation batches stay on the devices while all splits fit into this many bytes.",
+                NOT_NEGATIVE,
+            ),
+        ),
+    ),
+)
+KEYS: Mapping[str, Key] = {key.name: key for group in GROUPS for key in group.keys}
+"""Name -> key, in the order of `GROUPS`."""
 
 
 def get_config() -> ConfigDict:
     """The defaults of all keys."""
     config = ConfigDict()
-
-    # What is trained. Names: `python -m algoperf_jax.main --list`.
-    config.workload = ""
-    # Folder with prepared data (see BUILD.md), or unset for the built-in data.
-    config.data_dir = config_dict.placeholder(str)
-
-    # The training algorithm: a ready-made one, the path of a .py file, or a dotted module.
-    config.submission = "nadamw"
-    # The framework that it is written in, `jax` or `pytorch`, or `jax_pmap` for JAX submissions with a leading axis of
-    # devices; unset tells it from the submission's files, and takes the ready-made algorithms of JAX.
-    config.framework = config_dict.placeholder(str)
-    # The model of PyTorch submissions: `twin` (a module of its own), `bridge` (the JAX model inside a module), or
-    # `auto` (a twin where there is one).
-    config.torch_model = "auto"
-    # Its hyperparameters; what is not named here keeps the algorithm's default.
-    config.hyperparameters = ConfigDict()
-
-    # Seed of initialization, dropout, shuffling and augmentation.
-    config.seed = 0
-    # `external` (a hyperparameter point is given) or `self` (none is; 1.5 times the budget).
-    config.ruleset = "external"
-    # How float32 arrays are multiplied, by every submission of either framework: `highest` (in float32), `tf32` or
-    # `bf16` (as fast as the device allows). What these mean on each device: algoperf_jax/devices/precision.py.
-    config.precision = "highest"
-    # `standard`, or `reference` for the bookkeeping of AlgoPerf v0.6's runner.
-    config.timing_rules = "standard"
-
-    # Studies: several trials in one command, each with a seed of its own that follows from config.seed. They are meant
-    # when one of the first three keys is set; else the one trial that config.study and config.trial number is run.
-    # JSON file with the hyperparameters of the trials: a list of points, or ranges that points are drawn from. What a
-    # configuration file sets as hyperparameters is then left out.
-    config.search_space = config_dict.placeholder(str)
-    # Trials of each study; unset takes every point of a list, 5 points of ranges, or 1 trial where there is no space.
-    config.num_trials = config_dict.placeholder(int)
-    # Studies, numbered from config.study on; all of them try the same points. Unset takes 1.
-    config.num_studies = config_dict.placeholder(int)
-    # Only these trials of each study: `3`, `2:4` (both included), `:2` or `4:`. Unset runs all.
-    config.trials = config_dict.placeholder(str)
-    # Seed of the order of the points that are drawn from ranges.
-    config.search_seed = 0
-    # Keep compiled JAX programs in <experiment_dir>/.compilation_cache, so that only the first trial that needs one
-    # pays for it. For development: times are then not comparable with others.
-    config.share_compilation = False
-
-    # Limits and sizes; unset takes the workload's or the submission's own. Results of runs that set one of the first
-    # three are not comparable with others, and their logs say so.
-    config.max_runtime_sec = config_dict.placeholder(float)
-    config.eval_period_sec = config_dict.placeholder(float)
-    config.step_hint = config_dict.placeholder(int)
-    # The training is complete after so many steps.
-    config.max_steps = config_dict.placeholder(int)
-    # Examples per training and evaluation batch, over all devices.
-    config.batch_size = config_dict.placeholder(int)
-    config.eval_batch_size = config_dict.placeholder(int)
-
-    # Where logs and checkpoints go: <dir>/<name>/<submission>/study_<study>/<workload>_<framework>/trial_<trial>.
-    config.experiment_dir = "experiments"
-    config.experiment_name = "default"
-    config.study = 1
-    config.trial = 1
-    # Delete what stands in the trial's directory and start afresh.
-    config.overwrite = False
-    # Newest checkpoints kept; one is written after each evaluation.
-    config.checkpoints_kept = 2
-    # Write TensorBoard event files.
-    config.tensorboard = True
-    # Seconds between progress lines where there is no terminal.
-    config.progress_period_sec = 15.0
-
-    # Devices on the data axis; unset takes all.
-    config.mesh = ConfigDict()
-    config.mesh.data = config_dict.placeholder(int)
-
-    # Several processes that share one run; unset runs alone. See BUILD.md.
-    config.distributed = ConfigDict()
-    config.distributed.coordinator_address = config_dict.placeholder(str)
-    config.distributed.num_processes = config_dict.placeholder(int)
-    config.distributed.process_id = config_dict.placeholder(int)
-
-    # Input pipeline: processes that decode images (unset takes one for each core that this process may use; 0 leaves it
-    # to the threads), threads that make batches, and batches kept ready.
-    config.input = ConfigDict()
-    config.input.workers = config_dict.placeholder(int)
-    config.input.threads = 1
-    config.input.batches_ahead = 3
-
-    # Evaluation batches stay on the devices while all splits fit into so many bytes.
-    config.evaluation = ConfigDict()
-    config.evaluation.stage_bytes = 4 * 2**30
-
+    for key in KEYS.values():
+        parent = config
+        *groups, name = key.name.split(".")
+        for group in groups:
+            if group not in parent:
+                parent[group] = ConfigDict()
+            parent = parent[group]
+        if key.type is ConfigDict:
+            parent[name] = ConfigDict()
+        else:
+            parent[name] = config_dict.placeholder(key.type) if key.default is None else key.default
     return config
 
 

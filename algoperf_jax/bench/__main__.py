@@ -1,16 +1,12 @@
-"""The command line: measures where the time of a trial goes.
-
-    python -m algoperf_jax.bench --config=configs/ogbg.py [--config.KEY=VALUE ...]
-        [--steps=N] [--json=FILE] [--csv=FILE] [--compare=FILE]
+"""Measures where the time of a trial goes.
 
 Measures the time to the first step, the step time with the real input pipeline and with a constant batch, the input
 pipeline alone, evaluation, the harness's own time per step, and memory. To compare two revisions, keep a report of the
 first with --json=FILE and run the second with --compare=FILE on the same idle machine.
 
-Exit codes: 0, 2 with one line on stderr when something is to be mended by the user, or 130 after Ctrl-C.
+Exit codes: 0, 2 with one line on stderr when there is something for the user to fix, or 130 after Ctrl-C.
 """
 
-import argparse
 import contextlib
 import datetime
 import io
@@ -18,36 +14,36 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Never
+from typing import Any
 
+from ml_collections import ConfigDict
 from rich.console import Console
 
-from algoperf_jax.errors import ConfigError, UserError
-from algoperf_jax.main import EXIT_OK, EXIT_USER_ERROR
+from algoperf_jax import command_line
+from algoperf_jax.errors import ConfigError
 
 DEFAULT_STEPS = 100
-_TABLE_WIDTH = 120
-_EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns the exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return EXIT_OK
-    try:
-        options, rest = _options(arguments)
-        _run(options, rest, Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing is written", file=sys.stderr)
-        return _EXIT_INTERRUPTED
-    return EXIT_OK
+    return command_line.execute(_run, arguments, lambda _: _parser().format_help())
 
 
-def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: Console) -> None:
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser(
+        "algoperf_jax.bench",
+        usage="--config=FILE[:VARIANT] [--config.KEY=VALUE ...] [options]",
+        description=__doc__,
+    )
+    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS, help="steps of each measurement (%(default)s)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--csv", type=pathlib.Path, metavar="FILE", help="write the report as CSV")
+    parser.add_argument("--compare", type=pathlib.Path, metavar="FILE", help="an earlier report that --json=FILE wrote")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
     # Imported here so that `--help` answers at once.
     import jax
 
@@ -62,12 +58,14 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
     from algoperf_jax.submission.load import load_submission
     from algoperf_jax.submission.locate import locate
     from algoperf_jax.trial.rules import TIMING_RULES
-    from configs import base
 
     # Whatever can be refused is refused before the minutes that measuring takes.
-    for path in (options.json, options.csv):
-        _check_writable(path)
-    config: Any = configs.from_command_line(config_arguments, base.get_config())
+    options, config_arguments = _parser().parse_known_args(arguments)
+    if options.steps < 1:
+        raise ConfigError("--steps", value=options.steps, expected="a positive number")
+    command_line.check_report("--json", options.json)
+    command_line.check_report("--csv", options.csv)
+    config = configs.from_command_line(config_arguments)
     if any(value is not None for value in config.distributed.values()):
         raise ConfigError("config.distributed is set", expected="one process: this command measures no others")
     earlier = reports.from_json(_read(options.compare), name=str(options.compare)) if options.compare else None
@@ -104,19 +102,19 @@ def _run(options: argparse.Namespace, config_arguments: Sequence[str], console: 
         config=configs.as_dict(config),
         quantities=quantities,
     )
-    if options.json:
-        _write(options.json, reports.to_json(report))
-    if options.csv:
-        _write(options.csv, reports.to_csv(report))
+    command_line.write_report(options.json, reports.to_json(report))
+    command_line.write_report(options.csv, reports.to_csv(report))
+    console = command_line.table_console()
     console.print(tables.report_table(report))
     if earlier is not None:
         console.print(tables.comparison_table(earlier, report))
         for line in reports.differences(earlier, report):
             console.print(f"differs: {line}", markup=False, highlight=False, soft_wrap=True)
+    return command_line.EXIT_OK
 
 
 @contextlib.contextmanager
-def _temporary_recorder(config: Any, workload: Any, scalars: Any) -> Iterator[Any]:
+def _temporary_recorder(config: ConfigDict, workload: Any, scalars: Any) -> Iterator[Any]:
     """What a trial would write, for its time counts; it is deleted at the end, and its progress not shown."""
     from algoperf_jax.outputs.event_log import EventLog
     from algoperf_jax.outputs.progress import Progress
@@ -155,28 +153,6 @@ def _subject(parts: Any, machine: Mapping[str, Any]) -> Any:
     )
 
 
-def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command's own options, and the arguments that are left for the configuration."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
-    for name in ("--json", "--csv", "--compare"):
-        parser.add_argument(name, type=pathlib.Path)
-    options, rest = parser.parse_known_args(arguments)
-    if options.steps < 1:
-        raise ConfigError("--steps", value=options.steps, expected="a positive number")
-    return options, rest
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Never:
-        raise ConfigError(message)
-
-
-def _check_writable(path: pathlib.Path | None) -> None:
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise ConfigError("a report cannot be written", value=str(path), expected="a file in a folder that exists")
-
-
 def _read(path: pathlib.Path) -> str:
     try:
         return path.read_text()
@@ -184,15 +160,6 @@ def _read(path: pathlib.Path) -> str:
         raise ConfigError(
             f"--compare={path} cannot be read ({error})", expected="a file that --json=FILE wrote"
         ) from error
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    from algoperf_jax.outputs.run_directory import write_text
-
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

@@ -1,23 +1,18 @@
-"""The command line: checks a submission before it is run.
-
-    python -m algoperf_jax.check_submission PATH [--ruleset=external|self] [--search_space=FILE.json]
-        [--framework=jax|pytorch] [--workloads=mnist,ogbg] [--static] [--real_steps]
-        [--format=text|json] [--output=FILE]
+"""Checks a submission before it is run.
 
 PATH is a submission's file, a folder with a submission.py, the name of a ready-made algorithm, or a dotted module.
 
 Its source is read for what the rules forbid: branching on the name of the workload, environment variables, files,
 threads, private attributes and the like. Then its functions are called: two steps on the smallest workload, and on
-each of the others one step that is traced with abstract arrays, or taken with a small batch. --static only reads;
---real_steps takes a step on every workload. Hyperparameters are the first point of --search_space, or of a
-tuning_search_space.json beside the file, or the submission's own defaults.
+each of the others one step that is traced with abstract arrays, or taken with a small batch. Hyperparameters are the
+first point of --search_space, or of a tuning_search_space.json beside the file, or the submission's own defaults.
 
 --format=json writes {"submission": file, "framework": name, "files": [names], "findings": [{"severity": "error",
 "warning" or "note", "rule", "message", "file", "line"}], "workloads": [{"workload", "result": "pass", "fail" or
 "skipped", "detail"}], "versions": {library: version}}.
 
-Exit codes: 0 when there is no error among the findings, 1 when there is, 2 with one line on stderr when something is to
-be mended in the command, or 130 after Ctrl-C.
+Exit codes: 0 when there is no error among the findings, 1 when there is, 2 with one line on stderr when there is
+something to fix in the command, or 130 after Ctrl-C.
 """
 
 import argparse
@@ -27,36 +22,39 @@ import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Never
+from typing import Any
 
-from algoperf_jax.errors import ConfigError, UserError, did_you_mean
-from algoperf_jax.main import EXIT_OK, EXIT_USER_ERROR
+from ml_collections import ConfigDict
+
+from algoperf_jax import command_line
+from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.rule_check import requirements
 from algoperf_jax.rule_check.findings import SEVERITIES, Finding, Report, as_dicts, count, in_order
 from algoperf_jax.rule_check.static import static_report
 from algoperf_jax.submission.locate import Located, locate
 
-EXIT_ERRORS_FOUND = 1
-_EXIT_INTERRUPTED = 130
-
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns the exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return EXIT_OK
-    try:
-        findings = _run(_options(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing is written", file=sys.stderr)
-        return _EXIT_INTERRUPTED
-    return EXIT_ERRORS_FOUND if count(findings, "error") else EXIT_OK
+    return command_line.execute(_run, arguments, lambda _: _parser().format_help())
 
 
-def _run(options: argparse.Namespace) -> Sequence[Finding]:
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser("algoperf_jax.check_submission", usage="PATH [options]", description=__doc__)
+    parser.add_argument("submission", metavar="PATH", help="the submission")
+    parser.add_argument("--ruleset", choices=("external", "self"), default="external", help="(%(default)s)")
+    parser.add_argument("--framework", help="jax or pytorch, where the files do not tell")
+    parser.add_argument("--search_space", metavar="FILE", help="JSON file with the hyperparameters")
+    parser.add_argument("--workloads", metavar="NAME,NAME", help="only these")
+    parser.add_argument("--static", action="store_true", help="only read the source")
+    parser.add_argument("--real_steps", action="store_true", help="take a step on every workload")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the report (%(default)s)")
+    parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="write the report to a file")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _options(arguments)
     located = locate(options.submission, options.framework)
     report = static_report(located)
     findings, rows = report.findings, []
@@ -82,9 +80,9 @@ def _run(options: argparse.Namespace) -> Sequence[Finding]:
     if options.output is None:
         print(text)
     else:
-        _write(options.output, f"{text}\n")
+        command_line.write_report(options.output, f"{text}\n")
         print(_closing_line(findings))
-    return findings
+    return command_line.EXIT_FOUND_ERRORS if count(findings, "error") else command_line.EXIT_OK
 
 
 def _examined(
@@ -93,11 +91,9 @@ def _examined(
     """Findings, and what the report says on each workload."""
     import dataclasses
 
-    from ml_collections import ConfigDict
-
     import workloads
     from algoperf_jax.check_submission.dynamic import examine
-    from configs import base
+    from algoperf_jax.configuration import defaults
 
     names = options.workloads.split(",") if options.workloads else list(workloads.light_names())
     for name in names:
@@ -105,8 +101,8 @@ def _examined(
             raise ConfigError("--workloads", value=name, remedy=did_you_mean(name, workloads.names()))
     point, problems = _point(options, pathlib.Path(report.submission))
 
-    def make_config(workload: str, overrides: Mapping[str, Any]) -> Any:
-        config: Any = base.get_config()
+    def make_config(workload: str, overrides: Mapping[str, Any]) -> ConfigDict:
+        config = defaults()
         config.workload, config.submission = workload, options.submission
         config.framework, config.ruleset = report.framework, options.ruleset
         config.hyperparameters = ConfigDict(point)
@@ -152,38 +148,15 @@ def _closing_line(findings: Sequence[Finding]) -> str:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("submission")
-    parser.add_argument("--ruleset", choices=("external", "self"), default="external")
-    parser.add_argument("--framework")
-    parser.add_argument("--search_space")
-    parser.add_argument("--workloads")
-    parser.add_argument("--static", action="store_true")
-    parser.add_argument("--real_steps", action="store_true")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--output", type=pathlib.Path)
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     from algoperf_jax.submission.framework_names import WAYS_TO_RUN
 
     if options.framework not in (None, *WAYS_TO_RUN):
         raise ConfigError("--framework", value=options.framework, expected=f"one of {', '.join(WAYS_TO_RUN)}")
     if options.search_space is not None and options.ruleset == "self":
         raise ConfigError("--search_space is given with --ruleset=self", expected="--ruleset=external")
-    if options.output is not None and (options.output.is_dir() or not options.output.absolute().parent.is_dir()):
-        raise ConfigError("--output", value=str(options.output), expected="a file in a folder that exists")
+    command_line.check_report("--output", options.output)
     return options
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Never:
-        raise ConfigError(message)
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import math
 import pathlib
+import shlex
 from collections.abc import Sequence
 
+from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +36,31 @@ def print_summary(console: Console, result: TrialResult) -> None:
     # Outside the table, where nothing breaks them into pieces.
     for name in ("learning_curve", "directory"):
         say(console, f"{name.replace('_', ' ')}: {getattr(result, name)}")
+
+
+def print_next_steps(
+    console: Console, config: ConfigDict, arguments: Sequence[str], *, interrupted: bool, processes: int
+) -> None:
+    """What the user may do after a run, with the commands that do it.
+
+    Args:
+      console: where to.
+      config: the run's.
+      arguments: the command line that it came from.
+      interrupted: whether there is something left to resume.
+      processes: how many share the run.
+    """
+    if interrupted and processes > 1:
+        say(console, "to resume: start all processes again, without --config.overwrite=True")
+        return
+    if interrupted:
+        without = ["--config.overwrite=False"] if config.overwrite else []  # the last of two counts
+        say(console, f"to resume: python -m algoperf_jax.main {shlex.join([*arguments, *without])}")
+        return
+    logs = pathlib.Path(config.experiment_dir).expanduser() / config.experiment_name
+    builtin = "" if config.data_dir else " --builtin"
+    ruleset = "" if config.ruleset == "external" else f" --ruleset={config.ruleset}"
+    say(console, f"to score: python -m scoring --logs={shlex.quote(str(logs))}{builtin}{ruleset}")
 
 
 def _rows(result: TrialResult) -> list[tuple[str, str]]:

@@ -14,7 +14,6 @@ from rich.console import Console
 from algoperf_jax import configuration as configs
 from algoperf_jax.main import StopOnSignal
 from algoperf_jax.run import execute
-from configs import base
 
 TICK_NANOSECONDS = 10_000_000
 
@@ -31,7 +30,6 @@ def main(arguments: list[str]) -> None:
             "--config.tensorboard=False",
             *rest,
         ],
-        base.get_config(),
     )
     steps = itertools.count(1)
     nanoseconds = [0]

@@ -138,8 +138,11 @@ def test_declared_hyperparameters_have_defaults() -> None:
     [
         ({"learnin_rate": 1}, "unknown hyperparameter config.hyperparameters.learnin_rate for nadamw. Did you mean"),
         ({"zzz": 1}, "Known: beta2, dropout_rate"),
-        ({"learning_rate": "fast"}, "found 'fast'; expected a number, for instance --config.hyperparameters.learning"),
-        ({"learning_rate": None}, "config.hyperparameters.learning_rate: found None; expected a number"),
+        (
+            {"learning_rate": "fast"},
+            "found 'fast'; expected a value of type float, for instance --config.hyperparameters",
+        ),
+        ({"learning_rate": None}, "config.hyperparameters.learning_rate: found None; expected a value of type float"),
     ],
 )
 @pytest.mark.parametrize("ruleset", ["external", "self"])
@@ -147,6 +150,31 @@ def test_declared_hyperparameters_are_checked(given: dict[str, Any], expected: s
     with pytest.raises(ConfigError) as caught:
         point(load_submission(locate("nadamw"), WORKLOAD), ruleset, **given)
     assert expected in str(caught.value)
+
+
+def test_hyperparameters_get_the_types_of_their_defaults(submission: Write) -> None:
+    path = submission(
+        "from typing import NamedTuple\n"
+        "class Hyperparameters(NamedTuple):\n"
+        "    period: int = 20\n"
+        "    nesterov: bool = True\n"
+        "    betas: tuple = (0.9, 0.999)\n"
+        "    clip: float | None = None\n"
+    )
+    loaded = load_submission(locate(str(path)), WORKLOAD)
+    assert point(loaded, period=1e3, nesterov=0, betas=[1, 0.9], clip=2) == (1000, False, (1.0, 0.9), 2)
+    for name, value, expected in (
+        ("period", 5.5, "config.hyperparameters.period: found 5.5; expected a value of type int, for instance --"),
+        (
+            "nesterov",
+            "no",
+            "found 'no'; expected a value of type bool, for instance --config.hyperparameters.nesterov=",
+        ),
+        ("betas", 0.9, "expected a value of type tuple of float, for instance --config.hyperparameters.betas='(0.9"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            point(loaded, **dict[str, Any]({name: value}))
+        assert expected in str(caught.value)
 
 
 def test_five_functions_take_any_hyperparameters(submission: Write) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,8 +56,11 @@ def test_unknown_name(arguments: str, config: str, expected: str, command: Comma
     ("override", "expected"),
     [
         ("learnin_rate=3", "unknown hyperparameter config.hyperparameters.learnin_rate for nadamw. Did you mean"),
-        ("learning_rate=fast", "config.hyperparameters.learning_rate: found 'fast'; expected a number"),
-        ("learning_rate=None", "config.hyperparameters.learning_rate: found None; expected a number"),
+        (
+            "learning_rate=fast",
+            "config.hyperparameters.learning_rate: found 'fast'; expected a value of type float",
+        ),
+        ("learning_rate=None", "config.hyperparameters.learning_rate: found None; expected a value of type float"),
     ],
 )
 def test_hyperparameter_of_an_algorithm_that_declares_them(override: str, expected: str, command: Command) -> None:
@@ -397,6 +401,9 @@ def interrupted(command: Command, path: pathlib.Path) -> list[str]:
     finished = command(*arguments)
     assert finished.code == 0
     assert "interrupted; the same command goes on" in finished.out
+    (resume,) = [line for line in finished.out.splitlines() if line.startswith("to resume: ")]
+    assert resume.startswith("to resume: python -m algoperf_jax.main --config=")
+    assert resume.endswith(shlex.join(arguments))
     return arguments
 
 

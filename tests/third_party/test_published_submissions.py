@@ -10,7 +10,6 @@ from algoperf_jax import configuration as configs
 from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.run import execute
 from algoperf_jax.submission.framework_names import ENTRIES
-from configs import base
 from tests import golden_support
 from tests.third_party import published
 from tests.third_party.checkpointed import checksums
@@ -56,7 +55,6 @@ def test_a_submission_runs_to_the_end_and_resumes_bit_for_bit(
                 f"--config.max_steps={steps}",
                 *options,
             ],
-            base.get_config(),
         )
         count = itertools.count(1)
         return execute(

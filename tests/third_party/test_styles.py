@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax import configuration as configs
+from algoperf_jax.errors import ConfigError
 from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.run import execute
-from configs import base
 from tests.algoperf_jax.conftest import TINY_CONFIG, Command
 from tests.third_party.checkpointed import checksums
 from third_party.algoperf import spec
@@ -55,7 +55,6 @@ def run(command: Command, tmp_path: pathlib.Path) -> Run:
                 *arguments,
                 *overrides,
             ],
-            base.get_config(),
         )
         steps, nanoseconds = itertools.count(1), [0]
 
@@ -99,7 +98,7 @@ def test_the_hyperparameters_reach_a_step_that_compiles_once(run: Run) -> None:
 
 def test_self_tuning_submissions_get_no_hyperparameters(run: Run) -> None:
     assert run("torch_scheduler.py", "--config.ruleset=self").status == "training_complete"
-    with pytest.raises(configs.ConfigError, match="self-tuning"):
+    with pytest.raises(ConfigError, match="self-tuning"):
         run("torch_scheduler.py", "--config.ruleset=self", "--config.hyperparameters.x=1")
 
 
@@ -118,7 +117,7 @@ def test_all_files_that_a_submission_consists_of_are_kept(run: Run) -> None:
 
 def test_the_devices_are_those_of_the_run(run: Run) -> None:
     assert run("jit_sharding.py", "--config.mesh.data=2").status == "training_complete"
-    with pytest.raises(configs.ConfigError, match=r"config\.mesh\.data.*jax\.pmap"):
+    with pytest.raises(ConfigError, match=r"config\.mesh\.data.*jax\.pmap"):
         run("pmap_step.py", "--config.mesh.data=2")
 
 

@@ -13,7 +13,6 @@ from algoperf_jax.devices.host_reads import Reader, counted
 from algoperf_jax.dry_run import apart, reports
 from algoperf_jax.dry_run.__main__ import main
 from algoperf_jax.dry_run.attempt import Attempt
-from configs import base
 from tests.algoperf_jax.conftest import TINY_CONFIG, submission_writer
 from tests.algoperf_jax.conftest import submission as submission
 from tests.torch_compat.conftest import FIVE_FUNCTIONS as TORCH_FUNCTIONS
@@ -77,7 +76,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, compilation_cache: None) -> None:
 def tried(submission: str | pathlib.Path, *overrides: str, steps: int = 2) -> Attempt:
     """The attempt that a worker makes, on the tiny workload and one device."""
     arguments = [f"--config={TINY_CONFIG}", f"--config.submission={submission}", "--config.mesh.data=1", *overrides]
-    return apart.attempt_here(configs.from_command_line(arguments, base.get_config()), steps=steps)
+    return apart.attempt_here(configs.from_command_line(arguments), steps=steps)
 
 
 def told(*attempts: Attempt) -> list[str]:

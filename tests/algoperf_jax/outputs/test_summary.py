@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from algoperf_jax.errors import RunError
-from algoperf_jax.outputs.summary import draw_learning_curve, print_finished, print_summary
+from algoperf_jax.outputs.summary import draw_learning_curve, print_finished, print_next_steps, print_summary
 from algoperf_jax.trial.run_state import Evaluation
 from algoperf_jax.workload import Goal
+from configs import base
 from tests.algoperf_jax.example_result import RESULT
 
 GOAL = Goal("accuracy", "maximize", validation=0.9, test=0.8)
@@ -92,3 +93,42 @@ def test_line_about_a_finished_trial() -> None:
     print_finished(Console(file=file, width=20), RESULT)
     expected = "finished already: target reached, time to validation target 12.3 s, 100 steps\n"
     assert file.getvalue() == expected
+
+
+RESUME = "to resume: python -m algoperf_jax.main --config=mnist '--config.submission=a b.py'"
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "line"),
+    [
+        ({}, {}, "to score: python -m scoring --logs=experiments/default --builtin"),
+        ({"data_dir": "data", "experiment_dir": "my logs"}, {}, "to score: python -m scoring --logs='my logs/default'"),
+        (
+            {"ruleset": "self", "data_dir": "data"},
+            {},
+            "to score: python -m scoring --logs=experiments/default --ruleset=self",
+        ),
+        (
+            {},
+            {"interrupted": True},
+            RESUME,
+        ),
+        (
+            {"overwrite": True},
+            {"interrupted": True},
+            f"{RESUME} --config.overwrite=False",
+        ),
+        (
+            {},
+            {"interrupted": True, "processes": 2},
+            "to resume: start all processes again, without --config.overwrite=True",
+        ),
+    ],
+)
+def test_what_may_be_done_next(changes: dict[str, Any], options: dict[str, Any], line: str) -> None:
+    config = base.get_config()
+    config.update(changes)
+    stream = io.StringIO()
+    arguments = ["--config=mnist", "--config.submission=a b.py"]
+    print_next_steps(Console(file=stream), config, arguments, **{"interrupted": False, "processes": 1, **options})
+    assert stream.getvalue() == f"{line}\n"

@@ -14,7 +14,6 @@ import workloads
 from algoperf_jax import configuration as configs
 from algoperf_jax import run
 from algoperf_jax.tuning import study
-from configs import base
 from tests.algoperf_jax.killable_run import TICK_NANOSECONDS
 
 
@@ -30,7 +29,6 @@ def main(search_space: str, experiment_dir: str) -> None:
             "--config.eval_period_sec=0.1",
             "--config.tensorboard=False",
         ],
-        base.get_config(),
     )
     steps = itertools.count(1)
     nanoseconds = [0]

@@ -1,0 +1,19 @@
+"""The configuration of a run: a file, overrides on the command line, and what is refused.
+
+`configs/base.py` defines the keys, with their types and ranges; all else that knows them is here.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from algoperf_jax.configuration.arguments import from_command_line
+from algoperf_jax.configuration.checks import check, means_study
+from configs.base import get_config as defaults
+
+__all__ = ["as_dict", "check", "defaults", "from_command_line", "means_study"]
+
+
+def as_dict(config: ConfigDict) -> dict[str, Any]:
+    """The configuration as plain nested dicts, JSON-able."""
+    return config.to_dict()

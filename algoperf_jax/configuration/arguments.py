@@ -1,0 +1,125 @@
+"""The command line's part of a configuration: `--config=FILE[:VARIANT]` and `--config.KEY=VALUE`."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from algoperf_jax.configuration import files, values
+from algoperf_jax.configuration.checks import HYPERPARAMETERS, check, check_keys, lookup, unknown_key
+from algoperf_jax.errors import ConfigError
+from configs.base import KEYS, Key
+
+_OPTION = re.compile(r"--?config(?:\.(.*))?", re.DOTALL)
+_NEGATIVE_NUMBER = re.compile(r"-\.?\d")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Overrides:
+    """What the command line sets: typed values of keys, and hyperparameters as far as their text tells."""
+
+    keys: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any]
+
+
+def from_command_line(arguments: Sequence[str]) -> ConfigDict:
+    """Reads `--config=FILE[:VARIANT]` and overrides `--config.KEY=VALUE`, in any order; the last of two counts.
+
+    A value may follow its key as an argument of its own, and one dash is as good as two.
+
+    Args:
+      arguments: the command line without the program's name.
+
+    Returns:
+      The configuration, locked and checked. Names and types of hyperparameters are judged when the submission is known.
+
+    Raises:
+      ConfigError: naming the argument, key or value at fault.
+    """
+    given = _pairs(arguments)
+    config = _from_file([text for name, text in given if name is None])
+    overrides = _overrides(given)
+    with config.unlocked():
+        _apply(overrides, config)
+    check(config)
+    if config.ruleset == "self" and overrides.hyperparameters:
+        raise ConfigError(
+            f"config.{HYPERPARAMETERS}.{next(iter(overrides.hyperparameters))} is given to a self-tuning submission",
+            expected="no hyperparameters with --config.ruleset=self",
+        )
+    config.lock()
+    return config
+
+
+def _pairs(arguments: Sequence[str]) -> list[tuple[str | None, str | None]]:
+    """Key and text of each argument; the key is None for the configuration file."""
+    pairs: list[tuple[str | None, str | None]] = []
+    may_follow = False  # whether the value of the last argument may be the next one
+    for argument in arguments:
+        option, has_value, text = argument.partition("=")
+        match = _OPTION.fullmatch(option)
+        if match is not None:
+            pairs.append((match[1], text if has_value else None))
+            may_follow = not has_value
+        elif may_follow and (not argument.startswith("-") or _NEGATIVE_NUMBER.match(argument)):
+            pairs[-1] = (pairs[-1][0], argument)
+            may_follow = False
+        else:
+            what = "unknown argument" if argument.startswith("-") else "unexpected argument"
+            raise ConfigError(what, value=argument, expected="--config=FILE and --config.KEY=VALUE")
+    return pairs
+
+
+def _from_file(references: Sequence[str | None]) -> ConfigDict:
+    if len(references) != 1 or not references[0]:
+        raise ConfigError(
+            "several configuration files are given" if len(references) > 1 else "the configuration file is missing",
+            expected=f"one --config=FILE, for instance --config=ogbg (of {', '.join(files.names())})",
+        )
+    reference, has_variant, variant = references[0].partition(":")
+    path = files.find(reference)
+    config = files.load(path, variant if has_variant else None)
+    check_keys(config, path)
+    return config
+
+
+def _overrides(pairs: Sequence[tuple[str | None, str | None]]) -> _Overrides:
+    keys, hyperparameters = {}, {}
+    for name, text in pairs:
+        if name is None:
+            continue
+        group, _, rest = name.partition(".")
+        if any(known.startswith(f"{name}.") for known in KEYS) or name == HYPERPARAMETERS:
+            raise ConfigError(f"config.{name} is a group of keys", expected=f"--config.{name}.KEY=VALUE")
+        is_hyperparameter = group == HYPERPARAMETERS and rest != "" and "." not in rest
+        if name not in KEYS and not is_hyperparameter:
+            raise unknown_key(name)
+        if text is None:
+            raise ConfigError(f"config.{name} has no value", expected=f"--config.{name}=VALUE")
+        if is_hyperparameter:
+            hyperparameters[rest] = values.literal(text)
+        else:
+            keys[name] = _value(KEYS[name], text)
+    return _Overrides(keys, hyperparameters)
+
+
+def _value(key: Key, text: str) -> Any:
+    if text == "None" and key.default is None:
+        return None
+    try:
+        return values.parse(text, key.type)
+    except ValueError as error:
+        raise ConfigError(f"config.{key.name}", value=text, expected=f"a value of type {key.type.__name__}") from error
+
+
+def _apply(overrides: _Overrides, config: ConfigDict) -> None:
+    # The file's hyperparameters were chosen for the file's submission, and for a single trial.
+    keeps_submission = overrides.keys.get("submission", config.submission) == config.submission
+    for name, value in overrides.keys.items():
+        group, _, key = name.rpartition(".")
+        (lookup(config, group) if group else config)[key] = value
+    from_file = config.hyperparameters.to_dict() if keeps_submission and config.search_space is None else {}
+    # Replaced as a whole, so that the types of the file's values do not bind the overrides.
+    config.hyperparameters = ConfigDict(from_file | dict(overrides.hyperparameters))
