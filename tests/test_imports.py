@@ -10,32 +10,71 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("algoperf_jax", "configs", "scoring", "third_party", "torch_compat", "workloads")
-TYPES = ("algoperf_jax.workload", "algoperf_jax.errors", "algoperf_jax.parameters")
-# What a framework is to the engine, and what it is made of.
-FRAMEWORK = (
-    *TYPES,
-    "algoperf_jax.trial.backend",
-    "algoperf_jax.devices.compile_watch",
-    "algoperf_jax.devices.distributed",
-    "algoperf_jax.outputs.environment",
-    "algoperf_jax.devices.evaluation",
-    "algoperf_jax.framework.framework",
-    "algoperf_jax.submission.framework_names",
-    "algoperf_jax.devices.mesh",
-    "algoperf_jax.devices.precision",
-    "algoperf_jax.submission.interface",
-    "algoperf_jax.trial.loop",
-    "algoperf_jax.devices.host_reads",
-    "algoperf_jax.framework.workload_view",
+# The rooms of the engine from the ground up, and which rooms each may import. No room imports one that comes later.
+ROOMS: Mapping[str, tuple[str, ...]] = {
+    "errors": (),
+    "workload": (),
+    "parameters": ("workload",),
+    "schedules": (),
+    "quantities": (),
+    "algorithms": ("schedules",),
+    "data": ("errors", "workload"),
+    "submission": ("errors", "workload"),
+    "rule_check": ("errors", "submission"),
+    "trial": ("errors", "workload", "submission"),
+    "devices": ("errors", "workload", "data", "trial"),
+    "framework": ("errors", "workload", "parameters", "submission", "trial", "devices"),
+    "outputs": ("errors", "workload", "submission", "trial"),
+    "configuration": ("errors", "submission", "trial", "devices"),
+    "assembly": ("errors", "workload", "data", "submission", "trial", "devices", "framework", "configuration"),
+    "run": (
+        *("errors", "workload", "parameters", "submission", "rule_check", "trial", "devices", "framework"),
+        *("outputs", "configuration", "assembly"),
+    ),
+    "tuning": ("errors", "submission", "outputs", "run"),
+    "command_line": ("errors", "outputs"),
+    "listing": ("errors", "workload", "submission", "configuration"),
+    "prepare": ("errors", "data", "command_line"),
+    "bench": (
+        "quantities",
+        *("errors", "workload", "data", "submission", "trial", "devices", "framework", "outputs"),
+        *("configuration", "assembly", "command_line"),
+    ),
+    "dry_run": (
+        "quantities",
+        *("errors", "workload", "submission", "trial", "devices", "framework", "outputs"),
+        *("configuration", "assembly", "tuning", "command_line"),
+    ),
+    "check_submission": (
+        *("errors", "workload", "submission", "rule_check", "trial", "framework"),
+        *("configuration", "assembly", "tuning", "command_line"),
+    ),
+    "main": ("outputs", "devices", "configuration", "run", "tuning", "command_line", "listing"),
+    "__main__": ("errors",),
+}
+# What `torch_compat` may import of the engine: what a framework is, and what it is made of.
+FRAMEWORK = tuple(
+    f"algoperf_jax.{room}"
+    for room in (
+        "errors",
+        "workload",
+        "parameters",
+        "schedules",
+        "algorithms",
+        "submission",
+        "trial",
+        "devices",
+        "framework",
+    )
 )
-# What lets a submission import what it was written against.
-SUBMISSIONS = ("third_party.algoperf.jax_sharding_utils", "algoperf_jax.submission.imports")
+# What a published submission may import while it runs.
+PUBLISHED = ("third_party.algoperf.jax_sharding_utils",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +90,17 @@ class Layer:
 
 
 LAYERS = {
-    "algoperf_jax": Layer(("algoperf_jax",), modules=("workloads", *SUBMISSIONS)),
+    "algoperf_jax": Layer(("algoperf_jax",), modules=("workloads",)),
+    "algoperf_jax.assembly": Layer(("algoperf_jax",), modules=("workloads", *PUBLISHED)),
     "algoperf_jax.configuration": Layer(("algoperf_jax", "configs")),
     "configs": Layer(("configs",)),
     "scoring": Layer(("scoring",)),
     "third_party": Layer(("third_party", "algoperf_jax", "torch_compat"), extras=("torch",)),
-    "torch_compat": Layer(
-        ("torch_compat", "workloads", "algoperf_jax.algorithms"), modules=FRAMEWORK, extras=("torch",)
+    "torch_compat": Layer(("torch_compat", "workloads", *FRAMEWORK), extras=("torch",)),
+    "workloads": Layer(
+        ("workloads", "algoperf_jax.data"),
+        modules=("algoperf_jax.workload", "algoperf_jax.errors", "algoperf_jax.parameters"),
     ),
-    "workloads": Layer(("workloads", "algoperf_jax.data"), modules=TYPES),
 }
 CONFIG_LIBRARIES = {"ml_collections"}
 
@@ -172,6 +213,41 @@ def test_an_import_against_the_layout_is_found(module: str, source: str) -> None
 )
 def test_what_the_layout_allows_is_allowed(module: str, source: str) -> None:
     assert violations(module, source) == []
+
+
+def arrows(module: str, source: str) -> set[tuple[str, str]]:
+    """The rooms of the engine that a module's imports join."""
+    first, _, rest = module.partition(".")
+    if first != "algoperf_jax" or not rest:
+        return set()
+    own = rest.partition(".")[0]
+    named = (name.split(".") for _, name in imported(source) if name.startswith("algoperf_jax."))
+    return {(own, name[1]) for name in named if name[1] != own}
+
+
+def test_every_room_imports_what_the_plan_says_and_nothing_else() -> None:
+    found = {arrow for module, path in sources().items() for arrow in arrows(module, path.read_text())}
+    planned = {(room, other) for room, others in ROOMS.items() for other in others}
+    assert found - planned == set(), "imports that the plan does not have"
+    assert planned - found == set(), "arrows of the plan that no import needs"
+
+
+def test_no_room_imports_one_above_it() -> None:
+    order = list(ROOMS)
+    assert all(order.index(other) < order.index(room) for room, others in ROOMS.items() for other in others)
+    assert {module.split(".")[1] for module in sources() if module.startswith("algoperf_jax.")} == set(order)
+
+
+def test_the_trial_loop_knows_no_framework_and_no_file() -> None:
+    trial = {module: path for module, path in sources().items() if module.startswith("algoperf_jax.trial")}
+    outside = {
+        name.partition(".")[0]
+        for path in trial.values()
+        for _, name in imported(path.read_text())
+        if name.partition(".")[0] not in ("algoperf_jax", *sys.stdlib_module_names)
+    }
+    assert outside <= {"numpy"}
+    assert not [name for path in trial.values() for _, name in imported(path.read_text()) if name in ("os", "pathlib")]
 
 
 def test_no_import_goes_in_a_circle() -> None:

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import torch
 
+from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.outputs import environment
 from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from torch_compat.checkpoints import checkpointed_state
@@ -163,7 +163,7 @@ class TorchBackend:
         return {"platform": self._device.type, "kind": kind, "count": self._processes.count}
 
     def memory_peak_bytes(self) -> dict[str, int]:
-        peaks = environment.memory_peak_bytes()
+        peaks = memory.memory_peak_bytes()
         if self._device.type == "cuda":
             # JAX tells its own peak on the same device.
             peaks["device, PyTorch"] = torch.cuda.max_memory_allocated(self._device)

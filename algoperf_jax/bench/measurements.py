@@ -9,7 +9,10 @@ import jax
 import numpy as np
 
 from algoperf_jax.assembly import Parts, initial_state
-from algoperf_jax.bench.quantities import (
+from algoperf_jax.bench.steps import ConstantFeed, Tick, TimedSteps, block_lengths, time_steps
+from algoperf_jax.data.feed import iterate
+from algoperf_jax.devices.compile_watch import CompileWatch
+from algoperf_jax.quantities import (
     BATCHES_PER_SECOND,
     BYTES,
     COUNT,
@@ -18,9 +21,6 @@ from algoperf_jax.bench.quantities import (
     Quantity,
     median,
 )
-from algoperf_jax.bench.steps import ConstantFeed, Tick, TimedSteps, block_lengths, time_steps
-from algoperf_jax.data.feed import iterate
-from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.submission.interface import Submission
 from algoperf_jax.trial.rules import TimingRules
 from algoperf_jax.trial.run_state import RunState

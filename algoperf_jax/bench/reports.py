@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from algoperf_jax.bench.quantities import Quantity, Spread
 from algoperf_jax.errors import RunError
+from algoperf_jax.quantities import Quantity, Spread
 
 FORMAT = "algoperf_jax.bench 1"
 

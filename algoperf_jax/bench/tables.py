@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-from algoperf_jax.bench.quantities import BYTES, COUNT, SECONDS, Quantity
 from algoperf_jax.bench.reports import Report, paired_quantities
+from algoperf_jax.quantities import Quantity, shown
 
 _ABSENT = "-"
 
@@ -36,22 +36,6 @@ def comparison_table(earlier: Report, now: Report) -> Table:
     for name, (there, here) in paired_quantities(earlier, now).items():
         table.add_row(name, _value(there), _value(here), _ratio(there, here))
     return table
-
-
-def shown(value: float, unit: str) -> str:
-    """A value with a unit that suits its size, to four digits."""
-    if unit == SECONDS:
-        for size, name in ((1.0, "s"), (1e-3, "ms")):
-            if value >= size or value == 0:
-                return f"{value / size:.4g} {name}"
-        return f"{value * 1e6:.4g} µs"
-    if unit == BYTES:
-        for size, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-            if value >= size:
-                return f"{value / size:.4g} {name}"
-        return f"{value:.4g} B"
-    number = f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.4g}"
-    return number if unit == COUNT else f"{number} {unit}"
 
 
 def _value(quantity: Quantity | None) -> str:

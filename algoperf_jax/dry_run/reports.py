@@ -8,9 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from algoperf_jax.bench.quantities import BYTES, SECONDS
-from algoperf_jax.bench.tables import shown
 from algoperf_jax.dry_run.attempt import Attempt
+from algoperf_jax.quantities import BYTES, SECONDS, shown
 
 FORMAT = "algoperf_jax.dry_run 1"
 _ABSENT = "-"

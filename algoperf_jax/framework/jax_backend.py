@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.framework.jax_view import JaxWorkload
-from algoperf_jax.outputs import environment
 from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
@@ -97,7 +97,7 @@ class JaxBackend:
         return {"platform": device.platform, "kind": device.device_kind, "count": self._layout.mesh.devices.size}
 
     def memory_peak_bytes(self) -> dict[str, int]:
-        return environment.memory_peak_bytes()
+        return memory.memory_peak_bytes()
 
     def dehydrate(self, content: Content) -> Dehydrated:
         arrays, values = {}, {}

@@ -4,13 +4,10 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-import resource
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import psutil
 
 _LIBRARIES = (
@@ -35,16 +32,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def memory_peak_bytes() -> dict[str, int]:
-    """Peak memory of this process and, where the platform tells, of its first device."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in statistics:
-        peaks["device"] = statistics["peak_bytes_in_use"]
-    return peaks
 
 
 def meta_data(

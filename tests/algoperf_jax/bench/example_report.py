@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from algoperf_jax.bench.quantities import BYTES, SECONDS, Quantity, Spread
 from algoperf_jax.bench.reports import Report, Subject
+from algoperf_jax.quantities import BYTES, SECONDS, Quantity, Spread
 
 SUBJECT = Subject(
     workload="mnist",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from algoperf_jax.bench import reports
-from algoperf_jax.bench.quantities import SECONDS, Quantity
 from algoperf_jax.errors import RunError
+from algoperf_jax.quantities import SECONDS, Quantity
 from tests.algoperf_jax.bench.example_report import SUBJECT, example_report
 
 

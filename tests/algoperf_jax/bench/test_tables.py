@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from algoperf_jax.bench.quantities import BYTES, COUNT, EXAMPLES_PER_SECOND, SECONDS, Quantity
-from algoperf_jax.bench.tables import comparison_table, report_table, shown
+from algoperf_jax.bench.tables import comparison_table, report_table
+from algoperf_jax.quantities import BYTES, COUNT, EXAMPLES_PER_SECOND, SECONDS, Quantity, shown
 from tests.algoperf_jax.bench.example_report import example_report
 
 

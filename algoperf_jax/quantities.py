@@ -50,3 +50,19 @@ def median(name: str, samples: Sequence[float], *, note: str = "") -> Quantity:
     """The median of samples in seconds, with their spread."""
     spread = Spread(float(np.min(samples)), float(np.percentile(samples, 90)), len(samples))
     return Quantity(name, SECONDS, float(np.median(samples)), spread, note)
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with a unit that suits its size, to four digits."""
+    if unit == SECONDS:
+        for size, name in ((1.0, "s"), (1e-3, "ms")):
+            if value >= size or value == 0:
+                return f"{value / size:.4g} {name}"
+        return f"{value * 1e6:.4g} µs"
+    if unit == BYTES:
+        for size, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+            if value >= size:
+                return f"{value / size:.4g} {name}"
+        return f"{value:.4g} B"
+    number = f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.4g}"
+    return number if unit == COUNT else f"{number} {unit}"
