@@ -7,11 +7,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from algoperf_jax.configuration.arguments import from_command_line
+from algoperf_jax.configuration.arguments import from_command_line, from_values
 from algoperf_jax.configuration.checks import check, means_study
 from configs.base import get_config as defaults
 
-__all__ = ["as_dict", "check", "defaults", "from_command_line", "means_study"]
+__all__ = ["as_dict", "check", "defaults", "from_command_line", "from_values", "means_study"]
 
 
 def as_dict(config: ConfigDict) -> dict[str, Any]:

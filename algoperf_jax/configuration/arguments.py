@@ -1,14 +1,15 @@
-"""The command line's part of a configuration: `--config=FILE[:VARIANT]` and `--config.KEY=VALUE`."""
+"""What sets the keys of a configuration: `--config=FILE[:VARIANT]` and `--config.KEY=VALUE`, or Python values."""
 
 import dataclasses
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from algoperf_jax.configuration import files, values
-from algoperf_jax.configuration.checks import HYPERPARAMETERS, check, check_keys, lookup, unknown_key
+from algoperf_jax.configuration.checks import HYPERPARAMETERS, check, check_keys, lookup, means_study, unknown_key
 from algoperf_jax.errors import ConfigError
 from configs.base import KEYS, Key
 
@@ -51,6 +52,57 @@ def from_command_line(arguments: Sequence[str]) -> ConfigDict:
         )
     config.lock()
     return config
+
+
+def from_values(workload: str, given: Mapping[str, Any]) -> ConfigDict:
+    """The configuration of a workload with keys that are given as Python values.
+
+    Args:
+      workload: base name, whose configuration file is taken; that of the defaults where it has none.
+      given: key -> value. A group of keys is a mapping.
+
+    Returns:
+      The configuration of one trial, locked and checked.
+
+    Raises:
+      ConfigError: naming the key or value at fault.
+    """
+    path = files.installed(workload)
+    config = files.load(path, None)
+    check_keys(config, path)
+    hyperparameters = dict(given.get(HYPERPARAMETERS) or {})
+    flat = dict(_flat({name: value for name, value in given.items() if name != HYPERPARAMETERS}))
+    keys = {}
+    for name, value in flat.items():
+        if name not in KEYS:
+            raise unknown_key(name)
+        keys[name] = _fitted(KEYS[name], value)
+    with config.unlocked():
+        _apply(_Overrides(keys, hyperparameters), config)
+    check(config)
+    if means_study(config):
+        raise ConfigError(
+            "a study is asked for", expected="one trial", remedy="python -m algoperf_jax.main runs studies."
+        )
+    config.lock()
+    return config
+
+
+def _flat(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _fitted(key: Key, value: Any) -> Any:
+    if value is None and key.default is None:
+        return None
+    try:
+        return values.fit(os.fspath(value) if isinstance(value, os.PathLike) else value, key.type())
+    except ValueError as error:
+        raise ConfigError(f"config.{key.name}", value=value, expected=f"a value of type {key.type.__name__}") from error
 
 
 def _pairs(arguments: Sequence[str]) -> list[tuple[str | None, str | None]]:

@@ -96,7 +96,8 @@ class TrialResult:
             return cls.from_json(json.loads(path.read_text()))
         except (ValueError, TypeError, AttributeError) as error:
             raise RunError(
-                f"{path} is damaged: it is not the result of a trial ({error})", remedy="Start again with --config.overwrite=True."
+                f"{path} is damaged: it is not the result of a trial ({error})",
+                remedy="Start again with --config.overwrite=True.",
             ) from error
 
 

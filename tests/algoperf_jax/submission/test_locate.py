@@ -1,17 +1,22 @@
-"""Which framework a submission is written in, and what happens where that framework is not installed."""
+"""Where a submission is, which framework it is written in, and what happens where that is not installed."""
 
+import ast
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from algoperf_jax.errors import ConfigError, SubmissionError
 from algoperf_jax.framework import framework
 from algoperf_jax.framework.framework import load_framework
+from algoperf_jax.submission import source_files
 from algoperf_jax.submission.framework_names import ENTRIES, JAX, JAX_PMAP, PYTORCH, algorithm_names
 from algoperf_jax.submission.locate import locate
+from tests.algoperf_jax.conftest import Command
 
+Write = Callable[..., pathlib.Path]
 ROOT = pathlib.Path(__file__).parents[3]
 
 
@@ -137,3 +142,20 @@ def test_the_adapter_is_no_choice_for_pytorch(tmp_path: pathlib.Path) -> None:
     (tmp_path / "submission.py").write_text("import torch")
     with pytest.raises(ConfigError, match="expected pytorch"):
         locate(str(tmp_path / "submission.py"), "jax_pmap").framework
+
+
+def test_a_run_parses_the_files_of_its_submission_once(
+    command: Command, submission: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = submission("import helper")
+    path.with_name("helper.py").write_text("")
+    parsed: list[str] = []
+    parse = source_files._parsed
+
+    def counted(file: pathlib.Path) -> ast.Module | None:
+        parsed.append(file.name)
+        return parse(file)
+
+    monkeypatch.setattr(source_files, "_parsed", counted)
+    assert command(f"--config.submission={path}").code == 0
+    assert sorted(parsed) == ["algorithm.py", "helper.py"]
