@@ -106,23 +106,34 @@ class Metrics:
 class Goal:
     """The target that ends a trial: a metric strictly better than a value, on validation and on test.
 
+    A model that nobody published a target for has none: it is trained and evaluated like any other, for its whole
+    budget, and never reaches a target.
+
     Attributes:
       metric: name of the metric without the split, for instance `accuracy`.
       direction: whether larger or smaller values are better.
-      validation: target for `validation/<metric>`, which decides the time to target.
-      test: target for `test/<metric>`, or None where the workload has no test split.
+      validation: target for `validation/<metric>`, which decides the time to target, or None where the model has none.
+      test: target for `test/<metric>`, or None where the workload has no test split, or the model no target.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"]
-    validation: float
-    test: float | None
+    validation: float | None = None
+    test: float | None = None
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there is a value to reach."""
+        return self.validation is not None
 
     def reached(self, metrics: Mapping[str, float], split: Literal["validation", "test"]) -> bool:
-        """Whether `metrics` (keys `<split>/<metric>`) strictly beat the target of `split`; NaN never does."""
+        """Whether `metrics` (keys `<split>/<metric>`) strictly beat the target of `split`; NaN never does.
+
+        With a target on validation only, that of test is reached from the start; without any, none ever is.
+        """
         target = self.validation if split == "validation" else self.test
         if target is None:
-            return True
+            return self.has_target
         value = metrics[f"{split}/{self.metric}"]
         return bool(value > target if self.direction == "maximize" else value < target)
 

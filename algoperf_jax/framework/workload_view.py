@@ -103,13 +103,13 @@ class WorkloadView:
         return self._workload.goal.metric
 
     @property
-    def validation_target_value(self) -> float:
-        """The target for `validation/<metric>`."""
+    def validation_target_value(self) -> float | None:
+        """The target for `validation/<metric>`, None where the model has none."""
         return self._workload.goal.validation
 
     @property
     def test_target_value(self) -> float | None:
-        """The target for `test/<metric>`."""
+        """The target for `test/<metric>`, None where there is none."""
         return self._workload.goal.test
 
     @property

@@ -4,6 +4,7 @@ Tests of what a model computes in comparison with itself or with another impleme
 with the reference's numbers need the full size.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,21 @@ import workloads
 from algoperf_jax.workload import Workload
 from tests import golden_support
 from tests.workloads.golden_batches import BATCHES
+from workloads.fastmri.workload import SIZES
 
-ARGUMENTS = {"fastmri": {"image_size": 48}, "imagenet_resnet": {"size": "small"}, "imagenet_vit": {"size": "small"}}
-"""By base name."""
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "fastmri": {"size": dataclasses.replace(SIZES["full"], image_size=48)},
+    "fastmri_model_size": {"size": dataclasses.replace(SIZES["wide"], image_size=48)},
+    "imagenet_resnet": {"size": "small"},
+    "imagenet_vit": {"size": "small"},
+}
+"""By name, or else by base name."""
 BATCH_SIZE = 6
 
 
 def load(name: str) -> Workload:
     """The workload or variant, small on built-in data."""
-    return workloads.load(name, **ARGUMENTS.get(workloads.base_name(name), {}))
+    return workloads.load(name, **(ARGUMENTS.get(name) or ARGUMENTS.get(workloads.base_name(name), {})))
 
 
 def batch(name: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
 from workloads.dropout import Dropout
 
 CHANNELS = 3
@@ -186,42 +185,3 @@ class ViT(nn.Module):
 def _attention(num_heads: int, name: str) -> nn.MultiHeadDotProductAttention:
     """Attention without dropout of its weights."""
     return nn.MultiHeadDotProductAttention(num_heads, kernel_init=nn.initializers.xavier_uniform(), name=name)
-
-
-def network_init(network: Callable[..., ViT], size: Size) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
-    """`rng -> (params, None)`; the output layer is zero, so that all classes begin equally likely.
-
-    Args:
-      network: makes the network, given `deterministic`.
-      size: of the network.
-    """
-    images = jnp.zeros((1, size.image_size, size.image_size, CHANNELS))
-
-    @jax.jit  # What only the forward pass needs is dropped.
-    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-        return network(deterministic=True).init(rng, images, 0.0)["params"], None
-
-    return init
-
-
-def network_apply(network: Callable[..., ViT], default_dropout_rate: float) -> Apply:
-    """The forward pass of the network that `network` makes, given `deterministic`."""
-
-    def apply(
-        params: Parameters,
-        model_state: ModelState,
-        batch: Batch,
-        rng: RandomKey,
-        *,
-        train: bool,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        del update_batch_norm, use_running_average
-        rate = default_dropout_rate if dropout_rate is None else dropout_rate
-        rngs = {"dropout": rng} if train else None
-        logits = network(deterministic=not train).apply({"params": params}, batch["inputs"], rate, rngs=rngs)
-        return logits, model_state
-
-    return apply
