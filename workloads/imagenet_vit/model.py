@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from workloads.dropout import Dropout
+from workloads.layers.attention import multi_head_attention
 
 CHANNELS = 3
 MLP_EXPANSION = 4
@@ -95,7 +96,7 @@ class EncoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array, dropout_rate: Any) -> jax.Array:
-        attention = _attention(self.num_heads, "MultiHeadDotProductAttention_1")
+        attention = multi_head_attention(self.num_heads, name="MultiHeadDotProductAttention_1")
         mlp = MlpBlock(self.deterministic, self.use_glu, name="MlpBlock_3")
         layers: tuple[tuple[str, Callable[[jax.Array], jax.Array]], ...] = (
             ("LayerNorm_0", attention),
@@ -145,7 +146,7 @@ class MAPHead(nn.Module):
         batch_size, _, features = tokens.shape
         probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, features))
         probes = jnp.broadcast_to(probe, (batch_size, 1, features))
-        pooled = _attention(self.num_heads, "MultiHeadDotProductAttention_0")(probes, tokens)
+        pooled = multi_head_attention(self.num_heads, name="MultiHeadDotProductAttention_0")(probes, tokens)
         hidden = nn.LayerNorm(epsilon=NORM_EPSILON)(pooled)
         return (pooled + MlpBlock(deterministic=True)(hidden, 0.0))[:, 0]
 
@@ -180,8 +181,3 @@ class ViT(nn.Module):
         pooled = MAPHead(size.num_heads)(tokens) if self.use_map else tokens.mean(axis=1)
         hidden = jnp.tanh(nn.Dense(features, name="pre_logits")(pooled))
         return nn.Dense(size.num_classes, kernel_init=nn.initializers.zeros, name="head")(hidden)
-
-
-def _attention(num_heads: int, name: str) -> nn.MultiHeadDotProductAttention:
-    """Attention without dropout of its weights."""
-    return nn.MultiHeadDotProductAttention(num_heads, kernel_init=nn.initializers.xavier_uniform(), name=name)
