@@ -1,5 +1,6 @@
 """Any network of flax as the two functions of a workload's model, `init` and `apply`."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ def flax_model(
     example_inputs: Any,
     dropout_rate: float | None = None,
     batch_stats: bool = False,
+    inputs_of: Callable[[Batch], Any] = operator.itemgetter("inputs"),
 ) -> tuple[Init, Apply]:
     """The functions `init` and `apply` of a workload whose model is a network of flax.
 
@@ -26,10 +28,11 @@ def flax_model(
 
     Args:
       network: makes the network, given what is said above.
-      example_inputs: tree of arrays or `jax.ShapeDtypeStruct`s like the `inputs` of a batch; only shapes and types
-        count, as far as those of the parameters depend on them.
+      example_inputs: tree of arrays or `jax.ShapeDtypeStruct`s like the network's inputs; only shapes and types count,
+        as far as those of the parameters depend on them.
       dropout_rate: the default rate, or None for a network without dropout.
       batch_stats: whether the network has batch normalization.
+      inputs_of: what of a batch the network gets.
 
     Returns:
       `init`, compiled, whose model state is `{'batch_stats': ...}` or None; and `apply`.
@@ -63,7 +66,7 @@ def flax_model(
         if use_running_average is None:
             use_running_average = not update_batch_norm
         model = made(train=train, use_running_average=use_running_average)
-        inputs, rngs = (batch["inputs"],), None
+        inputs, rngs = (inputs_of(batch),), None
         if has_dropout:
             inputs = (*inputs, default_rate if dropout_rate is None else dropout_rate)
             rngs = {"dropout": rng} if train else None

@@ -8,8 +8,8 @@ import numpy as np
 
 import workloads
 from algoperf_jax.data import arrays
-from algoperf_jax.workload import Batch, Budget, Data, Goal, LossType, Workload
-from workloads import losses, metrics
+from algoperf_jax.workload import ArraySpec, Batch, Budget, Data, Goal, LossType, Workload
+from workloads import losses, metrics, schemas
 
 NUM_FEATURES = 4
 NUM_CLASSES = 3
@@ -40,6 +40,9 @@ def build(name: str, *, data_dir: str | None = None, width: int = 8, target: flo
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
         metrics=metrics.classification(apply, losses.softmax_cross_entropy),
         data=Data(origin="builtin", open=open_split, describe=lambda: {"dataset": "points"}),
+        schema=schemas.every_split(
+            {"inputs": ArraySpec((NUM_FEATURES,)), "targets": ArraySpec(dtype="int32"), "weights": ArraySpec()}
+        ),
         goal=Goal(metric="accuracy", direction="maximize", validation=target, test=target),
         budget=Budget(max_runtime_sec=1000, eval_period_sec=1000, step_hint=100),
         batch_size=32,

@@ -1,7 +1,7 @@
 """The cifar workload: published facts for real data, and facts of its own for the built-in data."""
 
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
-from workloads import losses, metrics
+from workloads import losses, metrics, schemas
 from workloads.cifar import builtin, model
 from workloads.cifar.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
 
@@ -30,5 +30,6 @@ def build(name: str, *, data_dir: str | None = None) -> Workload:
         train_mean=TRAIN_MEAN,
         train_stddev=TRAIN_STDDEV,
         data=open_data(data_dir, num_eval_train=facts.split_sizes["eval_train"]),
+        schema=schemas.every_split(schemas.labelled_images(model.IMAGE_SHAPE)),
         **vars(facts),
     )

@@ -6,7 +6,8 @@ import functools
 import jax
 
 from algoperf_jax.errors import ConfigError, did_you_mean
-from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import ArraySpec, Budget, Facts, Goal, LossType, Workload
+from workloads import schemas
 from workloads.fastmri import builtin
 from workloads.fastmri.data import PreparedSlices, slice_data
 from workloads.fastmri.metrics import WINDOW, reconstruction_metrics
@@ -105,6 +106,12 @@ def build(
             source,
             size=chosen.image_size,
             num_eval_train=facts.split_sizes["eval_train"],
+        ),
+        schema=schemas.every_split(
+            {
+                **dict.fromkeys(("inputs", "targets"), ArraySpec((chosen.image_size, chosen.image_size))),
+                **dict.fromkeys(("mean", "std", "volume_max", "weights"), ArraySpec()),
+            }
         ),
         **vars(facts),
     )

@@ -6,7 +6,7 @@ import jax
 
 from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
-from workloads import losses, metrics
+from workloads import losses, metrics, schemas
 from workloads.activations import ACTIVATIONS
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
@@ -91,5 +91,6 @@ def build(
             every_class=size == "full",
             augmentation="resnet",
         ),
+        schema=schemas.every_split(schemas.labelled_images(images.shape[1:])),
         **vars(facts),
     )

@@ -5,7 +5,7 @@ import functools
 import jax
 
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
-from workloads import losses, metrics
+from workloads import losses, metrics, schemas
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
 from workloads.imagenet.facts import chosen_size, published_split_sizes, with_batches_of
@@ -94,6 +94,10 @@ def build(
             split_sizes=facts.split_sizes,
             every_class=size == "full",
             augmentation="vit",
+        ),
+        schema=schemas.every_split(
+            schemas.labelled_images(images.shape[1:]),
+            train=schemas.labelled_images(images.shape[1:], num_mixed_classes=model_size.num_classes),
         ),
         **vars(facts),
     )

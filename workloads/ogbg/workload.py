@@ -1,16 +1,20 @@
 """The ogbg workload: published facts for real data, and facts of its own for the built-in data."""
 
 import functools
+from typing import Any
+
+import jraph
 
 from algoperf_jax.errors import ConfigError, did_you_mean
-from algoperf_jax.workload import Budget, Data, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import ArraySpec, Budget, Data, Facts, Goal, LossType, Schema, Workload
+from workloads import schemas
 from workloads.activations import ACTIVATIONS
 from workloads.flax_model import flax_model
 from workloads.ogbg import builtin
 from workloads.ogbg.data import generated_data, prepared_data
 from workloads.ogbg.loss import loss
 from workloads.ogbg.metrics import molecule_metrics
-from workloads.ogbg.model import DROPOUT_RATE, EXAMPLE_GRAPHS, MoleculeNetwork
+from workloads.ogbg.model import DROPOUT_RATE, EDGE_FEATURES, EXAMPLE_GRAPHS, NODE_FEATURES, NUM_TASKS, MoleculeNetwork
 from workloads.ogbg.prepare import DATASET
 
 PUBLISHED = Facts(
@@ -21,6 +25,17 @@ PUBLISHED = Facts(
     split_sizes={"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793},
 )
 """But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+
+# How many nodes, edges and graphs a shard has follows from the size of the batch. The rows of `inputs` are shards.
+_GRAPHS: dict[str, Any] = {
+    "nodes": ArraySpec((None, NODE_FEATURES)),
+    "edges": ArraySpec((None, EDGE_FEATURES)),
+    **dict.fromkeys(("senders", "receivers", "n_node", "n_edge"), ArraySpec((None,), "int32")),
+}
+_SCHEMA: Schema = {
+    "inputs": jraph.GraphsTuple(**_GRAPHS, globals=None),
+    **dict.fromkeys(("targets", "weights"), ArraySpec((NUM_TASKS,))),
+}
 
 
 def build(
@@ -69,6 +84,7 @@ def build(
         dropout_rate=DROPOUT_RATE,
         model_arguments=arguments,
         data=_data(data_dir, facts),
+        schema=schemas.every_split(_SCHEMA),
         **vars(facts),
     )
 

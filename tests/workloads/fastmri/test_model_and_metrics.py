@@ -13,7 +13,8 @@ import workloads
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Workload
 from tests import golden_support
-from tests.workloads.golden_batches import BATCHES, reconstruction_batch
+from tests.workloads.fastmri.case import reconstruction_batch
+from tests.workloads.golden_batches import BATCHES
 from workloads.fastmri.metrics import ssim
 from workloads.fastmri.workload import SIZES
 from workloads.losses import mean_absolute_error
