@@ -20,14 +20,47 @@ Parameters = Any
 ModelState = Any
 """Nested dict of what the model carries besides parameters (`{'batch_stats': ...}`), or None."""
 Batch = Mapping[str, Any]
-"""`inputs`, `targets` and `weights` (0 marks padding), and what else the metrics of a workload need; leaves share the
-leading batch axis. NumPy arrays on the host,
-global `jax.Array`s on the devices. The same schema for training and evaluation, real and built-in data."""
+"""`inputs`, `targets` and `weights` (0 marks padding), and what else the model or the metrics of a workload need; all
+share the leading batch axis. NumPy arrays on the host, global `jax.Array`s on the devices.
+
+`weights` belong to what the loss judges one by one: examples [B], or tokens [B, L]. A batch that packs several
+sequences into a row says so with `<name>_position` and `<name>_segmentation` beside `<name>`, int32 [B, L]: a token's
+place in its sequence, and the number of the sequence in its row, from 1 on; 0 is padding.
+
+A split has one schema, declared in `Workload.schema` and the same for real and for built-in data. Splits may differ:
+training batches may have mixed targets or be packed where those of evaluation are not."""
 RandomKey = Any
 """A raw threefry key, uint32[2]."""
 
 SplitName = Literal["train", "eval_train", "validation", "test"]
 EVALUATION_SPLITS: tuple[SplitName, ...] = ("eval_train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = ("train", *EVALUATION_SPLITS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """One array of a batch.
+
+    Attributes:
+      shape: the axes beyond the batch axis; None for one whose length depends on the size of the batch.
+      dtype: name of the type, as NumPy calls it.
+    """
+
+    shape: tuple[int | None, ...] = ()
+    dtype: str = "float32"
+
+    def fits(self, array: Any) -> bool:
+        """Whether an array with a batch axis is as described."""
+        shape = tuple(array.shape)[1:]
+        return (
+            array.ndim == 1 + len(self.shape)
+            and array.dtype.name == self.dtype
+            and all(expected in (None, length) for expected, length in zip(self.shape, shape, strict=True))
+        )
+
+
+Schema = Mapping[str, Any]
+"""A tree like a batch, with an `ArraySpec` for each array."""
 
 
 class LossType(enum.Enum):
@@ -67,8 +100,9 @@ class Loss(NamedTuple):
 
     Attributes:
       summed: scalar, the sum of `per_example`.
-      n_valid_examples: scalar, the sum of the weights (the number of examples where there are none).
-      per_example: the loss of each example, 0 where the weight is 0.
+      n_valid_examples: scalar, the number of what the workload counts: the sum of the weights, of examples [B] or of
+        tokens [B, L] (without weights, how many there are), or for CTC the number of target tokens.
+      per_example: the loss of each example, or of each token, 0 where the weight is 0.
     """
 
     summed: Any
@@ -106,23 +140,34 @@ class Metrics:
 class Goal:
     """The target that ends a trial: a metric strictly better than a value, on validation and on test.
 
+    A model that nobody published a target for has none: it is trained and evaluated like any other, for its whole
+    budget, and never reaches a target.
+
     Attributes:
       metric: name of the metric without the split, for instance `accuracy`.
       direction: whether larger or smaller values are better.
-      validation: target for `validation/<metric>`, which decides the time to target.
-      test: target for `test/<metric>`, or None where the workload has no test split.
+      validation: target for `validation/<metric>`, which decides the time to target, or None where the model has none.
+      test: target for `test/<metric>`, or None where the workload has no test split, or the model no target.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"]
-    validation: float
-    test: float | None
+    validation: float | None = None
+    test: float | None = None
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there is a value to reach."""
+        return self.validation is not None
 
     def reached(self, metrics: Mapping[str, float], split: Literal["validation", "test"]) -> bool:
-        """Whether `metrics` (keys `<split>/<metric>`) strictly beat the target of `split`; NaN never does."""
+        """Whether `metrics` (keys `<split>/<metric>`) strictly beat the target of `split`; NaN never does.
+
+        With a target on validation only, that of test is reached from the start; without any, none ever is.
+        """
         target = self.validation if split == "validation" else self.test
         if target is None:
-            return True
+            return self.has_target
         value = metrics[f"{split}/{self.metric}"]
         return bool(value > target if self.direction == "maximize" else value < target)
 
@@ -249,9 +294,15 @@ class Data:
 class Apply(Protocol):
     """The model's forward pass.
 
-    `logits` come before any output activation. `train` turns dropout on. Batch normalization uses batch statistics and
-    returns new running statistics iff `update_batch_norm`; `use_running_average` (default: `not update_batch_norm`)
-    chooses the statistics apart from that. `dropout_rate` may be a traced scalar; None takes the workload's default.
+    `logits` come before any output activation. They are an array, or a tuple of one and what the loss must know about
+    it: `(logits, paddings)`, where paddings are 1 for the frames that are none. No gradient flows through the latter.
+    `train` turns dropout on. Batch normalization uses batch statistics and returns new running statistics iff
+    `update_batch_norm`; `use_running_average` (default: `not update_batch_norm`) chooses the statistics separately.
+
+    `dropout_rate` is one rate for all places with dropout, and may be a traced scalar; None takes the workload's
+    default. A model whose documentation names several (residual and input dropout of librispeech_conformer, input and
+    feed-forward dropout of librispeech_deepspeech) has the same default for all of them, 0.1, and the given rate goes
+    to each.
     """
 
     def __call__(
@@ -271,8 +322,10 @@ class Apply(Protocol):
 class LossFunction(Protocol):
     """`(targets, logits, weights=None, label_smoothing=0.) -> Loss`, without regularization.
 
-    Written with the functions of the array API standard, so that it takes the arrays of either framework and is
-    differentiated by it.
+    `logits` are what `Apply` returns, `weights` those of a batch. Written with the functions of the array API
+    standard where that is possible, so that it takes the arrays of either framework and is differentiated by it. A
+    loss that needs more, such as a scan (CTC), takes JAX arrays; the model in PyTorch then has one of its own,
+    `TorchModel.loss`, and a test holds the two equal.
     """
 
     def __call__(self, targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss: ...
@@ -291,6 +344,7 @@ class Workload:
       loss_type: family of the loss as documented by the benchmark.
       metrics: how a split is judged.
       data: the examples.
+      schema: what a batch of each split holds, once it is finished.
       goal, budget, batch_size, eval_batch_size, split_sizes: the `Facts` of the data.
       output_parameters: top-level names in `params` that hold the output layer.
       dropout_rate: default dropout rate.
@@ -306,6 +360,7 @@ class Workload:
     loss_type: LossType
     metrics: Metrics
     data: Data
+    schema: Mapping[SplitName, Schema]
     goal: Goal
     budget: Budget
     batch_size: int

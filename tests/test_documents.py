@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import pytest
 from ml_collections import ConfigDict
 from rich.console import Console
 
 import workloads
-from algoperf_jax import parameters
 from algoperf_jax.run import execute
 from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
 from configs import base
@@ -175,23 +173,6 @@ def test_every_key_that_is_read_exists() -> None:
     read = {chain.split(".")[1] for chain in attribute_chains()["chains"] if re.match(r"config\.\w+", chain)}
     assert "workload" in read
     assert {name for name in read if name not in known and not hasattr(ConfigDict, name)} == set()
-
-
-@pytest.mark.parametrize("name", workloads.names())
-def test_the_table_of_workloads_tells_the_facts(name: str) -> None:
-    rows = re.findall(rf"^\| `{name}` \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(rows) == 1
-    cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
-    builtin = workloads.load(name)
-    prepared = workloads.load(name, data_dir="unread")
-    published = f"{prepared.goal.validation:g} / {prepared.goal.test:g}, {prepared.budget.max_runtime_sec:,.0f} s"
-    params, _ = jax.eval_shape(builtin.init, jax.ShapeDtypeStruct((2,), "uint32"))
-    assert cells[-4:] == [
-        f"{parameters.count(params):,}",
-        builtin.goal.metric.replace("_", " "),
-        published,
-        f"{builtin.goal.validation:g} / {builtin.goal.test:g}, {builtin.budget.max_runtime_sec:,.0f} s",
-    ]
 
 
 @pytest.mark.parametrize("name", sorted({name for framework in ENTRIES for name in algorithm_names(framework)}))

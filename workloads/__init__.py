@@ -1,90 +1,77 @@
 """The workloads, found by name and imported only when asked for.
 
 `load("ogbg")` is the workload on its built-in data, `load("ogbg", data_dir=D)` on the real data prepared in `D`,
-`load("ogbg_gelu")` and `load("ogbg", activation="gelu")` the same variant by name and by argument.
+`load("ogbg_gelu")` and `load("ogbg", activation="gelu")` the same variant by name and by argument. What has a name is
+listed in `workloads/entries.py`; `registered` adds to it.
 """
 
+import contextlib
 import dataclasses
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Workload
+from workloads.entries import ENTRIES, Entry, Suite, Targets, Variant
+
+__all__ = [
+    "Entry",
+    "Suite",
+    "Targets",
+    "Variant",
+    "base_name",
+    "base_names",
+    "light_names",
+    "load",
+    "names",
+    "preparation",
+    "registered",
+    "suite",
+    "variant",
+    "variant_names",
+]
+
+_entries: dict[str, Entry] = dict(ENTRIES)
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """Where a workload is built.
+@contextlib.contextmanager
+def registered(name: str, entry: Entry) -> Iterator[None]:
+    """Adds a workload while the context is open: a plugin's, or one of a test.
 
-    Attributes:
-      module: package with `build(name, *, data_dir, **arguments) -> Workload`.
-      data: package that has the module `prepare`, where that is another one.
-      variants: variant suffix -> arguments of `build`.
+    Raises:
+      ConfigError: the name, or that of a variant, is taken.
     """
-
-    module: str
-    data: str | None = None
-    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-
-
-_ENTRIES: Mapping[str, Entry] = {
-    "cifar": Entry("workloads.cifar"),
-    "fastmri": Entry(
-        "workloads.fastmri",
-        variants={
-            "layernorm": {"normalization": "layer"},
-            "model_size": {"num_pool_layers": 3, "num_channels": 64},
-            "small": {"num_pool_layers": 2, "num_channels": 12, "image_size": 64},
-            "tanh": {"activation": "tanh"},
-        },
-    ),
-    "imagenet_resnet": Entry(
-        "workloads.imagenet_resnet",
-        data="workloads.imagenet",
-        variants={
-            "gelu": {"activation": "gelu"},
-            "large_bn_init": {"bn_init_scale": 8.0},
-            "silu": {"activation": "silu"},
-            "small": {"size": "small"},
-        },
-    ),
-    "imagenet_vit": Entry(
-        "workloads.imagenet_vit",
-        data="workloads.imagenet",
-        variants={
-            "glu": {"use_glu": True},
-            "map": {"use_map": True},
-            "post_ln": {"use_post_layer_norm": True},
-            "small": {"size": "small"},
-        },
-    ),
-    "mnist": Entry("workloads.mnist"),
-    "ogbg": Entry(
-        "workloads.ogbg",
-        variants={
-            "gelu": {"activation": "gelu"},
-            "silu": {"activation": "silu"},
-            "model_size": {"hidden_dims": (256, 256), "latent_dim": 128, "num_message_passing_steps": 3},
-        },
-    ),
-}
+    taken = set(names()) & set(_names_of(name, entry))
+    if taken:
+        raise ConfigError("name of a workload", value=min(taken), expected="one that is not registered")
+    _entries[name] = entry
+    try:
+        yield
+    finally:
+        del _entries[name]
 
 
 def names() -> tuple[str, ...]:
     """All names that `load` takes, variants included, in alphabetical order."""
-    return tuple(sorted([*_ENTRIES, *(f"{base}_{v}" for base, entry in _ENTRIES.items() for v in entry.variants)]))
+    return tuple(sorted(name for base, entry in _entries.items() for name in _names_of(base, entry)))
 
 
 def base_names() -> tuple[str, ...]:
     """The names of the workloads without their variants."""
-    return tuple(sorted(_ENTRIES))
+    return tuple(sorted(_entries))
+
+
+def variant_names(base: str) -> tuple[str, ...]:
+    """The names of a workload and of its variants, in the order of the table."""
+    return _names_of(base, _entries[base])
 
 
 def light_names() -> tuple[str, ...]:
-    """One name for each workload that a CPU can train: the variant `small` where there is one."""
-    return tuple(sorted(f"{base}_small" if "small" in entry.variants else base for base, entry in _ENTRIES.items()))
+    """One name for each workload that a CPU can train: a variant made for development where there is one."""
+    return tuple(sorted(_light_name(base, entry) for base, entry in _entries.items()))
 
 
 def base_name(name: str) -> str:
@@ -93,14 +80,33 @@ def base_name(name: str) -> str:
     Raises:
       ConfigError: no workload has this name.
     """
-    for base, entry in _ENTRIES.items():
-        if name == base or name in (f"{base}_{variant}" for variant in entry.variants):
-            return base
-    raise ConfigError("unknown workload", value=name, remedy=did_you_mean(name, names()))
+    return _found(name)[0]
+
+
+def variant(name: str) -> Variant:
+    """The row of the table that `name` stands for.
+
+    Raises:
+      ConfigError: no workload has this name.
+    """
+    base, suffix = _found(name)
+    return _entries[base].rows[suffix]
+
+
+def suite(name: str) -> Suite:
+    """What the model of this name is part of.
+
+    Raises:
+      ConfigError: no workload has this name.
+    """
+    return variant(name).suite
 
 
 def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workload:
     """Builds a workload; reads no data yet.
+
+    A model that is not in the table is called `<workload>_custom`, which no score knows, and has no target on real
+    data.
 
     Args:
       name: a name from `names()`.
@@ -110,18 +116,59 @@ def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workloa
     Raises:
       ConfigError: no workload has this name.
     """
-    entry, variant = _found(name)
-    chosen = {**entry.variants.get(variant, {}), **arguments}
-    return importlib.import_module(entry.module).build(name, data_dir=data_dir, **chosen)
+    base, suffix = _found(name)
+    entry = _entries[base]
+    build = importlib.import_module(entry.module).build
+    chosen = {**entry.rows[suffix].arguments, **arguments}
+    row: Variant | None = entry.rows[suffix]
+    if arguments:
+        name, row = _named(base, entry, build, chosen)
+    workload = build(name, data_dir=data_dir, **chosen)
+    if row is None or row.targets is None or workload.data.origin != "prepared":
+        return workload
+    return dataclasses.replace(workload, goal=dataclasses.replace(workload.goal, **row.targets._asdict()))
 
 
 def preparation(name: str) -> ModuleType:
     """The module that converts a workload's raw data (`workloads.<name>.prepare`)."""
-    entry, _ = _found(name)
+    entry = _entries[base_name(name)]
     return importlib.import_module(f"{entry.data or entry.module}.prepare")
 
 
-def _found(name: str) -> tuple[Entry, str]:
-    """The entry of a workload, and the suffix of the variant ("" for none)."""
-    base = base_name(name)
-    return _ENTRIES[base], name.removeprefix(base).removeprefix("_")
+def _found(name: str) -> tuple[str, str]:
+    """The workload that a name belongs to, and the suffix of the variant ("" for none)."""
+    for base, entry in _entries.items():
+        for suffix in entry.rows:
+            if name == _name(base, suffix):
+                return base, suffix
+    raise ConfigError("unknown workload", value=name, remedy=did_you_mean(name, names()))
+
+
+def _named(
+    base: str, entry: Entry, build: Callable[..., Workload], arguments: Mapping[str, Any]
+) -> tuple[str, Variant | None]:
+    """The name and the row of the model with these arguments; no row where it is in none."""
+    wanted = _with_defaults(build, arguments)
+    for suffix, row in entry.rows.items():
+        if _with_defaults(build, row.arguments) == wanted:
+            return _name(base, suffix), row
+    return f"{base}_custom", None
+
+
+def _with_defaults(build: Callable[..., Workload], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(build).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in {**defaults, **arguments}.items()}
+
+
+def _name(base: str, suffix: str) -> str:
+    return f"{base}_{suffix}" if suffix else base
+
+
+def _names_of(base: str, entry: Entry) -> tuple[str, ...]:
+    return tuple(_name(base, suffix) for suffix in entry.rows)
+
+
+def _light_name(base: str, entry: Entry) -> str:
+    light = [suffix for suffix, row in entry.variants.items() if row.suite == "development"]
+    return _name(base, light[0] if light and entry.base.suite != "development" else "")

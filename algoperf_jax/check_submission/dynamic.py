@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import workloads
 from algoperf_jax.assembly import Parts, assemble, hyperparameter_point, load_workload
 from algoperf_jax.check_submission.problems import Problems, without_remedy
 from algoperf_jax.check_submission.steps import NotTraceable, Steps, Stopped
@@ -23,8 +24,6 @@ from algoperf_jax.submission.locate import Located
 from algoperf_jax.workload import Workload
 
 SMALLEST_WORKLOAD = "mnist"
-_FOR_DEVELOPMENT = ("cifar", "mnist")
-"""Workloads that are not part of the benchmark: a submission need not know them."""
 _STEPS = 2
 
 MakeConfig = Callable[[str, Mapping[str, Any]], Any]
@@ -146,7 +145,8 @@ def _at_chosen_size(
         return assemble(config, framework, workload, submission, None)
     except SubmissionError as error:
         raised = error.__cause__ is not None
-        severity = "note" if raised and workload.base_name in _FOR_DEVELOPMENT else "error"
+        # A submission need not know what is not part of the benchmark.
+        severity = "note" if raised and workloads.suite(workload.base_name) == "development" else "error"
         what = without_remedy(error).removeprefix(f"{submission.name}: ").replace(f"({workload.name!r})", "")
         function = submission.get_batch_size
         problems.add(severity, "batch-size", what, workload=workload.name, error=error.__cause__, function=function)

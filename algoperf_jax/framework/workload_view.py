@@ -103,13 +103,13 @@ class WorkloadView:
         return self._workload.goal.metric
 
     @property
-    def validation_target_value(self) -> float:
-        """The target for `validation/<metric>`."""
+    def validation_target_value(self) -> float | None:
+        """The target for `validation/<metric>`, None where the model has none."""
         return self._workload.goal.validation
 
     @property
     def test_target_value(self) -> float | None:
-        """The target for `test/<metric>`."""
+        """The target for `test/<metric>`, None where there is none."""
         return self._workload.goal.test
 
     @property
@@ -173,7 +173,10 @@ class WorkloadView:
     # --- for the views of the frameworks -----------------------------------------------------------------------------
 
     def _activated(self, logits: Any, *, softmax: Callable[[Any], Any], sigmoid: Callable[[Any], Any]) -> Any:
-        """Predictions; `softmax` goes over the last axis."""
+        """Predictions; `softmax` goes over the last axis. What comes with the logits, such as paddings, is kept."""
+        if isinstance(logits, tuple):
+            of_model, *rest = logits
+            return (self._activated(of_model, softmax=softmax, sigmoid=sigmoid), *rest)
         if self.loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
             return softmax(logits)
         return sigmoid(logits) if self.loss_type is LossType.SIGMOID_CROSS_ENTROPY else logits

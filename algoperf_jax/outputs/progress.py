@@ -105,4 +105,4 @@ class Progress:
     def _target(self) -> str:
         sign = ">" if self._goal.direction == "maximize" else "<"
         targets = [target for target in (self._goal.validation, self._goal.test) if target is not None]
-        return " and ".join(f"{sign} {target:g}" for target in targets)
+        return " and ".join(f"{sign} {target:g}" for target in targets) or "none"

@@ -29,7 +29,7 @@ class TrialResult:
       time_to_target_sec: submission time at the first evaluation that met the validation target; None if none did or
         the trial failed.
       metric: the target metric, without the split.
-      targets: split -> value to beat.
+      targets: split -> value to beat, None where there is none; on validation, where the model has no published target.
       best: split -> the best finite value of the target metric; a split without one is missing.
       budget_sec: submission time that could be used.
       seconds: clock bucket -> seconds.

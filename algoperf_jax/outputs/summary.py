@@ -69,12 +69,15 @@ def _rows(result: TrialResult) -> list[tuple[str, str]]:
     if result.reason:
         rows.append(("reason", result.reason))
     seconds = result.time_to_target_sec
-    rows.append(("time to validation target", time_text(seconds)))
+    has_target = result.targets["validation"] is not None
+    rows.append(
+        ("time to validation target", time_text(seconds) if has_target else "this model has no published target")
+    )
     rows.append(("steps", f"{result.steps}"))
     for split in ("validation", "test"):
         best, target = result.best.get(split), result.targets.get(split)
         if best is not None:
-            rows.append((f"best on {split}", f"{metric} {best:.4f} (target {target:g})"))
+            rows.append((f"best on {split}", f"{metric} {best:.4f} (target {target_text(target)})"))
     seconds = result.seconds
     spent = f"{seconds['submission']:.1f} s of {result.budget_sec:.0f} s"
     rows.append(("submission time", spent))
@@ -94,6 +97,11 @@ def print_finished(console: Console, result: TrialResult) -> None:
     """The line about a trial of a study that is finished already."""
     seconds, status = result.time_to_target_sec, _STATUS_WORDS[result.status]
     say(console, f"finished already: {status}, time to validation target {time_text(seconds)}, {result.steps} steps")
+
+
+def target_text(value: float | None) -> str:
+    """A target for people; None where the model has none."""
+    return "none" if value is None else f"{value:g}"
 
 
 def time_text(seconds: float | None) -> str:
@@ -125,7 +133,8 @@ def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal:
         if history and key in history[0].results:
             values = [evaluation.results[key] for evaluation in history]
             axes.plot(seconds, values, marker="o", markersize=3, label=split)
-    axes.axhline(goal.validation, linestyle="--", linewidth=1, color="grey", label="validation target")
+    if goal.validation is not None:
+        axes.axhline(goal.validation, linestyle="--", linewidth=1, color="grey", label="validation target")
     axes.set_xlabel("submission time, seconds")
     axes.set_ylabel(goal.metric.replace("_", " "))
     axes.set_title(title, fontsize=10)

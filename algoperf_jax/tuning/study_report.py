@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from algoperf_jax.outputs.result import TrialResult
-from algoperf_jax.outputs.summary import say, time_text
+from algoperf_jax.outputs.summary import say, target_text, time_text
 from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
@@ -59,7 +59,7 @@ def _study_title(results: Sequence[TrialResult]) -> str:
     if not results:
         return "no trial began"
     first = results[0]
-    target = f"validation {first.metric}, target {first.targets['validation']:g}"
+    target = f"validation {first.metric}, target {target_text(first.targets['validation'])}"
     return f"{first.workload} ({first.data} data) with {first.submission}: {target}"
 
 

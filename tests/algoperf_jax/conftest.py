@@ -12,6 +12,7 @@ import pytest
 import workloads
 from algoperf_jax.data import prepared
 from algoperf_jax.main import main
+from tests.algoperf_jax import tiny_workload
 from workloads.mnist.prepare import DATASET
 
 # A training algorithm that leaves the parameters as they are. What is appended to it takes the place of its functions.
@@ -72,13 +73,10 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture
 def command(
     tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     compilation_cache: None,
 ) -> Iterator[Command]:
     """Runs `main` with the given overrides on the tiny workload, one device and three steps unless told otherwise."""
-    entry = workloads.Entry("tests.algoperf_jax.tiny_workload", variants={"wide": {"width": 16}})
-    monkeypatch.setattr(workloads, "_ENTRIES", {**workloads._ENTRIES, "tiny": entry})
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(
@@ -91,7 +89,8 @@ def command(
         captured = capsys.readouterr()
         return Finished(code, captured.out, captured.err)
 
-    yield run
+    with workloads.registered("tiny", tiny_workload.ENTRY):
+        yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

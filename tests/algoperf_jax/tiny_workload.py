@@ -6,16 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import workloads
 from algoperf_jax.data import arrays
-from algoperf_jax.workload import Batch, Budget, Data, Goal, LossType, Workload
-from workloads import losses, metrics
+from algoperf_jax.workload import ArraySpec, Batch, Budget, Data, Goal, LossType, Workload
+from workloads import losses, metrics, schemas
 
 NUM_FEATURES = 4
 NUM_CLASSES = 3
 SPLIT_SIZES = {"train": 256, "eval_train": 64, "validation": 64, "test": 64}
 
 
-def build(name: str, *, data_dir: str | None = None, width: int = 8) -> Workload:
+ENTRY = workloads.Entry("tests.algoperf_jax.tiny_workload", variants={"wide": workloads.Variant({"width": 16})})
+
+
+def build(name: str, *, data_dir: str | None = None, width: int = 8, target: float | None = 1.5) -> Workload:
     del data_dir
 
     def init(rng: Any) -> tuple[Any, Any]:
@@ -36,7 +40,10 @@ def build(name: str, *, data_dir: str | None = None, width: int = 8) -> Workload
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
         metrics=metrics.classification(apply, losses.softmax_cross_entropy),
         data=Data(origin="builtin", open=open_split, describe=lambda: {"dataset": "points"}),
-        goal=Goal(metric="accuracy", direction="maximize", validation=1.5, test=1.5),
+        schema=schemas.every_split(
+            {"inputs": ArraySpec((NUM_FEATURES,)), "targets": ArraySpec(dtype="int32"), "weights": ArraySpec()}
+        ),
+        goal=Goal(metric="accuracy", direction="maximize", validation=target, test=target),
         budget=Budget(max_runtime_sec=1000, eval_period_sec=1000, step_hint=100),
         batch_size=32,
         eval_batch_size=64,

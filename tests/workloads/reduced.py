@@ -6,37 +6,21 @@ with the reference's numbers need the full size.
 
 from typing import Any
 
-import numpy as np
-
 import workloads
 from algoperf_jax.workload import Workload
 from tests import golden_support
-from tests.workloads.golden_batches import BATCHES
-
-ARGUMENTS = {"fastmri": {"image_size": 48}, "imagenet_resnet": {"size": "small"}, "imagenet_vit": {"size": "small"}}
-"""By base name."""
-BATCH_SIZE = 6
+from tests.workloads.golden_batches import BATCHES, CASES
 
 
 def load(name: str) -> Workload:
     """The workload or variant, small on built-in data."""
-    return workloads.load(name, **ARGUMENTS.get(workloads.base_name(name), {}))
+    base = workloads.base_name(name)
+    arguments = CASES[base].reduced
+    suffix = name.removeprefix(base).removeprefix("_")
+    return workloads.load(name, **arguments.get(suffix, arguments.get("", {})))
 
 
 def batch(name: str) -> dict[str, Any]:
-    """A batch for `load(name)`: that of the reference numbers, or one of noise for a reduced model."""
-    base = workloads.base_name(name)
-    if base == "fastmri":
-        # A part of the images, of sizes that do not halve.
-        images = BATCHES[base](golden_support.numbers(base))
-        return {key: leaf[:, 40:77, 40:91] if leaf.ndim == 3 else leaf for key, leaf in images.items()}
-    if base not in ARGUMENTS:
-        return BATCHES[name](golden_support.numbers(name))
-    size, rng = load(name).model_arguments["size"], np.random.default_rng(0)
-    weights = np.ones(BATCH_SIZE, np.float32)
-    weights[-1] = 0
-    return {
-        "inputs": rng.standard_normal((BATCH_SIZE, size.image_size, size.image_size, 3), np.float32),
-        "targets": rng.integers(size.num_classes, size=BATCH_SIZE).astype(np.int32),
-        "weights": weights,
-    }
+    """A batch for `load(name)`: that of the reference numbers, or one that fits a reduced model."""
+    case = CASES[workloads.base_name(name)]
+    return case.reduced_batch(load(name)) if case.reduced_batch else BATCHES[name](golden_support.numbers(name))

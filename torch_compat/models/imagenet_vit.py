@@ -9,6 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
+from torch_compat.layers.attention import (
+    CrossAttention,
+    SelfAttention,
+    cross_attention_leaves,
+    self_attention_leaves,
+)
 from torch_compat.transfer.torch_model import CONVOLUTION, Joined, Leaf, TorchModel, channels_first
 from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
 from workloads.imagenet_vit.model import CHANNELS, MLP_EXPANSION, NORM_EPSILON, Size, position_embedding
@@ -81,7 +87,7 @@ class Encoder1DBlock(nn.Module):
     def __init__(self, size: Size, use_glu: bool, use_post_layer_norm: bool) -> None:
         super().__init__()
         self.layer_norm0 = _layer_norm(size)
-        self.self_attention1 = SelfAttention(size)
+        self.self_attention1 = SelfAttention(size.width, size.num_heads)
         self.layer_norm2 = _layer_norm(size)
         self.mlp3 = MlpBlock(size, use_glu)
         self.use_post_layer_norm = use_post_layer_norm
@@ -93,20 +99,6 @@ class Encoder1DBlock(nn.Module):
             return self.layer_norm2(tokens + drop(self.mlp3(tokens, dropout_rate)))
         tokens = tokens + drop(self.self_attention1(self.layer_norm0(tokens)))
         return tokens + drop(self.mlp3(self.layer_norm2(tokens), dropout_rate))
-
-
-class SelfAttention(nn.Module):
-    """Attention of tokens [B, N, F] to each other, without dropout of its weights."""
-
-    def __init__(self, size: Size) -> None:
-        super().__init__()
-        for name in ("query", "key", "value", "out"):
-            self.add_module(name, uninitialized(nn.Linear, size.width, size.width))
-        self.num_heads = size.num_heads
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        query, key, value = (self.get_submodule(name)(tokens) for name in ("query", "key", "value"))
-        return self.get_submodule("out")(_attend(query, key, value, self.num_heads))
 
 
 class MlpBlock(nn.Module):
@@ -135,34 +127,13 @@ class MAPHead(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.probe = nn.Parameter(torch.empty(1, 1, size.width))
-        self.mha = MultiheadAttention(size)
+        self.mha = CrossAttention(size.width, size.num_heads)
         self.layer_norm = _layer_norm(size)
         self.mlp = MlpBlock(size, use_glu=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         pooled = self.mha(self.probe.expand(len(tokens), -1, -1), tokens)
         return (pooled + self.mlp(self.layer_norm(pooled), 0.0))[:, 0]
-
-
-class MultiheadAttention(nn.Module):
-    """Attention of probes [B, M, F] to tokens [B, N, F], whose keys and values are one projection."""
-
-    def __init__(self, size: Size) -> None:
-        super().__init__()
-        self.q_proj = uninitialized(nn.Linear, size.width, size.width)
-        self.kv_proj = uninitialized(nn.Linear, size.width, 2 * size.width)
-        self.out_proj = uninitialized(nn.Linear, size.width, size.width)
-        self.num_heads = size.num_heads
-
-    def forward(self, probes: Tensor, tokens: Tensor) -> Tensor:
-        key, value = self.kv_proj(tokens).chunk(2, dim=-1)
-        return self.out_proj(_attend(self.q_proj(probes), key, value, self.num_heads))
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
-    """Softmax attention, [B, M, F] and twice [B, N, F] -> [B, M, F]."""
-    query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
-    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 def _layer_norm(size: Size) -> nn.LayerNorm:
@@ -197,21 +168,14 @@ def build(workload: Workload) -> TorchModel:
 def _block_leaves(index: int, width: int, *, use_glu: bool) -> _Leaves:
     name, path = f"encoder.net.{index}", f"Transformer/encoderblock_{index}"
     leaves: _Leaves = {**normalization_leaves(f"{name}.layer_norm0", f"{path}/LayerNorm_0")}
-    for part in ("query", "key", "value", "out"):
-        weight, bias = _projection(f"{path}/MultiHeadDotProductAttention_1/{part}", width)
-        leaves |= {f"{name}.self_attention1.{part}.weight": weight, f"{name}.self_attention1.{part}.bias": bias}
+    leaves |= self_attention_leaves(f"{name}.self_attention1", f"{path}/MultiHeadDotProductAttention_1", width)
     leaves |= normalization_leaves(f"{name}.layer_norm2", f"{path}/LayerNorm_2")
     return leaves | _mlp_leaves(f"{name}.mlp3", f"{path}/MlpBlock_3", use_glu=use_glu)
 
 
 def _pooling_leaves(width: int) -> _Leaves:
-    attention = "MAPHead_0/MultiHeadDotProductAttention_0"
     leaves: _Leaves = {"map.probe": Leaf("MAPHead_0/probe")}
-    for name, parts in (("q_proj", ("query",)), ("kv_proj", ("key", "value")), ("out_proj", ("out",))):
-        weights, biases = zip(*(_projection(f"{attention}/{part}", width) for part in parts), strict=True)
-        joined = len(parts) > 1
-        leaves[f"map.mha.{name}.weight"] = Joined(weights) if joined else weights[0]
-        leaves[f"map.mha.{name}.bias"] = Joined(biases) if joined else biases[0]
+    leaves |= cross_attention_leaves("map.mha", "MAPHead_0/MultiHeadDotProductAttention_0", width)
     leaves |= normalization_leaves("map.layer_norm", "MAPHead_0/LayerNorm_0")
     return leaves | _mlp_leaves("map.mlp", "MAPHead_0/MlpBlock_0", use_glu=False)
 
@@ -222,10 +186,3 @@ def _mlp_leaves(name: str, path: str, *, use_glu: bool) -> _Leaves:
     for index, layer in enumerate(layers):
         leaves |= linear_leaves(f"{name}.{layer}", f"{path}/Dense_{index}")
     return leaves
-
-
-def _projection(path: str, width: int) -> tuple[Leaf, Leaf]:
-    """Weight and bias of a projection to or from heads at `path`; in PyTorch the heads are one axis."""
-    if path.endswith("/out"):
-        return Leaf(f"{path}/kernel", (2, 0, 1), (width, width)), Leaf(f"{path}/bias")
-    return Leaf(f"{path}/kernel", (1, 2, 0), (width, width)), Leaf(f"{path}/bias", shape=(width,))

@@ -93,12 +93,12 @@ class BridgeModule(nn.Module):
         # As PyTorch's own dropout does, each pass draws anew.
         key = torch.randint(2**31, (2,)).tolist() if self.training else [0, 0]
         constants = (buffers, _in_32_bits(batch), key, float(dropout_rate))
-        logits, new_buffers = self._passes[self.training, update](tensors, constants)
+        logits, (rest, new_buffers) = self._passes[self.training, update](tensors, constants)
         if update:
             with torch.no_grad():
                 for buffer, value in zip(buffers, new_buffers, strict=True):
                     buffer.copy_(value)
-        return logits
+        return (logits, *rest) if rest else logits
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         """The submodule that holds a tensor, made if need be, and the tensor's name in it."""
@@ -127,21 +127,25 @@ def _forward_pass(workload: Workload, structures: tuple[Any, Any], *, train: boo
             # In training, statistics of the batch even where the running ones are left alone.
             use_running_average=not train,
         )
-        return Outputs(logits, jax.tree.leaves(state) if update else buffers)
+        # No gradients flow through what comes with the logits, such as paddings.
+        logits, *rest = logits if isinstance(logits, tuple) else (logits,)
+        return Outputs(logits, (tuple(rest), jax.tree.leaves(state) if update else buffers))
 
     return forward
 
 
 def _bridged_loss(workload: Workload) -> Any:
     def compute(leaves: list[jax.Array], constants: Any) -> Outputs:
-        targets, weights, label_smoothing = constants
-        loss = workload.loss(targets, leaves[0], weights, label_smoothing)
+        targets, rest, weights, label_smoothing = constants
+        logits = (leaves[0], *rest) if rest else leaves[0]
+        loss = workload.loss(targets, logits, weights, label_smoothing)
         return Outputs((loss.summed, loss.per_example), loss.n_valid_examples)
 
     function = JaxFunction(compute)
 
     def loss(targets: Any, logits: Any, weights: Any = None, label_smoothing: float = 0.0) -> Loss:
-        constants = (_in_32_bits(targets), weights, float(label_smoothing))
+        logits, *rest = logits if isinstance(logits, tuple) else (logits,)
+        constants = (_in_32_bits(targets), tuple(rest), weights, float(label_smoothing))
         (summed, per_example), n_valid_examples = function([logits], constants)
         return Loss(summed, n_valid_examples, per_example)
 

@@ -93,7 +93,8 @@ class TorchModel:
         (`num_batches_tracked`) is not listed.
       arrange: `inputs` of a batch in the JAX layout -> in PyTorch's, as views where that is possible (copying is left
         to whoever makes tensors of them). Takes NumPy arrays, and tensors where batches are finished on the device.
-      loss: takes tensors.
+      loss: takes tensors. It is `Workload.loss` wherever that is written with the array API; a loss that cannot be, as
+        one with a scan (CTC), has a function of its own here, and a test that holds the two equal.
       spans_processes: whether batch statistics are those of all processes' rows, as they are in JAX.
     """
 

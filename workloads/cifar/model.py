@@ -5,13 +5,11 @@ The second normalization of each block starts with scale 0, so that every block 
 """
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey
+from workloads.flax_model import flax_model
 
 NUM_CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)
@@ -57,28 +55,4 @@ class ResNet18(nn.Module):
         return nn.Dense(NUM_CLASSES, kernel_init=nn.initializers.normal(0.01))(pooled)
 
 
-def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-    """Draws the parameters; the state is `{'batch_stats': ...}` with mean 0 and variance 1."""
-    variables = ResNet18(use_running_average=True).init(rng, jnp.zeros((1, *IMAGE_SHAPE)))
-    return variables["params"], {"batch_stats": variables["batch_stats"]}
-
-
-def apply(
-    params: Parameters,
-    model_state: ModelState,
-    batch: Batch,
-    rng: RandomKey,
-    *,
-    train: bool,
-    update_batch_norm: bool,
-    dropout_rate: Any = None,
-    use_running_average: bool | None = None,
-) -> tuple[Any, ModelState]:
-    """Logits [B, 10]. Batch statistics are those of the whole batch, over all devices. The model has no dropout."""
-    del rng, train, dropout_rate
-    if use_running_average is None:
-        use_running_average = not update_batch_norm
-    model = ResNet18(use_running_average=use_running_average)
-    variables = {"params": params, "batch_stats": model_state["batch_stats"]}
-    logits, updated = model.apply(variables, batch["inputs"], mutable=["batch_stats"])
-    return logits, {"batch_stats": updated["batch_stats"]} if update_batch_norm else model_state
+init, apply = flax_model(ResNet18, example_inputs=jax.ShapeDtypeStruct((1, *IMAGE_SHAPE), "float32"), batch_stats=True)

@@ -1,22 +1,12 @@
 """Structural similarity (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861) and loss."""
 
 import functools
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from algoperf_jax.workload import (
-    Apply,
-    Batch,
-    LossFunction,
-    Metrics,
-    ModelState,
-    Parameters,
-    Partial,
-    RandomKey,
-)
+from algoperf_jax.workload import Apply, Batch, LossFunction, Metrics
+from workloads.metrics import weighted_means
 
 WINDOW = 7
 _K1, _K2 = 0.01, 0.03
@@ -24,23 +14,14 @@ _K1, _K2 = 0.01, 0.03
 
 def reconstruction_metrics(apply: Apply, loss: LossFunction) -> Metrics:
     """`ssim` and `loss`, each a weighted mean over the examples of a split."""
+    return weighted_means(apply, loss, {"ssim": _similarity})
 
-    def batch_step(params: Parameters, model_state: ModelState, batch: Batch, rng: RandomKey) -> Partial:
-        logits, _ = apply(params, model_state, batch, rng, train=False, update_batch_norm=False)
-        losses = loss(batch["targets"], logits, batch["weights"])
-        # The similarity of volumes is judged in the units of their maximum.
-        mean, std = (batch[name][:, None, None] for name in ("mean", "std"))
-        restored, target = (image * std + mean for image in (logits, batch["targets"]))
-        similarity = ssim(restored, target, batch["volume_max"]) * batch["weights"]
-        return Partial(
-            sums={"ssim": similarity.sum(), "loss": losses.summed, "weight": losses.n_valid_examples}, rows={}
-        )
 
-    def summarize(sums: Mapping[str, float], rows: Mapping[str, np.ndarray]) -> dict[str, float]:
-        del rows
-        return {"ssim": sums["ssim"] / sums["weight"], "loss": sums["loss"] / sums["weight"]}
-
-    return Metrics(batch_step, summarize)
+def _similarity(logits: jax.Array, batch: Batch) -> jax.Array:
+    """Structural similarity [B], in the units of the volumes' maximum."""
+    mean, std = (batch[name][:, None, None] for name in ("mean", "std"))
+    restored, target = (image * std + mean for image in (logits, batch["targets"]))
+    return ssim(restored, target, batch["volume_max"])
 
 
 def ssim(one: jax.Array, other: jax.Array, data_range: jax.Array) -> jax.Array:

@@ -9,7 +9,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
 from workloads.dropout import Dropout
 
 DROPOUT_RATE = 0.0
@@ -122,42 +121,3 @@ class UNet(nn.Module):
             features = jnp.pad(features, ((0, 0), *missing, (0, 0)), mode="reflect")
             features = block(jnp.concatenate([features, skip], axis=-1), level)
         return nn.Conv(1, (1, 1))(features)[..., 0]
-
-
-def unet_init(unet: Callable[..., UNet]) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
-    """`rng -> (params, None)`: LeCun normal kernels and a bias of 0.
-
-    Args:
-      unet: makes the network, given `deterministic`.
-    """
-
-    @jax.jit  # What only the forward pass needs is dropped, which halves the time.
-    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-        model = unet(deterministic=True)
-        # No array's shape depends on the size of the images.
-        side = 2 ** (model.num_pool_layers + 1)
-        return model.init(rng, jnp.zeros((1, side, side)), 0.0)["params"], None
-
-    return init
-
-
-def unet_apply(unet: Callable[..., UNet]) -> Apply:
-    """The forward pass of the network that `unet` makes, given `deterministic`."""
-
-    def apply(
-        params: Parameters,
-        model_state: ModelState,
-        batch: Batch,
-        rng: RandomKey,
-        *,
-        train: bool,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        del update_batch_norm, use_running_average
-        rate = DROPOUT_RATE if dropout_rate is None else dropout_rate
-        rngs = {"dropout": rng} if train else None
-        return unet(deterministic=not train).apply({"params": params}, batch["inputs"], rate, rngs=rngs), model_state
-
-    return apply

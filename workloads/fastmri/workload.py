@@ -1,49 +1,69 @@
 """The fastmri workload: published facts for real data, and facts of its own for the built-in data."""
 
+import dataclasses
 import functools
 
+import jax
+
 from algoperf_jax.errors import ConfigError, did_you_mean
-from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import ArraySpec, Budget, Facts, Goal, LossType, Workload
+from workloads import schemas
 from workloads.fastmri import builtin
 from workloads.fastmri.data import PreparedSlices, slice_data
 from workloads.fastmri.metrics import WINDOW, reconstruction_metrics
-from workloads.fastmri.model import ACTIVATIONS, DROPOUT_RATE, NORMALIZATIONS, UNet, unet_apply, unet_init
+from workloads.fastmri.model import ACTIVATIONS, DROPOUT_RATE, NORMALIZATIONS, UNet
 from workloads.fastmri.reconstruction import IMAGE_SIZE
+from workloads.flax_model import flax_model
 from workloads.losses import mean_absolute_error
 
-_BUDGET = Budget(max_runtime_sec=4_430, eval_period_sec=80, step_hint=18_094)
-_SPLIT_SIZES = {"train": 34_742, "eval_train": 3_584, "validation": 3_554, "test": 3_581}
-_BASE = (4, 32, "leaky_relu", "instance")
-# Validation and test targets by number of halvings, channels, activation and normalization.
-_TARGETS = {
-    _BASE: (0.723653, 0.740633),
-    (3, 64, "leaky_relu", "instance"): (0.723559, 0.740726),
-    (4, 32, "tanh", "instance"): (0.717840, 0.734505),
-    (4, 32, "leaky_relu", "layer"): (0.723284, 0.739996),
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large images and network are.
+
+    Attributes:
+      image_size: height and width of the images; smaller ones than 320 are cropped from the centre of real slices.
+      num_pool_layers: how often the network halves the images.
+      num_channels: channels of its first block.
+    """
+
+    image_size: int
+    num_pool_layers: int
+    num_channels: int
+
+
+SIZES = {
+    "full": Size(image_size=IMAGE_SIZE, num_pool_layers=4, num_channels=32),
+    "wide": Size(image_size=IMAGE_SIZE, num_pool_layers=3, num_channels=64),
+    "small": Size(image_size=64, num_pool_layers=2, num_channels=12),
 }
+PUBLISHED = Facts(
+    goal=Goal("ssim", "maximize"),
+    budget=Budget(max_runtime_sec=4_430, eval_period_sec=80, step_hint=18_094),
+    batch_size=32,
+    eval_batch_size=256,
+    split_sizes={"train": 34_742, "eval_train": 3_584, "validation": 3_554, "test": 3_581},
+)
+"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
 
 
 def build(
     name: str,
     *,
     data_dir: str | None = None,
-    num_pool_layers: int = 4,
-    num_channels: int = 32,
+    size: str | Size = "full",
     activation: str = "leaky_relu",
     normalization: str = "instance",
-    image_size: int = IMAGE_SIZE,
 ) -> Workload:
     """The U-Net, on the volumes prepared in `data_dir` or on the built-in ones.
 
     Args:
       name: registry name.
       data_dir: folder of prepared data, or None.
-      num_pool_layers: how often the network halves the images.
-      num_channels: channels of its first block.
+      size: `full`; `wide` for fewer halvings and twice the channels; `small` for a network that a CPU can train, on
+        images of 64x64; or a size of your own.
       activation: `leaky_relu` or `tanh`.
-      normalization: of its convolution blocks, `instance` or `layer`. A network without a published target has that of
-        `fastmri`.
-      image_size: height and width of the images; smaller ones than 320 are cropped from the centre of real slices.
+      normalization: of its convolution blocks, `instance` or `layer`.
 
     Raises:
       ConfigError: an argument that has no meaning.
@@ -54,27 +74,27 @@ def build(
     ):
         if value not in known:
             raise ConfigError(f"{what} of fastmri", value=value, remedy=did_you_mean(value, known))
-    smallest = max(WINDOW, 2 ** (num_pool_layers + 1))
-    if not smallest <= image_size <= IMAGE_SIZE:
-        raise ConfigError("image_size of fastmri", value=image_size, expected=f"{smallest} to {IMAGE_SIZE}")
+    chosen = _chosen_size(size)
     arguments = {
-        "num_pool_layers": num_pool_layers,
-        "num_channels": num_channels,
+        "num_pool_layers": chosen.num_pool_layers,
+        "num_channels": chosen.num_channels,
         "activation": activation,
         "normalization": normalization,
     }
     if data_dir is None:
-        facts = builtin.FACTS if image_size == IMAGE_SIZE else builtin.SMALL_FACTS
-        source = builtin.GeneratedSlices(image_size, facts.split_sizes)
+        facts = builtin.FACTS if chosen.image_size == IMAGE_SIZE else builtin.SMALL_FACTS
+        source = builtin.GeneratedSlices(chosen.image_size, facts.split_sizes)
     else:
-        facts = _published((num_pool_layers, num_channels, activation, normalization))
+        facts = PUBLISHED
         source = PreparedSlices(data_dir)
+    # No parameter's shape depends on the size of the images; these leave two pixels at the bottom.
+    images = jax.ShapeDtypeStruct((1, *(2 ** (chosen.num_pool_layers + 1),) * 2), "float32")
     network = functools.partial(UNet, **arguments)
-    apply = unet_apply(network)
+    init, apply = flax_model(network, images, dropout_rate=DROPOUT_RATE)
     return Workload(
         name=name,
         base_name="fastmri",
-        init=unet_init(network),
+        init=init,
         apply=apply,
         loss=mean_absolute_error,
         loss_type=LossType.MEAN_ABSOLUTE_ERROR,
@@ -84,19 +104,25 @@ def build(
         model_arguments=arguments,
         data=slice_data(
             source,
-            size=image_size,
+            size=chosen.image_size,
             num_eval_train=facts.split_sizes["eval_train"],
+        ),
+        schema=schemas.every_split(
+            {
+                **dict.fromkeys(("inputs", "targets"), ArraySpec((chosen.image_size, chosen.image_size))),
+                **dict.fromkeys(("mean", "std", "volume_max", "weights"), ArraySpec()),
+            }
         ),
         **vars(facts),
     )
 
 
-def _published(network: tuple[int, int, str, str]) -> Facts:
-    validation, test = _TARGETS.get(network, _TARGETS[_BASE])
-    return Facts(
-        goal=Goal("ssim", "maximize", validation=validation, test=test),
-        budget=_BUDGET,
-        batch_size=32,
-        eval_batch_size=256,
-        split_sizes=_SPLIT_SIZES,
-    )
+def _chosen_size(size: str | Size) -> Size:
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise ConfigError("size of fastmri", value=size, remedy=did_you_mean(size, SIZES))
+        return SIZES[size]
+    smallest = max(WINDOW, 2 ** (size.num_pool_layers + 1))
+    if not smallest <= size.image_size <= IMAGE_SIZE:
+        raise ConfigError("image_size of fastmri", value=size.image_size, expected=f"{smallest} to {IMAGE_SIZE}")
+    return size

@@ -7,14 +7,10 @@ keeps it. Padding `SAME` of a convolution of stride 2 adds zeros behind the imag
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
 from workloads.activations import ACTIVATIONS
 
 CHANNELS = 3
@@ -97,48 +93,3 @@ class ResNet(nn.Module):
                 )(features)
         pooled = features.mean(axis=(1, 2))
         return nn.Dense(self.size.num_classes, kernel_init=nn.initializers.normal(0.01))(pooled)
-
-
-def network_init(network: Callable[..., ResNet], size: Size) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
-    """`rng -> (params, {'batch_stats': ...})`: LeCun normal convolutions, statistics with mean 0 and variance 1.
-
-    Args:
-      network: makes the network, given `use_running_average`.
-      size: of the network.
-    """
-    images = jnp.zeros((1, size.image_size, size.image_size, CHANNELS))
-
-    @jax.jit  # What only the forward pass needs is dropped.
-    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-        variables = network(use_running_average=True).init(rng, images)
-        return variables["params"], {"batch_stats": variables["batch_stats"]}
-
-    return init
-
-
-def network_apply(network: Callable[..., ResNet]) -> Apply:
-    """The forward pass of the network that `network` makes, given `use_running_average`.
-
-    Batch statistics are those of the whole batch, over all devices. The model has no dropout.
-    """
-
-    def apply(
-        params: Parameters,
-        model_state: ModelState,
-        batch: Batch,
-        rng: RandomKey,
-        *,
-        train: bool,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        del rng, train, dropout_rate
-        if use_running_average is None:
-            use_running_average = not update_batch_norm
-        variables = {"params": params, "batch_stats": model_state["batch_stats"]}
-        model = network(use_running_average=use_running_average)
-        logits, updated = model.apply(variables, batch["inputs"], mutable=["batch_stats"])
-        return logits, {"batch_stats": updated["batch_stats"]} if update_batch_norm else model_state
-
-    return apply

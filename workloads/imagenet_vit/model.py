@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
 from workloads.dropout import Dropout
+from workloads.layers.attention import multi_head_attention
 
 CHANNELS = 3
 MLP_EXPANSION = 4
@@ -96,7 +96,7 @@ class EncoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array, dropout_rate: Any) -> jax.Array:
-        attention = _attention(self.num_heads, "MultiHeadDotProductAttention_1")
+        attention = multi_head_attention(self.num_heads, name="MultiHeadDotProductAttention_1")
         mlp = MlpBlock(self.deterministic, self.use_glu, name="MlpBlock_3")
         layers: tuple[tuple[str, Callable[[jax.Array], jax.Array]], ...] = (
             ("LayerNorm_0", attention),
@@ -146,7 +146,7 @@ class MAPHead(nn.Module):
         batch_size, _, features = tokens.shape
         probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, features))
         probes = jnp.broadcast_to(probe, (batch_size, 1, features))
-        pooled = _attention(self.num_heads, "MultiHeadDotProductAttention_0")(probes, tokens)
+        pooled = multi_head_attention(self.num_heads, name="MultiHeadDotProductAttention_0")(probes, tokens)
         hidden = nn.LayerNorm(epsilon=NORM_EPSILON)(pooled)
         return (pooled + MlpBlock(deterministic=True)(hidden, 0.0))[:, 0]
 
@@ -181,47 +181,3 @@ class ViT(nn.Module):
         pooled = MAPHead(size.num_heads)(tokens) if self.use_map else tokens.mean(axis=1)
         hidden = jnp.tanh(nn.Dense(features, name="pre_logits")(pooled))
         return nn.Dense(size.num_classes, kernel_init=nn.initializers.zeros, name="head")(hidden)
-
-
-def _attention(num_heads: int, name: str) -> nn.MultiHeadDotProductAttention:
-    """Attention without dropout of its weights."""
-    return nn.MultiHeadDotProductAttention(num_heads, kernel_init=nn.initializers.xavier_uniform(), name=name)
-
-
-def network_init(network: Callable[..., ViT], size: Size) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
-    """`rng -> (params, None)`; the output layer is zero, so that all classes begin equally likely.
-
-    Args:
-      network: makes the network, given `deterministic`.
-      size: of the network.
-    """
-    images = jnp.zeros((1, size.image_size, size.image_size, CHANNELS))
-
-    @jax.jit  # What only the forward pass needs is dropped.
-    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-        return network(deterministic=True).init(rng, images, 0.0)["params"], None
-
-    return init
-
-
-def network_apply(network: Callable[..., ViT], default_dropout_rate: float) -> Apply:
-    """The forward pass of the network that `network` makes, given `deterministic`."""
-
-    def apply(
-        params: Parameters,
-        model_state: ModelState,
-        batch: Batch,
-        rng: RandomKey,
-        *,
-        train: bool,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        del update_batch_norm, use_running_average
-        rate = default_dropout_rate if dropout_rate is None else dropout_rate
-        rngs = {"dropout": rng} if train else None
-        logits = network(deterministic=not train).apply({"params": params}, batch["inputs"], rate, rngs=rngs)
-        return logits, model_state
-
-    return apply

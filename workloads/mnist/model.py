@@ -1,12 +1,9 @@
 """The digit classifier: one hidden layer of 128 sigmoid units."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey
+from workloads.flax_model import flax_model
 
 NUM_CLASSES = 10
 IMAGE_SHAPE = (28, 28, 1)
@@ -22,22 +19,4 @@ class DigitClassifier(nn.Module):
         return nn.Dense(NUM_CLASSES)(hidden)
 
 
-def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-    """Draws the parameters; the model has no state."""
-    return DigitClassifier().init(rng, jnp.zeros((1, *IMAGE_SHAPE)))["params"], None
-
-
-def apply(
-    params: Parameters,
-    model_state: ModelState,
-    batch: Batch,
-    rng: RandomKey,
-    *,
-    train: bool,
-    update_batch_norm: bool,
-    dropout_rate: Any = None,
-    use_running_average: bool | None = None,
-) -> tuple[Any, ModelState]:
-    """Logits [B, 10]. The model has neither dropout nor batch normalization."""
-    del rng, train, update_batch_norm, dropout_rate, use_running_average
-    return DigitClassifier().apply({"params": params}, batch["inputs"]), model_state
+init, apply = flax_model(DigitClassifier, example_inputs=jax.ShapeDtypeStruct((1, *IMAGE_SHAPE), "float32"))

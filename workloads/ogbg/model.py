@@ -7,7 +7,7 @@ over the leading shard axis and splits over devices without communication.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import jraph
 
-from algoperf_jax.workload import Apply, Batch, ModelState, Parameters, RandomKey
 from workloads.activations import ACTIVATIONS
 from workloads.dropout import Dropout
 
@@ -82,8 +81,18 @@ class Dense(nn.Module):
         return products, bias
 
 
+_INTEGERS = jax.ShapeDtypeStruct((1, 1), "int32")
+_EXAMPLE: dict[str, Any] = {
+    "nodes": jax.ShapeDtypeStruct((1, 1, NODE_FEATURES), "float32"),
+    "edges": jax.ShapeDtypeStruct((1, 1, EDGE_FEATURES), "float32"),
+    **dict.fromkeys(("senders", "receivers", "n_node", "n_edge"), _INTEGERS),
+}
+EXAMPLE_GRAPHS = jraph.GraphsTuple(**_EXAMPLE, globals=None)
+"""One shard with one graph of one atom and one bond, for the shapes of parameters."""
+
+
 class MoleculeNetwork(nn.Module):
-    """Graphs of S shards with G graphs each -> logits [S * G, 128].
+    """Graphs of S shards with G graphs each -> logits [S * G, 128]. Without a shard axis, they are one shard.
 
     Attributes:
       activation: name of the activation function.
@@ -101,6 +110,8 @@ class MoleculeNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, graph: jraph.GraphsTuple, dropout_rate: Any) -> jax.Array:
+        if jnp.asarray(graph.nodes).ndim == 2:
+            graph = jax.tree.map(lambda leaf: leaf[None], graph)
         senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
         nodes, edges, n_node = jnp.asarray(graph.nodes), jnp.asarray(graph.edges), jnp.asarray(graph.n_node)
         (num_shards, num_graphs), num_nodes = n_node.shape, nodes.shape[1]
@@ -143,54 +154,3 @@ class MoleculeNetwork(nn.Module):
             globals_ = finish(of_nodes + of_edges + own + bias)
         logits = nn.Dense(NUM_TASKS)(globals_)
         return logits.reshape(num_shards * num_graphs, NUM_TASKS)
-
-
-def network_init(network: Callable[..., MoleculeNetwork]) -> Callable[[RandomKey], tuple[Parameters, ModelState]]:
-    """`rng -> (params, None)`: LeCun normal kernels, zero biases, layer norms of scale 1.
-
-    Args:
-      network: makes the network, given `deterministic`.
-    """
-    graph = jraph.GraphsTuple(
-        nodes=jnp.zeros((1, 1, NODE_FEATURES)),
-        edges=jnp.zeros((1, 1, EDGE_FEATURES)),
-        senders=jnp.zeros((1, 1), jnp.int32),
-        receivers=jnp.zeros((1, 1), jnp.int32),
-        globals=None,
-        n_node=jnp.ones((1, 1), jnp.int32),
-        n_edge=jnp.ones((1, 1), jnp.int32),
-    )
-
-    @jax.jit  # What only the forward pass needs is dropped, which halves the time.
-    def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
-        return network(deterministic=True).init(rng, graph, 0.0)["params"], None
-
-    return init
-
-
-def network_apply(network: Callable[..., MoleculeNetwork]) -> Apply:
-    """The forward pass of the network that `network` makes, given `deterministic`.
-
-    A batch without a shard axis (nodes of rank 2) is taken as one shard.
-    """
-
-    def apply(
-        params: Parameters,
-        model_state: ModelState,
-        batch: Batch,
-        rng: RandomKey,
-        *,
-        train: bool,
-        update_batch_norm: bool,
-        dropout_rate: Any = None,
-        use_running_average: bool | None = None,
-    ) -> tuple[Any, ModelState]:
-        del update_batch_norm, use_running_average
-        graph = batch["inputs"]
-        if graph.nodes.ndim == 2:
-            graph = jax.tree.map(lambda leaf: leaf[None], graph)
-        rate = DROPOUT_RATE if dropout_rate is None else dropout_rate
-        rngs = {"dropout": rng} if train else None
-        return network(deterministic=not train).apply({"params": params}, graph, rate, rngs=rngs), model_state
-
-    return apply

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,12 +54,8 @@ Check = Callable[..., Checked]
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], compilation_cache: None
-) -> Callable[..., Checked]:
-    """Runs the command; there is a workload more, which takes moments and is as little a part of the benchmark."""
-    entry = workloads.Entry("tests.algoperf_jax.tiny_workload")
-    monkeypatch.setattr(workloads, "_ENTRIES", {**workloads._ENTRIES, "tiny": entry})
+def command(capsys: pytest.CaptureFixture[str], compilation_cache: None) -> Iterator[Check]:
+    """Runs the command; there is one more workload, which takes moments and counts as part of the benchmark."""
 
     def run(*arguments: Any) -> Checked:
         capsys.readouterr()
@@ -67,7 +63,9 @@ def command(
         captured = capsys.readouterr()
         return Checked(code, captured.out, captured.err)
 
-    return run
+    entry = workloads.Entry("tests.algoperf_jax.tiny_workload", base=workloads.Variant(suite="algoperf"))
+    with workloads.registered("tiny", entry):
+        yield run
 
 
 @pytest.fixture

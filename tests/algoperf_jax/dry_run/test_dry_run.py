@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from algoperf_jax.devices.host_reads import Reader, counted
 from algoperf_jax.dry_run import apart, reports
 from algoperf_jax.dry_run.__main__ import main
 from algoperf_jax.dry_run.attempt import Attempt
+from tests.algoperf_jax import tiny_workload
 from tests.algoperf_jax.conftest import TINY_CONFIG, submission_writer
 from tests.algoperf_jax.conftest import submission as submission
 from tests.torch_compat.conftest import FIVE_FUNCTIONS as TORCH_FUNCTIONS
@@ -68,9 +69,9 @@ def update_params(**rest):
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch, compilation_cache: None) -> None:
-    entry = workloads.Entry("tests.algoperf_jax.tiny_workload", variants={"wide": {"width": 16}})
-    monkeypatch.setattr(workloads, "_ENTRIES", {**workloads._ENTRIES, "tiny": entry})
+def tiny(compilation_cache: None) -> Iterator[None]:
+    with workloads.registered("tiny", tiny_workload.ENTRY):
+        yield
 
 
 def tried(submission: str | pathlib.Path, *overrides: str, steps: int = 2) -> Attempt:

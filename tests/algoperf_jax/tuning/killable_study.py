@@ -6,7 +6,6 @@ Usage: python -m tests.algoperf_jax.tuning.killable_study SEARCH_SPACE EXPERIMEN
 import functools
 import itertools
 import sys
-from typing import Any
 
 from rich.console import Console
 
@@ -14,12 +13,11 @@ import workloads
 from algoperf_jax import configuration as configs
 from algoperf_jax import run
 from algoperf_jax.tuning import study
+from tests.algoperf_jax import tiny_workload
 from tests.algoperf_jax.killable_run import TICK_NANOSECONDS
 
 
 def main(search_space: str, experiment_dir: str) -> None:
-    entries: Any = workloads
-    entries._ENTRIES = {**workloads._ENTRIES, "tiny": workloads.Entry("tests.algoperf_jax.tiny_workload")}
     config = configs.from_command_line(
         [
             "--config=tests/algoperf_jax/tiny_config.py",
@@ -38,7 +36,8 @@ def main(search_space: str, experiment_dir: str) -> None:
         return False
 
     run_trial = functools.partial(run.execute, now=lambda: nanoseconds[0])
-    study.execute(config, Console(), stop_requested=stop_requested, run_trial=run_trial)
+    with workloads.registered("tiny", tiny_workload.ENTRY):
+        study.execute(config, Console(), stop_requested=stop_requested, run_trial=run_trial)
 
 
 if __name__ == "__main__":

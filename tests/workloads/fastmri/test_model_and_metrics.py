@@ -1,5 +1,6 @@
 """The U-Net on sizes that do not halve, its dropout, the similarity, and arguments that have no meaning."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -12,8 +13,10 @@ import workloads
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Workload
 from tests import golden_support
-from tests.workloads.golden_batches import BATCHES, reconstruction_batch
+from tests.workloads.fastmri.case import reconstruction_batch
+from tests.workloads.golden_batches import BATCHES
 from workloads.fastmri.metrics import ssim
+from workloads.fastmri.workload import SIZES
 from workloads.losses import mean_absolute_error
 
 NAMES = [name for name in BATCHES if workloads.base_name(name) == "fastmri"]
@@ -121,7 +124,11 @@ def test_a_loss_of_other_shapes(shapes: Any) -> None:
     [
         ({"activation": "tan"}, "activation of fastmri: found 'tan'. Did you mean 'tanh'"),
         ({"normalization": "batch"}, "normalization of fastmri: found 'batch'. Known: instance, layer"),
-        ({"image_size": 321}, "image_size of fastmri: found 321; expected 32 to 320"),
+        ({"size": "huge"}, "size of fastmri: found 'huge'. Known: full, small, wide"),
+        (
+            {"size": dataclasses.replace(SIZES["full"], image_size=321)},
+            "image_size of fastmri: found 321; expected 32 to 320",
+        ),
     ],
 )
 def test_arguments_without_meaning(arguments: dict[str, Any], words: str) -> None:

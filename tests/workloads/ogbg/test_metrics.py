@@ -10,7 +10,7 @@ import pytest
 import workloads
 from algoperf_jax.workload import Loss, LossFunction
 from tests import golden_support
-from tests.workloads.golden_batches import graph_batch
+from tests.workloads.ogbg.case import graph_batch
 from workloads.ogbg.loss import loss
 from workloads.ogbg.metrics import average_precision_per_task, molecule_metrics
 

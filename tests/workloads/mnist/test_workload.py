@@ -89,6 +89,7 @@ def test_builtin_splits_are_different_draws() -> None:
 
 def test_builtin_digits_can_be_learned_but_not_at_once() -> None:
     workload = workloads.load("mnist")
+    assert workload.goal.validation is not None
     accuracies = [accuracy_after(workload, num_steps) for num_steps in (0, 300)]
     assert accuracies[0] < 0.3
     assert 0.7 < accuracies[1] < workload.goal.validation

@@ -1,0 +1,41 @@
+"""What the tests of all workloads must know about one of them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Golden = Mapping[str, np.ndarray]
+
+
+def image_batch(golden: Golden) -> dict[str, Any]:
+    """Images, class indices and weights, as they are stored."""
+    return {
+        "inputs": golden["inputs/inputs"],
+        "targets": golden["inputs/targets"].astype(np.int32),
+        "weights": golden["inputs/weights"],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is particular to a workload.
+
+    Attributes:
+      golden_batch: reference numbers -> the batch that they belong to, in the workload's schema.
+      reduced: suffix of a variant -> arguments that make it small enough for tests; "" stands for those not named.
+      reduced_batch: `workload -> batch` for a reduced one, where the batch of the reference numbers does not fit it.
+      smallest_batch: a batch size that works on eight devices.
+      devices_rtol: how far 1 and 8 devices may differ, relative to the largest number of an array.
+      compares_norms: whether the norm of the difference counts instead of the largest.
+      num_outputs: what the last layer puts out, where that is not the last axis of the logits.
+    """
+
+    golden_batch: Callable[[Golden], dict[str, Any]] = image_batch
+    reduced: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    reduced_batch: Callable[[Any], dict[str, Any]] | None = None
+    smallest_batch: int = 8
+    devices_rtol: float = 1e-5
+    compares_norms: bool = False
+    num_outputs: int | None = None

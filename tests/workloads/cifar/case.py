@@ -1,0 +1,3 @@
+from tests.workloads.case import Case
+
+CASE = Case()

@@ -1,0 +1,135 @@
+"""Multi-head attention: against the sums written out, and the two frameworks against each other."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from algoperf_jax import parameters
+from torch_compat.layers.attention import CrossAttention, SelfAttention, cross_attention_leaves, self_attention_leaves
+from torch_compat.transfer.torch_model import Joined
+from workloads.layers.attention import multi_head_attention
+
+BATCH, QUERIES, KEYS, HEADS, WIDTH = 2, 3, 5, 4, 8
+RNG = np.random.default_rng(0)
+QUERY_TOKENS = RNG.standard_normal((BATCH, QUERIES, WIDTH), np.float32)
+KEY_TOKENS = RNG.standard_normal((BATCH, KEYS, WIDTH), np.float32)
+MASK = RNG.random((BATCH, 1, QUERIES, KEYS)) < 0.6
+MASK[0, 0, 1] = False  # a query without any key
+
+
+class Net(nn.Module):
+    """One layer of attention."""
+
+    options: dict[str, Any]
+
+    @nn.compact
+    def __call__(self, queries: jax.Array, tokens: jax.Array | None = None, mask: Any = None) -> jax.Array:
+        return multi_head_attention(HEADS, name="attention", **self.options)(queries, tokens, mask=mask)
+
+
+def variables(net: Net, *inputs: Any) -> Any:
+    """Parameters in which nothing is zero."""
+    shapes = jax.eval_shape(net.init, jax.random.PRNGKey(0), *inputs)
+    rng = np.random.default_rng(1)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape, np.float32)), dict(shapes))
+
+
+def outputs(net: Net, found: Any, *inputs: Any) -> np.ndarray:
+    return np.asarray(net.apply(found, *inputs))
+
+
+def projected(params: Any, part: str, tokens: np.ndarray) -> np.ndarray:
+    kernel, bias = params[part]["kernel"], params[part].get("bias", jnp.zeros((HEADS, 1)))
+    return np.asarray(jnp.einsum("bnf,fhd->bhnd", tokens, kernel) + bias[:, None, :])
+
+
+def written_out(params: Any, mask: np.ndarray | None, temperature: float, output_scale: float) -> np.ndarray:
+    query = projected(params, "query", QUERY_TOKENS)
+    key, value = projected(params, "key", KEY_TOKENS), projected(params, "value", KEY_TOKENS)
+    logits = np.einsum("bhmd,bhnd->bhmn", query, key) / (temperature * np.sqrt(WIDTH / HEADS))
+    if mask is not None:
+        logits = np.where(mask, logits, np.finfo(np.float32).min)
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    attended = output_scale * np.einsum("bhmn,bhnd->bhmd", weights / weights.sum(-1, keepdims=True), value)
+    return np.einsum("bhmd,hdf->bmf", attended, params["out"]["kernel"]) + params["out"].get("bias", 0.0)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+@pytest.mark.parametrize(("temperature", "output_scale"), [(1.0, 1.0), (0.25, 1.0), (1.0, 1.6)])
+def test_attention_is_the_weighted_sum_that_it_says(
+    use_bias: bool, mask: np.ndarray | None, temperature: float, output_scale: float
+) -> None:
+    net = Net({"use_bias": use_bias, "temperature": temperature, "output_scale": output_scale})
+    found = variables(net, QUERY_TOKENS, KEY_TOKENS)
+    expected = written_out(found["params"]["attention"], mask, temperature, output_scale)
+    np.testing.assert_allclose(outputs(net, found, QUERY_TOKENS, KEY_TOKENS, mask), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_plain_layer_is_that_of_flax() -> None:
+    net, inputs = Net({}), (QUERY_TOKENS, KEY_TOKENS, MASK)
+    found = variables(net, *inputs)
+    flax_layer = nn.MultiHeadDotProductAttention(HEADS)
+    expected = flax_layer.apply({"params": found["params"]["attention"]}, QUERY_TOKENS, KEY_TOKENS, mask=MASK)
+    np.testing.assert_array_equal(outputs(net, found, *inputs), np.asarray(expected))
+
+
+class QueryScaler(nn.Module):
+    """A learned factor for each feature of a head."""
+
+    @nn.compact
+    def __call__(self, query: jax.Array) -> jax.Array:
+        return query * self.param("scale", nn.initializers.ones, (WIDTH // HEADS,))
+
+
+def test_a_module_that_scales_queries_has_its_parameters_in_the_layer() -> None:
+    net = Net({"scale_query": lambda query: QueryScaler()(query)})
+    found = variables(net, QUERY_TOKENS)
+    assert "attention/QueryScaler_0/scale" in parameters.paths(found["params"])
+    layer = dict(found["params"]["attention"])
+    layer["QueryScaler_0"] = {"scale": jnp.full(WIDTH // HEADS, 3.0)}
+    scaled = outputs(net, {"params": {"attention": layer}}, QUERY_TOKENS)
+    del layer["QueryScaler_0"]
+    hotter = outputs(Net({"temperature": 1 / 3}), {"params": {"attention": layer}}, QUERY_TOKENS)
+    np.testing.assert_allclose(scaled, hotter, rtol=1e-4, atol=1e-5)
+
+
+def filled(module: torch.nn.Module, leaves: Any, params: Any) -> torch.nn.Module:
+    """The module with the values of the JAX arrays; it has no other parameters."""
+    arrays, named = parameters.paths(params), dict(module.named_parameters(prefix="layer"))
+    assert named.keys() == leaves.keys()
+    with torch.no_grad():
+        for name, leaf in leaves.items():
+            parts = leaf.parts if isinstance(leaf, Joined) else (leaf,)
+            tensor = np.concatenate([part.to_torch(np.asarray(arrays[part.path])) for part in parts])
+            named[name].copy_(torch.from_numpy(tensor))
+    return module
+
+
+def tensors(*arrays: np.ndarray | None) -> list[torch.Tensor | None]:
+    return [None if array is None else torch.from_numpy(array) for array in arrays]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("is_masked", [False, True], ids=["all", "masked"])
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_the_twins_compute_the_same(bias: bool, is_masked: bool, temperature: float) -> None:
+    net = Net({"use_bias": bias, "temperature": temperature})
+    found = variables(net, QUERY_TOKENS, KEY_TOKENS)
+    params, options = found["params"], {"bias": bias, "temperature": temperature}
+    cross_leaves = cross_attention_leaves("layer", "attention", WIDTH, bias=bias)
+    cross = filled(CrossAttention(WIDTH, HEADS, **options), cross_leaves, params)  # pyright: ignore[reportArgumentType]
+    own_leaves = self_attention_leaves("layer", "attention", WIDTH, bias=bias)
+    own = filled(SelfAttention(WIDTH, HEADS, **options), own_leaves, params)  # pyright: ignore[reportArgumentType]
+    mask = MASK if is_masked else None
+    own_mask = MASK[..., :QUERIES] if is_masked else None
+    for ours, theirs in (
+        (outputs(net, found, QUERY_TOKENS, KEY_TOKENS, mask), cross(*tensors(QUERY_TOKENS, KEY_TOKENS, mask))),
+        (outputs(net, found, QUERY_TOKENS, None, own_mask), own(*tensors(QUERY_TOKENS, own_mask))),
+    ):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)

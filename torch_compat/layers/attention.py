@@ -1,0 +1,116 @@
+"""Multi-head attention, the twin of `workloads/layers/attention.py`, with the names of the reference's modules."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from torch_compat.transfer.torch_model import Joined, Leaf
+from torch_compat.twins import uninitialized
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None = None, temperature: float = 1.0
+) -> Tensor:
+    """Softmax attention, [B, M, F] and twice [B, N, F] -> [B, M, F].
+
+    Args:
+      query, key, value: projected; the heads are one behind the other in the last axis.
+      num_heads: number of heads.
+      mask: boolean, [B or 1, heads or 1, M, N], True where the query may look at the key. A query that may look at none
+        gets the mean of all values.
+      temperature: divides what goes into the softmax.
+    """
+    query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
+    # The smallest number in place of minus infinity, so that a row without any key is no row of NaN.
+    bias = None if mask is None else torch.where(mask, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
+    scale = None if temperature == 1.0 else 1 / (temperature * math.sqrt(query.shape[-1]))
+    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    return attended.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """Attention of tokens [B, N, F] to each other, without dropout of its weights: `query`, `key`, `value` and `out`.
+
+    Args:
+      width: F.
+      num_heads: number of heads.
+      bias: whether the projections have a bias.
+      temperature: divides what goes into the softmax.
+    """
+
+    def __init__(self, width: int, num_heads: int, *, bias: bool = True, temperature: float = 1.0) -> None:
+        super().__init__()
+        for name in ("query", "key", "value", "out"):
+            self.add_module(name, uninitialized(nn.Linear, width, width, bias=bias))
+        self.num_heads = num_heads
+        self.temperature = temperature
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        query, key, value = (self.get_submodule(name)(tokens) for name in ("query", "key", "value"))
+        return self.get_submodule("out")(attend(query, key, value, self.num_heads, mask, self.temperature))
+
+
+class CrossAttention(nn.Module):
+    """Attention of queries [B, M, F] to tokens [B, N, F]: `q_proj`, `kv_proj` (keys, then values) and `out_proj`.
+
+    Args:
+      width: F.
+      num_heads: number of heads.
+      bias: whether the projections have a bias.
+      temperature: divides what goes into the softmax.
+    """
+
+    def __init__(self, width: int, num_heads: int, *, bias: bool = True, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.q_proj = uninitialized(nn.Linear, width, width, bias=bias)
+        self.kv_proj = uninitialized(nn.Linear, width, 2 * width, bias=bias)
+        self.out_proj = uninitialized(nn.Linear, width, width, bias=bias)
+        self.num_heads = num_heads
+        self.temperature = temperature
+
+    def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        key, value = self.kv_proj(tokens).chunk(2, dim=-1)
+        return self.out_proj(attend(self.q_proj(queries), key, value, self.num_heads, mask, self.temperature))
+
+
+def self_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:
+    """The tensors of a `SelfAttention` called `name`, held by flax's layer at `path`."""
+    leaves: dict[str, Leaf | Joined] = {}
+    for part in ("query", "key", "value", "out"):
+        leaves |= projection_leaves(f"{name}.{part}", path, (part,), width, bias=bias)
+    return leaves
+
+
+def cross_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:
+    """The tensors of a `CrossAttention` called `name`, held by flax's layer at `path`."""
+    return {
+        **projection_leaves(f"{name}.q_proj", path, ("query",), width, bias=bias),
+        **projection_leaves(f"{name}.kv_proj", path, ("key", "value"), width, bias=bias),
+        **projection_leaves(f"{name}.out_proj", path, ("out",), width, bias=bias),
+    }
+
+
+def projection_leaves(
+    name: str, path: str, parts: Sequence[str], width: int, *, bias: bool = True
+) -> dict[str, Leaf | Joined]:
+    """The tensors of a `Linear` called `name`, which holds projections of flax's attention layer at `path`.
+
+    Args:
+      name: of the `Linear`.
+      path: of the layer.
+      parts: `query`, `key`, `value` or `out`; several are one behind the other.
+      width: F; in PyTorch the heads are one axis.
+      bias: whether there is a bias.
+    """
+    weights = tuple(
+        Leaf(f"{path}/{part}/kernel", (2, 0, 1) if part == "out" else (1, 2, 0), (width, width)) for part in parts
+    )
+    biases = tuple(Leaf(f"{path}/{part}/bias", shape=None if part == "out" else (width,)) for part in parts)
+    joined = len(parts) > 1
+    leaves: dict[str, Leaf | Joined] = {f"{name}.weight": Joined(weights) if joined else weights[0]}
+    if bias:
+        leaves[f"{name}.bias"] = Joined(biases) if joined else biases[0]
+    return leaves

@@ -1,0 +1,217 @@
+"""The table of workloads: every model that has a name, what it is built with, and the targets that it has to reach.
+
+A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The tables of
+`README.md` and `workloads/README.md`, and `scoring/targets/builtin.json`, are generated from here:
+`python -m workloads.tables --write`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+Suite = Literal["algoperf", "development", "mlbench"]
+"""What a model is part of: the AlgoPerf benchmark, MLBench, or neither (for trying things quickly)."""
+
+
+class Targets(NamedTuple):
+    """Published values of the workload's metric on real data; a trial must be strictly better."""
+
+    validation: float
+    test: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A model that has a name.
+
+    Attributes:
+      arguments: arguments of `build` beside the defaults.
+      targets: published for this model on real data, or None where nobody published any. Built-in data have targets of
+        their own, which come with the data.
+      suite: what the model is part of.
+      model: the model in a few words, for the tables.
+      examples: task and data in a few words, for the tables; "the same" as the workload's.
+    """
+
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    targets: Targets | None = None
+    suite: Suite = "development"
+    model: str = ""
+    examples: str = "the same"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A workload and its variants.
+
+    Attributes:
+      module: package with `build(name, *, data_dir, **arguments) -> Workload`.
+      base: the workload itself.
+      variants: suffix of the name -> variant.
+      data: package that has the module `prepare`, where that is another one.
+    """
+
+    module: str
+    base: Variant = Variant()
+    variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
+    data: str | None = None
+
+    @property
+    def rows(self) -> dict[str, Variant]:
+        """The workload, with the suffix "", and its variants."""
+        return {"": self.base, **self.variants}
+
+
+_SMALL_IMAGES = "64x64 images, the built-in ones of 10 classes"
+
+ENTRIES: Mapping[str, Entry] = {
+    "ogbg": Entry(
+        "workloads.ogbg",
+        base=Variant(
+            targets=Targets(validation=0.28098, test=0.268729),
+            suite="algoperf",
+            model="graph network, 5 rounds of message passing, width 256",
+            examples="128 properties of molecules, ogbg-molpcba",
+        ),
+        variants={
+            "gelu": Variant(
+                arguments={"activation": "gelu"},
+                targets=Targets(validation=0.27771, test=0.262926),
+                suite="algoperf",
+                model="the same with GELU (tanh approximation) for ReLU",
+            ),
+            "silu": Variant(
+                arguments={"activation": "silu"},
+                targets=Targets(validation=0.282178, test=0.272144),
+                suite="algoperf",
+                model="the same with SiLU for ReLU",
+            ),
+            "model_size": Variant(
+                arguments={"hidden_dims": (256, 256), "latent_dim": 128, "num_message_passing_steps": 3},
+                targets=Targets(validation=0.269446, test=0.253051),
+                suite="algoperf",
+                model="3 rounds, embeddings of 128, update functions of two layers",
+            ),
+        },
+    ),
+    "fastmri": Entry(
+        "workloads.fastmri",
+        base=Variant(
+            targets=Targets(validation=0.723653, test=0.740633),
+            suite="algoperf",
+            model="U-Net, 4 halvings, 32 channels",
+            examples="knee images from a quarter of k-space, fastMRI single coil",
+        ),
+        variants={
+            "tanh": Variant(
+                arguments={"activation": "tanh"},
+                targets=Targets(validation=0.717840, test=0.734505),
+                suite="algoperf",
+                model="the same with tanh for leaky ReLU",
+            ),
+            "layernorm": Variant(
+                arguments={"normalization": "layer"},
+                targets=Targets(validation=0.723284, test=0.739996),
+                suite="algoperf",
+                model="layer normalization for instance normalization in the convolution blocks",
+            ),
+            "model_size": Variant(
+                arguments={"size": "wide"},
+                targets=Targets(validation=0.723559, test=0.740726),
+                suite="algoperf",
+                model="3 halvings, 64 channels",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="2 halvings, 12 channels",
+                examples="the centres of the images, 64x64",
+            ),
+        },
+    ),
+    "imagenet_resnet": Entry(
+        "workloads.imagenet_resnet",
+        data="workloads.imagenet",
+        base=Variant(
+            targets=Targets(validation=0.77431, test=0.6560),
+            suite="algoperf",
+            model="ResNet-50",
+            examples="1,000 classes of images, ImageNet",
+        ),
+        variants={
+            "silu": Variant(
+                arguments={"activation": "silu"},
+                targets=Targets(validation=0.75445, test=0.6323),
+                suite="algoperf",
+                model="the same with SiLU for ReLU",
+            ),
+            "gelu": Variant(
+                arguments={"activation": "gelu"},
+                targets=Targets(validation=0.76765, test=0.6519),
+                suite="algoperf",
+                model="the same with GELU (tanh approximation) for ReLU",
+            ),
+            "large_bn_init": Variant(
+                arguments={"bn_init_scale": 8.0},
+                targets=Targets(validation=0.76526, test=0.6423),
+                suite="algoperf",
+                model="the last normalization of a block begins with scale 8 instead of 0",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="four narrow blocks",
+                examples=_SMALL_IMAGES,
+            ),
+        },
+    ),
+    "imagenet_vit": Entry(
+        "workloads.imagenet_vit",
+        data="workloads.imagenet",
+        base=Variant(
+            targets=Targets(validation=0.77309, test=0.6519),
+            suite="algoperf",
+            model="vision transformer, ViT-S/16",
+            examples="1,000 classes of images, ImageNet",
+        ),
+        variants={
+            "glu": Variant(
+                arguments={"use_glu": True},
+                targets=Targets(validation=0.75738, test=0.6359),
+                suite="algoperf",
+                model="the same with gated linear units",
+            ),
+            "post_ln": Variant(
+                arguments={"use_post_layer_norm": True},
+                targets=Targets(validation=0.75312, test=0.6286),
+                suite="algoperf",
+                model="layer normalization after each layer",
+            ),
+            "map": Variant(
+                arguments={"use_map": True},
+                targets=Targets(validation=0.77113, test=0.6523),
+                suite="algoperf",
+                model="pooling by attention",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="width 96, four blocks",
+                examples=_SMALL_IMAGES,
+            ),
+        },
+    ),
+    "mnist": Entry(
+        "workloads.mnist",
+        base=Variant(
+            targets=Targets(validation=0.97, test=0.97),
+            model="784-128-10 sigmoid network",
+            examples="10 classes of 28x28 digits, MNIST",
+        ),
+    ),
+    "cifar": Entry(
+        "workloads.cifar",
+        base=Variant(
+            targets=Targets(validation=0.85, test=0.85),
+            model="ResNet-18, 3x3 stem",
+            examples="10 classes of 32x32 color images, CIFAR-10",
+        ),
+    ),
+}
