@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from torch_compat.layers.uninitialized import uninitialized
 from torch_compat.transfer.torch_model import Joined, Leaf
-from torch_compat.twins import uninitialized
 
 
 def attend(

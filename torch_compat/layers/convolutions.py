@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from torch_compat.twins import uninitialized
+from torch_compat.layers.uninitialized import uninitialized
 
 
 class HalvingConvolution(nn.Conv2d):

@@ -1,1 +1,1 @@
-"""The twins, one module per workload; each has `build(**model_arguments) -> Twin`."""
+"""The twins, one module per workload; each has `build(workload) -> TorchModel`."""

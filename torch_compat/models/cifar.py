@@ -9,8 +9,9 @@ from torch.nn import functional
 from algoperf_jax.workload import Batch, Workload
 from torch_compat.layers.batch_norm import BatchNorm2d
 from torch_compat.layers.convolutions import convolution
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import linear_leaves, normalization_leaves, statistics_leaves
 from torch_compat.transfer.torch_model import CONVOLUTION, Leaf, TorchModel, channels_first
-from torch_compat.twins import linear_leaves, normalization_leaves, statistics_leaves, uninitialized
 from workloads.cifar.model import BLOCKS_PER_STAGE, IMAGE_SHAPE, NUM_CLASSES, STAGE_CHANNELS
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import normalization_leaves
 from torch_compat.transfer.torch_model import CONVOLUTION, TRANSPOSED_CONVOLUTION, Leaf, TorchModel
-from torch_compat.twins import normalization_leaves, uninitialized
 from workloads.fastmri.model import INSTANCE_NORM_EPSILON, LAYER_NORM_EPSILON, NEGATIVE_SLOPE
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -12,8 +12,9 @@ from algoperf_jax.workload import Batch, Workload
 from torch_compat.layers.activations import ACTIVATIONS
 from torch_compat.layers.batch_norm import BatchNorm2d
 from torch_compat.layers.convolutions import convolution
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import linear_leaves, normalization_leaves, statistics_leaves
 from torch_compat.transfer.torch_model import CONVOLUTION, Joined, Leaf, TorchModel, channels_first
-from torch_compat.twins import linear_leaves, normalization_leaves, statistics_leaves, uninitialized
 from workloads.imagenet_resnet.model import CHANNELS, EXPANSION, Size
 
 

@@ -15,8 +15,9 @@ from torch_compat.layers.attention import (
     cross_attention_leaves,
     self_attention_leaves,
 )
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import linear_leaves, normalization_leaves
 from torch_compat.transfer.torch_model import CONVOLUTION, Joined, Leaf, TorchModel, channels_first
-from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
 from workloads.imagenet_vit.model import CHANNELS, MLP_EXPANSION, NORM_EPSILON, Size, position_embedding
 
 _Leaves = dict[str, Leaf | Joined]

@@ -6,8 +6,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from algoperf_jax.workload import Batch, Workload
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import linear_leaves
 from torch_compat.transfer.torch_model import TorchModel, channels_first
-from torch_compat.twins import linear_leaves, uninitialized
 from workloads.mnist.model import IMAGE_SHAPE, NUM_CLASSES
 
 

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from algoperf_jax.workload import Batch, Workload
 from torch_compat.layers.activations import ACTIVATIONS
+from torch_compat.layers.uninitialized import uninitialized
+from torch_compat.transfer.leaves import linear_leaves, normalization_leaves
 from torch_compat.transfer.torch_model import Leaf, TorchModel
-from torch_compat.twins import linear_leaves, normalization_leaves, uninitialized
 from workloads.ogbg.model import EDGE_FEATURES, NODE_FEATURES, NUM_TASKS
 
 

@@ -1,0 +1,19 @@
+"""The places in the JAX trees of the tensors of common layers."""
+
+from torch_compat.transfer.torch_model import LINEAR, Leaf
+
+
+def linear_leaves(name: str, path: str) -> dict[str, Leaf]:
+    """The two parameters of a `Linear` called `name`, held by a flax `Dense` at `path`."""
+    return {f"{name}.weight": Leaf(f"{path}/kernel", LINEAR), f"{name}.bias": Leaf(f"{path}/bias")}
+
+
+def normalization_leaves(name: str, path: str) -> dict[str, Leaf]:
+    """The two parameters of a batch or layer normalization called `name`, held by the flax one at `path`."""
+    return {f"{name}.weight": Leaf(f"{path}/scale"), f"{name}.bias": Leaf(f"{path}/bias")}
+
+
+def statistics_leaves(name: str, path: str) -> dict[str, Leaf]:
+    """The running statistics of a batch normalization called `name`, held by the flax one at `path`."""
+    state = f"batch_stats/{path}"
+    return {f"{name}.running_mean": Leaf(f"{state}/mean"), f"{name}.running_var": Leaf(f"{state}/var")}
