@@ -134,7 +134,7 @@ def assemble(
     Raises:
       UserError: the configuration, the data and the devices do not fit together.
     """
-    layout = framework.make_layout(config)
+    layout = framework.make_layout(config, workload)
     # Published submissions ask for the shardings of the run by functions without arguments.
     jax_sharding_utils.use_mesh(layout.mesh)
     placement = layout.placement

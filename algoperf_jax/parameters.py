@@ -35,7 +35,12 @@ def count(params: Any) -> int:
 def paths(params: Mapping[str, Any]) -> dict[str, Any]:
     """`{'Dense_0/kernel': leaf, ...}` in the order of JAX's flattening (sorted keys)."""
     flat, _ = jax.tree_util.tree_flatten_with_path(params)
-    return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
+    return {path_name(path): leaf for path, leaf in flat}
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """The `/`-joined names of a path in a tree, as JAX gives it."""
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def types(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -347,6 +347,8 @@ class Workload:
       schema: what a batch of each split holds, once it is finished.
       goal, budget, batch_size, eval_batch_size, split_sizes: the `Facts` of the data.
       output_parameters: top-level names in `params` that hold the output layer.
+      sharded_parameters: patterns (as of `fnmatch`) of the `/`-joined paths of parameters so large that the devices of
+        a run may share out their rows, such as `embedding_table`; they do where `config.mesh.shard_parameters` is set.
       dropout_rate: default dropout rate.
       train_mean, train_stddev: normalization constants of the inputs, None where the notion makes no sense.
       model_arguments: what the model was built with, so that a twin in another framework can be built alike.
@@ -367,6 +369,7 @@ class Workload:
     eval_batch_size: int
     split_sizes: Mapping[str, int]
     output_parameters: tuple[str, ...]
+    sharded_parameters: tuple[str, ...] = ()
     dropout_rate: float = 0.0
     train_mean: float | tuple[float, ...] | None = None
     train_stddev: float | tuple[float, ...] | None = None

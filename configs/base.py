@@ -203,6 +203,13 @@ GROUPS = (
         "Devices and processes",
         (
             Key("mesh.data", int, None, "Devices that share each batch; unset takes all.", POSITIVE),
+            Key(
+                "mesh.shard_parameters",
+                bool,
+                False,
+                "Split the parameters that the workload names (Workload.sharded_parameters), and their optimizer state, by "
+                "rows over these devices; else each device has all. For JAX submissions.",
+            ),
             Key("distributed.coordinator_address", str, None, "HOST:PORT of process 0."),
             Key("distributed.num_processes", int, None, "Processes that share this run; unset runs alone.", POSITIVE),
             Key("distributed.process_id", int, None, "Number of this process, from 0.", NOT_NEGATIVE),

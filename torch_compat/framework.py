@@ -42,6 +42,11 @@ def _start(config: Any) -> None:
             remedy=f"Start {config.mesh.data} processes: torchrun --nproc_per_node={config.mesh.data} -m "
             "algoperf_jax.main ...",
         )
+    if config.mesh.shard_parameters:
+        raise ConfigError(
+            "config.mesh.shard_parameters is set for a PyTorch submission, which has all parameters on each device",
+            remedy="Leave it unset.",
+        )
     # Both frameworks share the GPU; JAX would take three quarters of it at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     set_for_jax(config.precision)
@@ -49,9 +54,9 @@ def _start(config: Any) -> None:
     processes.join()
 
 
-def _make_layout(config: Any) -> Layout:
+def _make_layout(config: Any, workload: Workload) -> Layout:
     """The first device of each process."""
-    del config
+    del config, workload
     devices: dict[int, Any] = {}
     for device in jax.devices():
         devices.setdefault(device.process_index, device)

@@ -191,7 +191,7 @@ def _evaluation(
     for _ in range(1 + TRANSFERS):
         start = time.perf_counter()
         found = parts.backend.for_evaluation(state.params, state.model_state)
-        params, model_state = jax.block_until_ready(jax.device_put(found, parts.layout.replicated))
+        params, model_state = jax.block_until_ready(parts.evaluator.place(*found))
         seconds.append(time.perf_counter() - start)
     # The first compiles.
     quantities = [median("parameters to the evaluation", seconds[1:], note="at each evaluation")]

@@ -157,7 +157,7 @@ def _at_chosen_size(
 
 def _small_size(workload: Workload, framework: Framework, config: Any) -> int:
     """The workload's own batch size, made a multiple of the number of devices."""
-    count = framework.make_layout(config).placement.device_count
+    count = framework.make_layout(config, workload).placement.device_count
     return -(-workload.batch_size // count) * count
 
 

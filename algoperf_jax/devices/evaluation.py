@@ -54,7 +54,7 @@ class Evaluator:
 
         The training subset is reported under `train/`. Blocks until the numbers are there.
         """
-        params, model_state = jax.device_put((params, model_state), self._layout.replicated)
+        params, model_state = self.place(params, model_state)
         results: dict[str, float] = {}
         for split in self._splits:
             prefix = "train" if split == "eval_train" else split
@@ -64,8 +64,13 @@ class Evaluator:
                 results[f"{split}/num_examples"] = self._reader(split).num_examples
         return results
 
+    def place(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
+        """Parameters and model state where the evaluation has them; what is there already is not moved."""
+        shardings = self._layout.parameter_shardings(params), self._layout.replicated
+        return jax.device_put(params, shardings[0]), jax.device_put(model_state, shardings[1])
+
     def split(self, split: str, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        """The metrics of one split."""
+        """The metrics of one split; parameters and model state come from `place`."""
         step = self._step(split)
         partials = []
         for batch in self._batches(split):
@@ -98,7 +103,7 @@ class Evaluator:
             layout = self._layout
             self._steps[split] = jax.jit(
                 self._workload.metrics.batch_step,
-                in_shardings=(layout.replicated, layout.replicated, layout.batch, layout.replicated),
+                in_shardings=(None, None, layout.batch, layout.replicated),  # parameters stay where `place` put them
                 out_shardings=layout.replicated,
             )
         return self._steps[split]

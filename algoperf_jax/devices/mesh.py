@@ -1,12 +1,16 @@
-"""The device mesh and the two shardings that everything uses: replicated, and split along the batch axis."""
+"""The device mesh, and where arrays live on it: replicated, split along the batch axis, or by a rule for parameters."""
 
 import dataclasses
+import fnmatch
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from algoperf_jax import parameters
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Batch, Finish, Placement
 
@@ -19,19 +23,45 @@ class Layout:
 
     Attributes:
       mesh: one axis named `batch` over the devices of the run. (Submissions of the benchmark build this same mesh.)
+      sharded_parameters: patterns of the paths of parameters that are split by rows over the devices, as in
+        `Workload.sharded_parameters`; all others are replicated.
     """
 
     mesh: Mesh
+    sharded_parameters: tuple[str, ...] = ()
 
     @property
     def replicated(self) -> NamedSharding:
-        """One copy on each device: parameters (a rule that splits some of them has its place here), metrics."""
+        """One copy on each device: model state, metrics, and parameters that no pattern names."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def batch(self) -> NamedSharding:
         """Split along the leading axis: batches."""
         return NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS))
+
+    def parameters(self, path: str, shape: Sequence[int]) -> NamedSharding:
+        """Where the parameter of a path and shape lives: split along its first axis if a pattern names it.
+
+        Raises:
+          ConfigError: a pattern names it, and the devices cannot share its rows evenly.
+        """
+        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in self.sharded_parameters):
+            return self.replicated
+        count = self.mesh.devices.size
+        if not shape or shape[0] % count:
+            raise ConfigError(
+                f"config.mesh.shard_parameters: the parameter {path} of shape {tuple(shape)} is to be split by rows",
+                expected=f"a number of rows that {count} devices share evenly",
+                remedy="Set --config.mesh.data to a divisor of it, or leave --config.mesh.shard_parameters unset.",
+            )
+        return self.batch
+
+    def parameter_shardings(self, params: Any) -> Any:
+        """The tree of `parameters(path, shape)` for a tree of arrays, abstract or not."""
+        return jax.tree_util.tree_map_with_path(
+            lambda path, leaf: self.parameters(parameters.path_name(path), leaf.shape), params
+        )
 
     @property
     def placement(self) -> Placement:
@@ -54,8 +84,8 @@ def _compiled(finish: Finish, sharding: NamedSharding) -> Finish:
     return jax.jit(finish, out_shardings=sharding)
 
 
-def make_layout(data_devices: int | None = None) -> Layout:
-    """The mesh over the first `data_devices` devices, or over all.
+def make_layout(data_devices: int | None = None, sharded_parameters: tuple[str, ...] = ()) -> Layout:
+    """The mesh over the first `data_devices` devices, or over all, with the parameters that are split over it.
 
     Raises:
       ConfigError: fewer devices exist.
@@ -76,7 +106,7 @@ def make_layout(data_devices: int | None = None) -> Layout:
             expected=f"all {len(devices)} devices when several processes share a run",
             remedy="Leave it unset.",
         )
-    return Layout(Mesh(np.asarray(devices[:wanted]), (BATCH_AXIS,)))
+    return Layout(Mesh(np.asarray(devices[:wanted]), (BATCH_AXIS,)), sharded_parameters)
 
 
 def check_batch_size(name: str, batch_size: int, placement: Placement) -> None:

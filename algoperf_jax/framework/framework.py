@@ -43,7 +43,7 @@ class Framework:
       name: as configurations and directories of runs have it.
       start: `config -> None`, once in a process and before anything uses a device: sets the precision of products and
         joins the processes of a run.
-      make_layout: `config -> Layout`, the devices of the run.
+      make_layout: `(config, workload) -> Layout`, the devices of the run and what is split over them.
       connect: `(config, workload, layout, metrics_logger) -> Connection`.
       agreement: how the processes of a run come to one reading of the clock.
       forget_compiled: drops the programs that are compiled in this process, so that the next trial pays for its own.
@@ -53,7 +53,7 @@ class Framework:
 
     name: str
     start: Callable[[Any], None]
-    make_layout: Callable[[Any], Layout]
+    make_layout: Callable[[Any, Workload], Layout]
     connect: Callable[[Any, Workload, Layout, MetricsLogger | None], Connection]
     agreement: Callable[[], Agree]
     forget_compiled: Callable[[], None]

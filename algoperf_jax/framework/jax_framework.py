@@ -30,13 +30,18 @@ def _start(config: Any) -> None:
     distributed.initialize(config.distributed)
 
 
-def _make_layout(config: Any) -> Layout:
-    return make_layout(config.mesh.data)
+def _make_layout(config: Any, workload: Workload) -> Layout:
+    if config.mesh.shard_parameters and not workload.sharded_parameters:
+        raise ConfigError(
+            f"config.mesh.shard_parameters is set, and {workload.name} has no parameters that are worth splitting",
+            remedy="Leave it unset: all parameters are then replicated.",
+        )
+    return make_layout(config.mesh.data, workload.sharded_parameters if config.mesh.shard_parameters else ())
 
 
 def _connect(config: Any, workload: Workload, layout: Layout, metrics_logger: MetricsLogger | None) -> Connection:
     del config
-    view = JaxWorkload(workload, parameter_sharding=layout.replicated, metrics_logger=metrics_logger)
+    view = JaxWorkload(workload, layout=layout, metrics_logger=metrics_logger)
     return Connection(view, lambda evaluator: JaxBackend(view, layout, evaluator))
 
 

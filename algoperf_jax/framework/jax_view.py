@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from algoperf_jax import parameters
+from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.framework.workload_view import MetricsLogger, WorkloadView, is_train_mode
 from algoperf_jax.submission.framework_names import JAX
 from algoperf_jax.submission.interface import ForwardPassMode
@@ -24,19 +25,19 @@ class JaxWorkload(WorkloadView):
         self,
         workload: Workload,
         *,
-        parameter_sharding: Any = None,
+        layout: Layout | None = None,
         metrics_logger: MetricsLogger | None = None,
     ) -> None:
         """Args:
         workload: what is viewed.
-        parameter_sharding: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
+        layout: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
         metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
         """
         abstract_params, _ = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
         initialize = (
             jax.jit(workload.init)
-            if parameter_sharding is None
-            else jax.jit(workload.init, out_shardings=parameter_sharding)
+            if layout is None
+            else jax.jit(workload.init, out_shardings=(layout.parameter_shardings(abstract_params), layout.replicated))
         )
         super().__init__(
             workload,

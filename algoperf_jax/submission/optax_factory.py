@@ -20,6 +20,7 @@ A module may also define
 if it judges other parameters than it trains, an average for example.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from algoperf_jax.submission.interface import ForwardPassMode
 
@@ -71,19 +73,46 @@ def make_functions(make_optimizer: MakeOptimizer, evaluation_params: EvaluationP
     ) -> tuple[Any, Callable[..., Any], Aside | None]:
         del rng
         optimizer = make_optimizer(hyperparameters, workload)
+
+        def init(params: Any) -> Any:
+            # Where a state begins with the parameters it must not share their memory, which the first step gives up.
+            return jax.tree.map(jnp.copy, optimizer.init(params))
+
         # Made next to the parameters, so that the first step meets the layouts of all later ones and compiles once.
-        sharding = jax.tree.leaves(params)[0].sharding
-        # Where a state begins with the parameters it must not share their memory, which the first step gives up.
-        state = jax.jit(lambda params: jax.tree.map(jnp.copy, optimizer.init(params)), out_shardings=sharding)(params)
+        state = jax.jit(init, out_shardings=_state_shardings(jax.eval_shape(init, params), params))(params)
         aside = None
         if evaluation_params is not None:
-            zeros = jax.jit(optax.tree.zeros_like, out_shardings=sharding)(params)
+            zeros = jax.jit(optax.tree.zeros_like, out_shardings=_shardings(params))(params)
             aside = Aside(zeros, holds_training_params=False)
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, (params, model_state, state))
+        shardings = _shardings((params, model_state, state))
         return state, _make_train_step(workload, optimizer, hyperparameters, shardings), aside
 
     prepare_for_eval = None if evaluation_params is None else _make_prepare_for_eval(evaluation_params)
     return Functions(init_optimizer_state, _update_params, _data_selection, prepare_for_eval)
+
+
+def _shardings(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, tree)
+
+
+def _state_shardings(state: Any, params: Any) -> Any:
+    """Where each array of an optimizer state lives: where the parameter does that it belongs to, else on all devices.
+
+    optax keeps moments in trees of the structure of the parameters, so that an array belongs to a parameter if its path
+    ends in that one's path and it has its shape.
+    """
+    by_path = dict(jax.tree_util.tree_flatten_with_path(params)[0])
+    first = next(iter(by_path.values())).sharding
+    elsewhere = NamedSharding(first.mesh, PartitionSpec()) if isinstance(first, NamedSharding) else first
+
+    def sharding(path: tuple[Any, ...], leaf: Any) -> Any:
+        for start in range(len(path) + 1):
+            parameter = by_path.get(path[start:])
+            if parameter is not None and parameter.shape == leaf.shape:
+                return parameter.sharding
+        return elsewhere
+
+    return jax.tree_util.tree_map_with_path(sharding, state)
 
 
 def _make_train_step(
@@ -152,7 +181,10 @@ def _make_prepare_for_eval(evaluation_params: EvaluationParams) -> Callable[...,
         del room  # its memory is taken
         return jax.tree.map(jnp.copy, evaluation_params(optimizer_state, params))
 
-    compute = jax.jit(into, donate_argnums=2, keep_unused=True)
+    @functools.lru_cache(maxsize=1)
+    def compiled(structure: Any, shardings: tuple[Any, ...]) -> Callable[..., Any]:
+        places = jax.tree.unflatten(structure, shardings)
+        return jax.jit(into, donate_argnums=2, keep_unused=True, out_shardings=places)
 
     def prepare_for_eval(
         *, current_param_container: Any, model_state: Any, optimizer_state: Any, **rest: Any
@@ -162,6 +194,8 @@ def _make_prepare_for_eval(evaluation_params: EvaluationParams) -> Callable[...,
         state, train_step, aside = optimizer_state
         if aside.holds_training_params:
             return optimizer_state, current_param_container, model_state
+        leaves, structure = jax.tree.flatten(_shardings(current_param_container))
+        compute = compiled(structure, tuple(leaves))
         params = compute(current_param_container, state, aside.params)
         return (state, train_step, Aside(current_param_container, True)), params, model_state
 

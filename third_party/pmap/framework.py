@@ -15,8 +15,13 @@ from third_party.pmap.pmap_backend import PmapBackend
 from third_party.pmap.pmap_view import PmapWorkload
 
 
-def _make_layout(config: Any) -> Layout:
-    layout = jax_framework.FRAMEWORK.make_layout(config)
+def _make_layout(config: Any, workload: Workload) -> Layout:
+    if config.mesh.shard_parameters:
+        raise ConfigError(
+            "config.mesh.shard_parameters is set, and the submission uses jax.pmap, which has all on each device",
+            remedy="Leave it unset.",
+        )
+    layout = jax_framework.FRAMEWORK.make_layout(config, workload)
     if jax.process_count() > 1:
         raise ConfigError(
             "the submission uses jax.pmap, and several processes share the run",

@@ -32,7 +32,7 @@ class PmapWorkload(JaxWorkload):
         layout: the devices.
         metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
         """
-        super().__init__(workload, parameter_sharding=layout.replicated, metrics_logger=metrics_logger)
+        super().__init__(workload, layout=layout, metrics_logger=metrics_logger)
         count = layout.mesh.devices.size
 
         def stack(tree: Any) -> Any:

@@ -82,7 +82,7 @@ class Training:
 def training(name: str, layout: Layout = LAYOUT, workload: Workload = WORKLOAD, **point: Any) -> Training:
     """An algorithm at the start of a run; the point's names that it does not declare are left out."""
     submission = load_submission(locate(name), workload)
-    view = JaxWorkload(workload, parameter_sharding=layout.replicated)
+    view = JaxWorkload(workload, layout=layout)
     declared = submission.hyperparameters or {}
     hyperparameters = hyperparameter_point(
         submission, {key: value for key, value in point.items() if key in declared}, "external"

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import workloads
 from algoperf_jax import parameters
+from algoperf_jax.devices.mesh import make_layout
 from algoperf_jax.framework.jax_view import JaxWorkload
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission.interface import ForwardPassMode
@@ -129,9 +129,9 @@ def test_init_model_fn_follows_the_key(view: JaxWorkload) -> None:
 
 
 def test_init_model_fn_puts_parameters_where_it_is_told() -> None:
-    replicated = NamedSharding(Mesh(np.asarray(jax.devices()[:2]), ("batch",)), PartitionSpec())
-    params, _ = JaxWorkload(tiny_workload.build("tiny"), parameter_sharding=replicated).init_model_fn(KEY)
-    assert {leaf.sharding for leaf in jax.tree.leaves(params)} == {replicated}
+    layout = make_layout(2)
+    params, _ = JaxWorkload(tiny_workload.build("tiny"), layout=layout).init_model_fn(KEY)
+    assert {leaf.sharding for leaf in jax.tree.leaves(params)} == {layout.replicated}
 
 
 class OtherMode(enum.Enum):
