@@ -14,7 +14,7 @@ from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import SubmissionError
-from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
+from algoperf_jax.trial.backend import Content, NonFiniteError, Packed, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from torch_compat.checkpoints import checkpointed_state
 from torch_compat.processes import Processes
@@ -134,14 +134,18 @@ class TorchBackend:
         self._queued.clear()
         return self._evaluator(*self.for_evaluation(params, model_state), np.asarray(rng, np.uint32))
 
-    def dehydrate(self, content: Content) -> Dehydrated:
+    def pack(self, content: Content) -> Packed:
         inner = content._replace(params=self._processes.unwrap(content.params))
-        return checkpointed_state.shared(checkpointed_state.dehydrate(inner, self._device), self._processes)
+        return checkpointed_state.shared(checkpointed_state.pack(inner, self._device), self._processes)
 
-    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
+    def shardings(self, packed: Packed) -> Mapping[str, Any]:
+        del packed  # all arrays come from one module, which is on one device
+        return {}
+
+    def unpack(self, template: Content, packed: Packed) -> Content:
         inner = template._replace(params=self._processes.unwrap(template.params))
-        mine = checkpointed_state.own(dehydrated, self._processes)
-        return checkpointed_state.hydrate(inner, mine, self._device)._replace(params=template.params)
+        mine = checkpointed_state.own(packed, self._processes)
+        return checkpointed_state.unpack(inner, mine, self._device)._replace(params=template.params)
 
     def explain(self, error: BaseException) -> str:
         text = str(error)

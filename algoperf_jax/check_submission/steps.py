@@ -174,9 +174,9 @@ class Steps:
     def _check_resumable(self, content: Content) -> None:
         """Puts what a checkpoint would keep into a newly made state."""
         try:
-            kept = self._parts.backend.dehydrate(content)
+            kept = self._parts.backend.pack(content)
             template, _ = self._initial()
-            self._parts.backend.hydrate(template, kept)
+            self._parts.backend.unpack(template, kept)
         except (RunError, SubmissionError) as error:
             self._add("warning", "optimizer-state", f"a trial could not be resumed: {error.what}", "update_params")
 

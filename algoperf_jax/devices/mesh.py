@@ -63,6 +63,21 @@ class Layout:
             lambda path, leaf: self.parameters(parameters.path_name(path), leaf.shape), params
         )
 
+    def spec_of(self, array: Any) -> list[Any] | None:
+        """The mesh axes that each axis of an array is split over, JSON-able; None if the array is not split."""
+        sharding = getattr(array, "sharding", None)
+        if not isinstance(sharding, NamedSharding) or sharding.mesh != self.mesh or sharding.is_fully_replicated:
+            return None
+        return [list(names) if isinstance(names, tuple) else names for names in sharding.spec]
+
+    def sharding(self, spec: Sequence[Any], shape: Sequence[int]) -> NamedSharding:
+        """The inverse on this mesh; replicated where its devices, more or fewer than there, cannot share it evenly."""
+        names = [tuple(names) if isinstance(names, list) else names for names in spec]
+        found = NamedSharding(self.mesh, PartitionSpec(*names))
+        count = self.mesh.devices.size
+        even = all(not name or size % count == 0 for name, size in zip(names, shape, strict=False))
+        return found if even else self.replicated
+
     @property
     def placement(self) -> Placement:
         """What the input pipelines must know of the layout."""

@@ -1,6 +1,7 @@
 """The backend of JAX submissions."""
 
 import collections
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.framework.jax_view import JaxWorkload
-from algoperf_jax.trial.backend import Content, Dehydrated, NonFiniteError, StepKeys
+from algoperf_jax.trial.backend import Content, NonFiniteError, Packed, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 QUEUED_STEPS = 2
@@ -99,8 +100,8 @@ class JaxBackend:
     def memory_peak_bytes(self) -> dict[str, int]:
         return memory.memory_peak_bytes()
 
-    def dehydrate(self, content: Content) -> Dehydrated:
-        arrays, values = {}, {}
+    def pack(self, content: Content) -> Packed:
+        arrays, values, specs = {}, {}, {}
         for name, leaf in _named_leaves(content):
             if _is_typed_key(leaf):
                 arrays[name] = jax.random.key_data(leaf)
@@ -108,25 +109,33 @@ class JaxBackend:
                 arrays[name] = leaf
             elif isinstance(leaf, bool | int | float | str):
                 values[name] = leaf
-        return Dehydrated(arrays, values)
+        for name, array in arrays.items():
+            spec = self._layout.spec_of(array)
+            if spec is not None:
+                specs[name] = spec
+        return Packed(arrays, {"leaves": values, "specs": specs})
 
-    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
+    def shardings(self, packed: Packed) -> Mapping[str, Any]:
+        specs = packed.values["specs"]
+        return {name: self._layout.sharding(spec, packed.arrays[name].shape) for name, spec in specs.items()}
+
+    def unpack(self, template: Content, packed: Packed) -> Content:
         named = _named_leaves(template)
         expected = {name for name, leaf in named if _is_array(leaf)}
-        if expected != set(dehydrated.arrays):
-            odd = sorted(expected ^ set(dehydrated.arrays))
+        if expected != set(packed.arrays):
+            odd = sorted(expected ^ set(packed.arrays))
             raise RunError(
                 f"checkpoint: the array {odd[0]!r} is in the checkpoint or in a new state, but not in both",
                 expected="a submission whose state keeps the structure that init_optimizer_state gives it",
                 remedy=_CHANGED,
             )
-        leaves = [self._hydrated(name, leaf, dehydrated) for name, leaf in named]
+        leaves = [self._unpacked(name, leaf, packed) for name, leaf in named]
         return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
-    def _hydrated(self, name: str, leaf: Any, dehydrated: Dehydrated) -> Any:
+    def _unpacked(self, name: str, leaf: Any, packed: Packed) -> Any:
         if not _is_array(leaf):
-            return dehydrated.values.get(name, leaf)
-        array = dehydrated.arrays[name]
+            return packed.values["leaves"].get(name, leaf)
+        array = packed.arrays.pop(name)
         expected = jax.random.key_data(leaf) if _is_typed_key(leaf) else leaf
         if (np.shape(array), array.dtype) != (np.shape(expected), expected.dtype):
             raise RunError(

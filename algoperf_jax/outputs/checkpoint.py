@@ -1,8 +1,9 @@
 """Checkpoints of a trial, written and read by orbax.
 
-A checkpoint holds all of `RunState`. It is written into a temporary folder that is renamed when it is complete, so a
-process killed in the middle leaves the one before. Each array's checksum is kept; a damaged checkpoint is noticed and
-the one before is taken. Writing is synchronous: when `save` returns, the arrays may be donated.
+A checkpoint holds all of `RunState`: what the submission works on as arrays and a record of what else it is, packed by
+the backend; every other field in the record. It is written into a temporary folder that is renamed when it is complete,
+so a process killed in the middle leaves the one before. Each array's checksum is kept; a damaged checkpoint is noticed
+and the one before is taken. Writing is synchronous: when `save` returns, the arrays may be donated.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import pathlib
 import shutil
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -22,19 +23,16 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from algoperf_jax.errors import RunError
-from algoperf_jax.trial.backend import Backend, Content, Dehydrated
+from algoperf_jax.outputs.checksums import checksums, differing
+from algoperf_jax.trial.backend import Backend, Content, Packed
 from algoperf_jax.trial.run_state import Evaluation, RunState
 
 _BYTES_BESIDE_ARRAYS = 2**20
 _GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
-_RECORD_FIELDS = (
-    "step",
-    "data_position",
-    "validation_reached",
-    "test_reached",
-    "training_complete",
-    "last_evaluation_end",
-)
+_FORMAT = 2
+"""Of what is written; a checkpoint of another format is refused."""
+_CHUNK_BYTES = 32 * 2**20
+"""Of what is written and read at once: a chunk exists twice, an array does not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,21 +76,20 @@ class Checkpoints:
         Raises:
           RunError: the disk refuses.
         """
-        dehydrated = self._backend.dehydrate(_content(state))
+        packed = self._backend.pack(_content(state))
         # orbax refuses arrays without elements, and they hold nothing.
-        arrays = {name: array for name, array in dehydrated.arrays.items() if np.size(array)}
+        arrays = {name: array for name, array in packed.arrays.items() if np.size(array)}
         record = {
-            **{field: getattr(state, field) for field in _RECORD_FIELDS},
-            "rng": np.asarray(state.rng).tolist(),
-            "nanoseconds": dict(state.nanoseconds),
-            "history": [[evaluation.step, dict(evaluation.results)] for evaluation in state.history],
-            "values": dict(dehydrated.values),
-            "arrays": {name: [list(np.shape(a)), str(a.dtype)] for name, a in dehydrated.arrays.items()},
-            "checksums": {name: _checksum(array) for name, array in dehydrated.arrays.items()},
+            **_to_record(state),
+            "format": _FORMAT,
+            "values": dict(packed.values),
+            "arrays": {name: [list(np.shape(a)), str(a.dtype)] for name, a in packed.arrays.items()},
+            "checksums": checksums(packed.arrays),
             "extra": extra,
         }
+        chunked = dict.fromkeys(arrays, ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES))
         arguments = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays),  # pyright: ignore[reportCallIssue]
+            arrays=ocp.args.StandardSave(arrays, save_args=chunked),  # pyright: ignore[reportCallIssue]
             record=ocp.args.JsonSave({**record, "checksum": _record_checksum(record)}),  # pyright: ignore[reportCallIssue]
         )
         if state.step in self._manager.all_steps():
@@ -119,7 +116,7 @@ class Checkpoints:
           report: told in one line about each checkpoint that had to be passed over.
 
         Raises:
-          RunError: none is whole.
+          RunError: none is whole, or the newest is of another version of this package or of another submission.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
@@ -157,23 +154,32 @@ class Checkpoints:
         record = dict(found["record"])
         if record.pop("checksum") != _record_checksum(record):
             raise ValueError("the record does not match its checksum")
-        arrays = {name: np.empty(shape, jnp.dtype(dtype)) for name, (shape, dtype) in record["arrays"].items()}
-        # NumPy targets make orbax hand out NumPy arrays; the backend puts them where they belong.
-        filled = {name: array for name, array in arrays.items() if array.size}
-        arguments = ocp.args.StandardRestore(filled)  # pyright: ignore[reportCallIssue]
-        arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"] if filled else {}
-        for name, array in arrays.items():
-            if _checksum(array) != record["checksums"][name]:
-                raise ValueError(f"array {name} does not match its checksum")
-        content = self._backend.hydrate(_content(template), Dehydrated(arrays, record["values"]))
-        state = RunState(
-            **content._asdict(),
-            **{field: record[field] for field in _RECORD_FIELDS},
-            rng=np.asarray(record["rng"], np.uint32),
-            nanoseconds=record["nanoseconds"],
-            history=tuple(Evaluation(step, results) for step, results in record["history"]),
-        )
+        if record.get("format") != _FORMAT or not {*_recorded_fields(template)} <= {*record}:
+            raise RunError(
+                f"checkpoint: that of step {step} in {self._folder} was written by another version of algoperf_jax",
+                remedy="Take that version, or start afresh with --config.overwrite=True.",
+            )
+        arrays = self._read(step, record)
+        damaged = differing(arrays, record["checksums"])
+        if damaged:
+            raise ValueError(f"array {damaged[0]} does not match its checksum")
+        content = self._backend.unpack(_content(template), Packed(arrays, record["values"]))
+        state = dataclasses.replace(template, **content._asdict(), **_from_record(record, template))
         return Restored(state, record["extra"])
+
+    def _read(self, step: int, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays: those that were split over the devices on these again, the others on the host."""
+        # Targets of NumPy make orbax hand out NumPy arrays; the backend puts them where they belong.
+        arrays: dict[str, Any] = {
+            name: np.empty(shape, jnp.dtype(dtype)) for name, (shape, dtype) in record["arrays"].items()
+        }
+        targets = {name: array for name, array in arrays.items() if array.size}
+        for name, sharding in self._backend.shardings(Packed(arrays, record["values"])).items():
+            targets[name] = jax.ShapeDtypeStruct(arrays[name].shape, arrays[name].dtype, sharding=sharding)
+        if targets:
+            arguments = ocp.args.StandardRestore(targets)  # pyright: ignore[reportCallIssue]
+            arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
+        return arrays
 
 
 @functools.cache
@@ -192,8 +198,35 @@ def _content(state: RunState) -> Content:
     return Content(state.params, state.model_state, state.optimizer_state)
 
 
-def _checksum(array: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).reshape(-1).data)
+def _recorded_fields(state: RunState) -> list[str]:
+    """The fields that are not the backend's to pack."""
+    return [field.name for field in dataclasses.fields(state) if field.name not in Content._fields]
+
+
+def _to_record(state: RunState) -> dict[str, Any]:
+    """These fields, JSON-able."""
+    return {name: _ENCODED.get(name, _unchanged)(getattr(state, name)) for name in _recorded_fields(state)}
+
+
+def _from_record(record: Mapping[str, Any], template: RunState) -> dict[str, Any]:
+    """The inverse."""
+    return {name: _DECODED.get(name, _unchanged)(record[name]) for name in _recorded_fields(template)}
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+# Fields that JSON has no type for.
+_ENCODED: dict[str, Callable[[Any], Any]] = {
+    "rng": lambda key: np.asarray(key).tolist(),
+    "nanoseconds": dict,
+    "history": lambda history: [[evaluation.step, dict(evaluation.results)] for evaluation in history],
+}
+_DECODED: dict[str, Callable[[Any], Any]] = {
+    "rng": lambda numbers: np.asarray(numbers, np.uint32),
+    "history": lambda rows: tuple(Evaluation(step, results) for step, results in rows),
+}
 
 
 def _record_checksum(record: dict[str, Any]) -> int:

@@ -12,15 +12,16 @@ class NonFiniteError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Dehydrated:
-    """What a checkpoint keeps of what a submission works on, by name.
+class Packed:
+    """What a checkpoint keeps of what a submission works on.
 
     Attributes:
-      arrays: arrays, on host or devices.
-      values: what else is kept, JSON-able.
+      arrays: arrays by name, on host or devices. They may share memory with what they were taken from: write them
+        before the submission continues.
+      values: what else is kept, by name, JSON-able.
     """
 
-    arrays: Mapping[str, Any]
+    arrays: dict[str, Any]
     values: Mapping[str, Any]
 
 
@@ -84,12 +85,18 @@ class Backend(Protocol):
         """Judges the parameters on all splits: `<split>/<metric>` and `<split>/num_examples`."""
         ...
 
-    def dehydrate(self, content: Content) -> Dehydrated:
+    def pack(self, content: Content) -> Packed:
         """What a checkpoint keeps of `content`; functions and the like are left out."""
         ...
 
-    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
-        """The inverse: `template`, newly made and of the same structure, with what was kept put in.
+    def shardings(self, packed: Packed) -> Mapping[str, Any]:
+        """Where arrays of `packed` that no single device or host should hold are to be read to, by name."""
+        ...
+
+    def unpack(self, template: Content, packed: Packed) -> Content:
+        """The inverse of `pack`: `template`, newly made and of the same structure, with what was kept put in.
+
+        Arrays are dropped from `packed` as they are used, so that none is held twice longer than needed.
 
         Raises:
           RunError: the structures differ.

@@ -16,7 +16,7 @@ from algoperf_jax.submission.locate import locate
 from configs import base
 from tests.algoperf_jax import tiny_workload
 from tests.torch_compat.checkpoints.test_saved_values import through_files
-from torch_compat.checkpoints.saved_values import put_back
+from torch_compat.checkpoints.saved_values import unpack
 
 WORKLOAD = tiny_workload.build("tiny")
 NAMES = algorithm_names(PYTORCH)
@@ -90,7 +90,7 @@ def test_converges_and_keeps_types_and_objects(name: str) -> None:
 def test_goes_on_from_what_was_saved(name: str) -> None:
     run, again = Training(name, PYTORCH).train(5), Training(name, PYTORCH)
     saved = through_files((dict(run.params.named_parameters()), run.state))
-    _, again.state = put_back((dict(again.params.named_parameters()), again.state), saved)
+    _, again.state = unpack((dict(again.params.named_parameters()), again.state), saved)
     for _ in range(5):
         next(again.feed)
     again.step = run.step

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from algoperf_jax.errors import RunError
-from algoperf_jax.trial.backend import Content, Dehydrated
-from torch_compat.checkpoints.saved_values import Saved, put_back, take_apart
+from algoperf_jax.outputs.checksums import checksums_here
+from algoperf_jax.trial.backend import Content, Packed
+from torch_compat.checkpoints import saved_values
 from torch_compat.processes import Processes
 
 
@@ -32,8 +33,8 @@ class _State(NamedTuple):
     random: dict[str, torch.Tensor]
 
 
-def dehydrate(content: Content, device: torch.device) -> Dehydrated:
-    """Takes apart what this process has.
+def pack(content: Content, device: torch.device) -> Packed:
+    """Packs what this process has.
 
     Args:
       content: the module without what wraps it, model state and optimizer state.
@@ -47,22 +48,20 @@ def dehydrate(content: Content, device: torch.device) -> Dehydrated:
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
-    saved = take_apart(_State(_tensors(module), gradients, content.model_state, content.optimizer_state, random))
-    return Dehydrated(saved.arrays, {"state": saved.skeleton})
+    return saved_values.pack(_State(_tensors(module), gradients, content.model_state, content.optimizer_state, random))
 
 
 @torch.no_grad()
-def hydrate(template: Content, dehydrated: Dehydrated, device: torch.device) -> Content:
-    """Puts it back into a newly made state, in place where it is the module's, and into the random generators.
+def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
+    """Unpacks into a newly made state, in place where it is the module's, and into the random generators.
 
     Raises:
       RunError: the structures differ.
     """
     module: torch.nn.Module = template.params
     tensors = _tensors(module)
-    state: _State = put_back(
-        _State(dict(tensors), {}, template.model_state, template.optimizer_state, {}),
-        Saved(dehydrated.values["state"], dehydrated.arrays),
+    state: _State = saved_values.unpack(
+        _State(dict(tensors), {}, template.model_state, template.optimizer_state, {}), packed
     )
     odd = sorted(name for name in {*tensors, *state.module} if tensors.get(name) is not state.module.get(name))
     if odd:
@@ -88,7 +87,7 @@ def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
-def shared(mine: Dehydrated, processes: Processes) -> Dehydrated:
+def shared(mine: Packed, processes: Processes) -> Packed:
     """What all processes have, the same in each: what is equal once, the rest by the number of its process.
 
     Parameters are equal everywhere; random states are not, nor are optimizer states that the processes share out.
@@ -96,13 +95,13 @@ def shared(mine: Dehydrated, processes: Processes) -> Dehydrated:
     if processes.count == 1:
         return mine
     marks = {
-        **{name: zlib.crc32(np.ascontiguousarray(array).tobytes()) for name, array in mine.arrays.items()},
+        **checksums_here(mine.arrays),
         **{name: zlib.crc32(json.dumps(value).encode()) for name, value in mine.values.items()},
     }
     all_marks = processes.gather(marks)
     common = {name for name, mark in marks.items() if all(others.get(name) == mark for others in all_marks)}
     differing = processes.gather(
-        Dehydrated(
+        Packed(
             {name: np.array(array) for name, array in mine.arrays.items() if name not in common},
             {name: value for name, value in mine.values.items() if name not in common},
         )
@@ -112,16 +111,16 @@ def shared(mine: Dehydrated, processes: Processes) -> Dehydrated:
     for rank, part in enumerate(differing):
         arrays |= {f"process_{rank}.{name}": array for name, array in part.arrays.items()}
         values |= {f"process_{rank}.{name}": value for name, value in part.values.items()}
-    return Dehydrated(arrays, {**values, "processes": processes.count})
+    return Packed(arrays, {**values, "processes": processes.count})
 
 
-def own(dehydrated: Dehydrated, processes: Processes) -> Dehydrated:
+def own(packed: Packed, processes: Processes) -> Packed:
     """The inverse: what belongs to this process.
 
     Raises:
       RunError: there were another number of processes.
     """
-    count = dehydrated.values.get("processes", 1)
+    count = packed.values.get("processes", 1)
     if count != processes.count:
         raise RunError(
             f"the checkpoint was written by {count} processes",
@@ -129,10 +128,12 @@ def own(dehydrated: Dehydrated, processes: Processes) -> Dehydrated:
             expected=f"{count} again",
             remedy="Start as many, or start afresh with --config.overwrite=True.",
         )
+    if count == 1:
+        return packed
     prefix = f"process_{processes.rank}."
 
     def mine(parts: Mapping[str, Any]) -> dict[str, Any]:
         common = {name: part for name, part in parts.items() if not name.startswith("process")}
         return common | {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
 
-    return Dehydrated(mine(dehydrated.arrays), mine(dehydrated.values))
+    return Packed(mine(packed.arrays), mine(packed.values))

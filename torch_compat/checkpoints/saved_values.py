@@ -1,12 +1,11 @@
-"""What a PyTorch submission keeps in its optimizer state, taken apart for a checkpoint and put back.
+"""What a PyTorch submission keeps in its optimizer state, packed for a checkpoint and unpacked.
 
-A value becomes a skeleton, which JSON keeps exactly, and named arrays. Putting it back takes a newly made value, the
+A value becomes a skeleton, which JSON keeps exactly, and named arrays. Unpacking it takes a newly made value, the
 template: code is not saved, so functions, classes and whatever else has no state come from there, objects with a
 `state_dict` load theirs, and what closures may hold (lists, dicts, tensors, objects) is filled in place.
 """
 
 import collections
-import dataclasses
 import enum
 import functools
 import importlib
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from algoperf_jax.errors import RunError, SubmissionError
+from algoperf_jax.trial.backend import Packed
 
 ABSENT: Any = object()
 """Stands for the template where there is none; None is a value like others."""
@@ -38,43 +38,31 @@ _SURROUNDINGS = ("algoperf_jax", "jax", "jaxlib", "logging", "threading", "torch
 """Libraries whose objects are handles: the workload, streams, process groups, loggers."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Saved:
-    """A value taken apart.
+def pack(value: Any) -> Packed:
+    """Packs a value: arrays of NumPy, and a skeleton of all else as `values["skeleton"]`.
 
-    Attributes:
-      skeleton: everything but the elements of arrays, JSON-able.
-      arrays: name -> array. They may be views of the tensors that they were taken from: write them before the
-        submission goes on.
-    """
-
-    skeleton: Any
-    arrays: Mapping[str, np.ndarray]
-
-
-def take_apart(value: Any) -> Saved:
-    """Takes a value apart. A tensor, list, dict or object that is met again is saved once and stays one.
+    A tensor, list, dict or object that is met again is saved once and stays one.
 
     Raises:
       SubmissionError: a `state_dict` raises.
     """
     writer = _Writer()
     skeleton = writer.write(value, "")
-    return Saved(skeleton, writer.arrays)
+    return Packed(writer.arrays, {"skeleton": skeleton})
 
 
-def put_back(template: Any, saved: Saved) -> Any:
-    """Puts a value together again.
+def unpack(template: Any, packed: Packed) -> Any:
+    """The inverse of `pack`.
 
     Args:
       template: the value as it is newly made. It must not be used if this raises an error.
-      saved: what `take_apart` returned, or the same read from files.
+      packed: what `pack` returned, or the same read from files. Arrays are dropped from it as they are used.
 
     Raises:
       RunError: the template's structure is another one; the message names the place, such as
         `optimizer_state['ema']['decay']`.
     """
-    return _Reader(saved.arrays).read(saved.skeleton, template, "")
+    return _Reader(packed.arrays).read(packed.values["skeleton"], template, "")
 
 
 class _Writer:
@@ -151,7 +139,7 @@ class _Writer:
 
 
 class _Reader:
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self._arrays = arrays
         self._filled: set[int] = set()
         self._met: dict[int, Any] = {}
@@ -183,7 +171,7 @@ class _Reader:
         return cls[node["value"]]
 
     def _array(self, node: dict[str, Any], template: Any, place: str) -> Any:
-        array = np.array(self._arrays[node["array"]])
+        array = np.array(self._arrays.pop(node["array"]))
         return array[()] if node["scalar"] else array
 
     def _generator(self, node: dict[str, Any], template: Any, place: str) -> Any:
@@ -193,7 +181,7 @@ class _Reader:
 
     def _tensor(self, node: dict[str, Any], template: Any, place: str) -> torch.Tensor:
         dtype = getattr(torch, node["dtype"])
-        value = torch.from_numpy(np.array(self._arrays[node["array"]])).reshape(-1)
+        value = torch.from_numpy(np.array(self._arrays.pop(node["array"]))).reshape(-1)
         value = (value if value.dtype == dtype else value.view(dtype)).reshape(node["shape"])
         if not isinstance(template, torch.Tensor):
             return value.requires_grad_(node["requires_grad"])  # whoever loads it moves it to its device

@@ -105,10 +105,10 @@ def test_same_numbers_on_four_devices(name: str) -> None:
 def restored(run: Training, again: Training) -> None:
     """Puts the state of `run` into `again` by way of NumPy arrays, as a checkpoint does."""
     backend = JaxBackend(run.view, LAYOUT, Evaluator(WORKLOAD, LAYOUT, batch_size=64, seed=0, stage_bytes=0))
-    kept = backend.dehydrate(Content(run.params, run.model_state, run.optimizer_state))
+    kept = backend.pack(Content(run.params, run.model_state, run.optimizer_state))
     kept = dataclasses.replace(kept, arrays={key: np.array(value) for key, value in kept.arrays.items()})
     template = Content(again.params, again.model_state, again.optimizer_state)
-    again.params, again.model_state, again.optimizer_state = backend.hydrate(template, kept)
+    again.params, again.model_state, again.optimizer_state = backend.unpack(template, kept)
     for _ in range(run.steps):
         next(again.queue)
     again.steps = run.steps

@@ -1,5 +1,6 @@
 """Any state of a submission comes back bit for bit, and a damaged checkpoint is noticed."""
 
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
@@ -196,6 +197,51 @@ def test_an_array_of_another_shape_is_refused_by_name(tmp_path: pathlib.Path, ba
     other = RunState({"w": jnp.ones(4)}, None, None, np.zeros(2, np.uint32))
     with pytest.raises(RunError, match=r"'params\.00000\.w' is float32\[3\] there; expected float32\[4\]"):
         checkpoints.restore(other, nothing_to_report)
+
+
+@dataclasses.dataclass(frozen=True)
+class LargerState(RunState):
+    """The state of a later version, with a field more."""
+
+    mood: str = "calm"
+
+
+def test_a_field_that_is_added_to_the_state_is_kept(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    state, key = {"w": jnp.ones(3)}, np.zeros(2, np.uint32)
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(LargerState(state, None, None, key, step=1, mood="wild"), {})
+    found = checkpoints.restore(LargerState(state, None, None, key), nothing_to_report).state
+    assert isinstance(found, LargerState)
+    assert found.mood == "wild"
+
+
+def test_a_checkpoint_of_another_version_is_refused_not_called_damaged(
+    tmp_path: pathlib.Path, backend: JaxBackend
+) -> None:
+    state, key = {"w": jnp.ones(3)}, np.zeros(2, np.uint32)
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(RunState(state, None, None, key, step=1), {})
+    with pytest.raises(RunError, match=r"step 1 .* another version of algoperf_jax.*overwrite=True"):
+        checkpoints.restore(LargerState(state, None, None, key), nothing_to_report)
+
+
+def test_a_split_array_is_read_back_split_on_any_number_of_devices(tmp_path: pathlib.Path) -> None:
+    table = np.arange(96.0, dtype=np.float32).reshape(24, 4)
+
+    def saved_on(devices: int) -> RunState:
+        params = {"table": jax.device_put(table, make_layout(devices).batch)}
+        return RunState(params, None, None, np.zeros(2, np.uint32), step=devices)
+
+    for devices in (8, 4, 1):
+        backend = JaxBackend(None, make_layout(devices), None)  # pyright: ignore[reportArgumentType]
+        checkpoints = open_checkpoints(tmp_path / str(devices), backend)
+        checkpoints.save(saved_on(devices), {})
+        for others in (8, 3, 1):
+            backend = JaxBackend(None, make_layout(others), None)  # pyright: ignore[reportArgumentType]
+            reader = open_checkpoints(tmp_path / str(devices), backend)
+            found = reader.restore(saved_on(others), nothing_to_report).state.params["table"]
+            assert found.sharding == make_layout(others).batch
+            np.testing.assert_array_equal(np.asarray(found), table)
 
 
 def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path: pathlib.Path, backend: JaxBackend) -> None:

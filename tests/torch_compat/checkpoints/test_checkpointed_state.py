@@ -13,7 +13,7 @@ import torch
 
 from algoperf_jax.errors import RunError
 from algoperf_jax.outputs.checkpoint import Checkpoints
-from algoperf_jax.trial.backend import Content, Dehydrated
+from algoperf_jax.trial.backend import Content, Packed
 from algoperf_jax.trial.run_state import RunState
 from torch_compat.checkpoints import checkpointed_state
 from torch_compat.processes import Processes
@@ -33,9 +33,9 @@ def content(model: Model) -> Content:
     return Content(model, None, {"optimizer": torch.optim.AdamW(model.parameters()), "steps": 0})
 
 
-def through_files(dehydrated: Dehydrated) -> Dehydrated:
-    values = json.loads(json.dumps(dehydrated.values))
-    return Dehydrated({name: np.array(array) for name, array in dehydrated.arrays.items()}, values)
+def through_files(packed: Packed) -> Packed:
+    values = json.loads(json.dumps(packed.values))
+    return Packed({name: np.array(array) for name, array in packed.arrays.items()}, values)
 
 
 def changed() -> Content:
@@ -52,7 +52,7 @@ def test_parameters_statistics_gradients_and_frozen_layers_come_back() -> None:
     saved = changed()
     template = content(Model())
     module = template.params
-    found = checkpointed_state.hydrate(template, through_files(checkpointed_state.dehydrate(saved, CPU)), CPU)
+    found = checkpointed_state.unpack(template, through_files(checkpointed_state.pack(saved, CPU)), CPU)
     assert found.params is module
     assert found.optimizer_state["steps"] == 1
     ours, theirs = module.state_dict(), saved.params.state_dict()
@@ -66,10 +66,10 @@ def test_parameters_statistics_gradients_and_frozen_layers_come_back() -> None:
 
 def test_random_numbers_go_on() -> None:
     torch.manual_seed(5)
-    kept = through_files(checkpointed_state.dehydrate(content(Model()), CPU))
+    kept = through_files(checkpointed_state.pack(content(Model()), CPU))
     expected = torch.rand(3)
     torch.manual_seed(6)
-    checkpointed_state.hydrate(content(Model()), kept, CPU)
+    checkpointed_state.unpack(content(Model()), kept, CPU)
     # `Model` seeds the generator, so what follows on the restored state is told apart from that.
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
 
@@ -77,20 +77,20 @@ def test_random_numbers_go_on() -> None:
 def test_lists_of_the_parameters_hold_the_parameters_again() -> None:
     saved, template = content(Model()), content(Model())
     saved.optimizer_state["watched"] = list(saved.params.parameters())
-    found = checkpointed_state.hydrate(template, through_files(checkpointed_state.dehydrate(saved, CPU)), CPU)
+    found = checkpointed_state.unpack(template, through_files(checkpointed_state.pack(saved, CPU)), CPU)
     watched = found.optimizer_state["watched"]
     assert all(one is other for one, other in zip(watched, found.params.parameters(), strict=True))
 
 
 def test_another_model_is_refused_by_name() -> None:
-    kept = through_files(checkpointed_state.dehydrate(content(Model()), CPU))
+    kept = through_files(checkpointed_state.pack(content(Model()), CPU))
     with pytest.raises(RunError, match=r"the tensor 'linear\.weight' of the module is in the checkpoint or in a new"):
-        checkpointed_state.hydrate(content(Model(width=4)), kept, CPU)
+        checkpointed_state.unpack(content(Model(width=4)), kept, CPU)
 
 
 def test_what_differs_between_processes_is_kept_of_each() -> None:
     parts = [
-        Dehydrated({"weights": np.arange(3.0), "random": np.full(2, rank)}, {"state": [1], "queue": rank})
+        Packed({"weights": np.arange(3.0), "random": np.full(2, rank)}, {"state": [1], "queue": rank})
         for rank in range(2)
     ]
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
@@ -128,17 +128,21 @@ class Exchange:
 
 def test_another_number_of_processes_is_refused() -> None:
     with pytest.raises(RunError, match="the checkpoint was written by 2 processes: found 1; expected 2 again"):
-        checkpointed_state.own(Dehydrated({}, {"processes": 2}), Processes(0, 1, CPU, grouped=False))
+        checkpointed_state.own(Packed({}, {"processes": 2}), Processes(0, 1, CPU, grouped=False))
 
 
 class Backend:
     """What `Checkpoints` asks of a backend."""
 
-    def dehydrate(self, content: Content) -> Dehydrated:
-        return checkpointed_state.dehydrate(content, CPU)
+    def pack(self, content: Content) -> Packed:
+        return checkpointed_state.pack(content, CPU)
 
-    def hydrate(self, template: Content, dehydrated: Dehydrated) -> Content:
-        return checkpointed_state.hydrate(template, dehydrated, CPU)
+    def shardings(self, packed: Packed) -> dict[str, Any]:
+        del packed
+        return {}
+
+    def unpack(self, template: Content, packed: Packed) -> Content:
+        return checkpointed_state.unpack(template, packed, CPU)
 
 
 def test_orbax_keeps_it(tmp_path: pathlib.Path) -> None:

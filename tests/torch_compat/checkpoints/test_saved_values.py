@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from algoperf_jax.errors import RunError
-from torch_compat.checkpoints.saved_values import Saved, put_back, take_apart
+from algoperf_jax.trial.backend import Packed
+from torch_compat.checkpoints.saved_values import pack, unpack
 
 
 class Point(NamedTuple):
@@ -49,14 +50,14 @@ class Helper:
         self.function: Callable[..., Any] = max
 
 
-def through_files(value: Any) -> Saved:
-    saved = take_apart(value)
+def through_files(value: Any) -> Packed:
+    saved = pack(value)
     assert all(set(name) <= set("._-") | set("0123456789") | set(map(chr, range(65, 123))) for name in saved.arrays)
-    return Saved(json.loads(json.dumps(saved.skeleton)), {name: array.copy() for name, array in saved.arrays.items()})
+    return Packed({name: array.copy() for name, array in saved.arrays.items()}, json.loads(json.dumps(saved.values)))
 
 
 def returned(value: Any, template: Any = None) -> Any:
-    return put_back(template, through_files(value))
+    return unpack(template, through_files(value))
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
@@ -170,7 +171,7 @@ def test_one_object_stays_one_and_circles_close() -> None:
     items.append(items)  # pyright: ignore[reportArgumentType]
     saved = through_files({"a": tensor, "b": tensor, "items": items})
     assert len(saved.arrays) == 1
-    found = put_back({}, saved)
+    found = unpack({}, saved)
     assert found["a"] is found["b"]
     assert found["items"][1] is found["items"]
 
@@ -178,7 +179,7 @@ def test_one_object_stays_one_and_circles_close() -> None:
 def test_an_average_that_began_as_the_parameters_is_kept_apart_from_them() -> None:
     parameter = torch.nn.Parameter(torch.zeros(2))
     saved = through_files({"model": torch.nn.Parameter(torch.ones(2)), "average": torch.full((2,), 0.5)})
-    found = put_back({"model": parameter, "average": parameter}, saved)
+    found = unpack({"model": parameter, "average": parameter}, saved)
     assert found["model"] is parameter
     assert torch.equal(parameter, torch.ones(2))
     assert torch.equal(found["average"], torch.full((2,), 0.5))
@@ -236,7 +237,7 @@ def test_training_goes_on_bit_for_bit(kind: str) -> None:
     train(model, state, range(4))
     saved = through_files((dict(model.named_parameters()), state))
     again, new_state = model_and_state(kind)
-    _, found = put_back((dict(again.named_parameters()), new_state), saved)
+    _, found = unpack((dict(again.named_parameters()), new_state), saved)
     for one, other, steps in ((model, state, range(4, 9)), (again, found, range(4, 9))):
         train(one, other, steps)
     for ours, theirs in zip(model.parameters(), again.parameters(), strict=True):
