@@ -17,3 +17,15 @@ def statistics_leaves(name: str, path: str) -> dict[str, Leaf]:
     """The running statistics of a batch normalization called `name`, held by the flax one at `path`."""
     state = f"batch_stats/{path}"
     return {f"{name}.running_mean": Leaf(f"{state}/mean"), f"{name}.running_var": Leaf(f"{state}/var")}
+
+
+def row_leaves(name: str, path: str, *, num_rows: int, count: int) -> dict[str, Leaf]:
+    """The array of `num_rows` rows at `path`, held by the tensors `<name>_0` to `<name>_<count - 1>` in equal shares.
+
+    Raises:
+      ValueError: the shares are not equal.
+    """
+    if num_rows % count:
+        raise ValueError(f"{path}: {num_rows} rows cannot be held by {count} tensors in equal shares")
+    share = num_rows // count
+    return {f"{name}_{i}": Leaf(path, rows=slice(i * share, (i + 1) * share)) for i in range(count)}

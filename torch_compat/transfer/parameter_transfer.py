@@ -1,11 +1,14 @@
-"""Parameters and running statistics between the JAX trees and a PyTorch module, in one flat buffer.
+"""Parameters and running statistics between the JAX trees and a PyTorch module, in few flat buffers of bounded size.
 
-A crossing costs tens of microseconds for each array, whatever its size, so hundreds of arrays cross as one: joined on
-one side, cut and permuted on the other inside a compiled function.
+A crossing costs tens of microseconds for each array, whatever its size, so hundreds of small arrays cross as one:
+joined on one side, cut and permuted on the other inside a compiled function. What is larger than such a buffer crosses
+alone, and without a buffer where both frameworks have its elements in the same order: an embedding table of gigabytes
+is then copied once in each direction, into the memory that it stays in.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +21,12 @@ from algoperf_jax.workload import ModelState, Parameters
 from torch_compat.transfer.crossing import hand_to_jax, hand_to_torch
 from torch_compat.transfer.torch_model import Joined, Leaf
 
+GROUP_BYTES = 128 * 2**20
+"""Arrays cross together while they have no more bytes than this; most models do as a whole."""
+
+Entry = tuple[str, Leaf | Joined]
+"""Name of a tensor in the module, and its place in the JAX trees."""
+
 
 class ParameterTransfer:
     """Moves the values of one model in both directions; there and back is the identity, bit for bit."""
@@ -27,31 +36,39 @@ class ParameterTransfer:
         parameter_leaves: Mapping[str, Leaf | Joined],
         buffer_leaves: Mapping[str, Leaf],
         abstract: tuple[Any, Any],
+        *,
+        group_bytes: int = GROUP_BYTES,
     ) -> None:
         """Args:
         parameter_leaves: name in the module -> place in the JAX parameters.
         buffer_leaves: name in the module -> place in the JAX model state.
         abstract: JAX parameters and model state, as shapes.
+        group_bytes: limit on the arrays that cross together.
+
+        Raises:
+          ValueError: the tensors do not hold every row of every array once.
         """
         self._structure = jax.tree.structure(abstract)
-        leaves = [leaf for tree in abstract for leaf in parameters.paths(tree or {}).items()]
-        self._positions = {path: position for position, (path, _) in enumerate(leaves)}
-        self._shapes = [tuple(leaf.shape) for _, leaf in leaves]
-        self._entries = [*parameter_leaves.items(), *buffer_leaves.items()]
-        # A joined tensor is its parts one behind the other, so that in the flat buffer only these need to be told.
-        self._parts = [part for _, leaf in self._entries for part in leaf.parts]
-        assert sorted(part.path for part in self._parts) == sorted(self._positions), "not one to one"
-        self.parameter_shapes = {name: self._torch_shape(leaf) for name, leaf in parameter_leaves.items()}
-        self._flatten = jax.jit(self._to_flat)
-        self._unflatten = jax.jit(self._from_flat)
+        shapes = {path: tuple(leaf.shape) for tree in abstract for path, leaf in parameters.paths(tree or {}).items()}
+        self._paths = list(shapes)
+        entries: list[Entry] = [*parameter_leaves.items(), *buffer_leaves.items()]
+        _check_one_to_one(entries, shapes)
+        self._torch_shapes = {name: _torch_shape(leaf, shapes) for name, leaf in entries}
+        self.parameter_shapes = {name: self._torch_shapes[name] for name in parameter_leaves}
+        self._groups = [_Group.of(group, shapes) for group in _grouped(entries, shapes, group_bytes)]
 
     @torch.no_grad()
     def to_module(self, params: Parameters, model_state: ModelState, module: torch.nn.Module) -> None:
         """Copies the values of JAX arrays into the module's tensors, whose memory stays the module's own."""
         tensors = self._tensors(module)
-        flat = hand_to_torch(self._flatten((params, model_state)), tensors[0].device)
-        for tensor, piece in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(piece.view(tensor.shape))
+        arrays = dict(zip(self._paths, jax.tree.leaves((params, model_state)), strict=True))
+        for group in self._groups:
+            targets = [tensors[name] for name in group.names]
+            flat = group.to_torch({path: arrays[path] for path in group.shapes}, targets[0].device)
+            for tensor, piece in zip(targets, flat.split([tensor.numel() for tensor in targets]), strict=True):
+                tensor.copy_(piece.view(tensor.shape))
+            if flat.is_cuda:
+                torch.cuda.synchronize(flat.device)  # JAX may use the memory again as soon as it is let go
 
     @torch.no_grad()
     def from_module(self, module: torch.nn.Module, function: str) -> tuple[Parameters, ModelState]:
@@ -60,41 +77,125 @@ class ParameterTransfer:
         Raises:
           SubmissionError: the module's parameters are not those of the model; `function` begins the message.
         """
-        flat = torch.cat([tensor.reshape(-1) for tensor in self._tensors(module, function)])
-        return jax.block_until_ready(self._unflatten(hand_to_jax(flat)))
+        tensors = self._tensors(module, function)
+        arrays: dict[str, jax.Array] = {}
+        for group in self._groups:
+            flat = torch.cat([tensors[name].reshape(-1) for name in group.names])
+            # Waited for, so that one buffer is free before the next is made.
+            arrays |= jax.block_until_ready(group.to_jax(flat))
+        return jax.tree.unflatten(self._structure, [arrays[path] for path in self._paths])
 
-    def _tensors(self, module: torch.nn.Module, function: str = "") -> list[torch.Tensor]:
-        """The module's tensors in the order of the flat buffer."""
+    def _tensors(self, module: torch.nn.Module, function: str = "") -> dict[str, torch.Tensor]:
         found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        tensors = []
-        for name, leaf in self._entries:
-            tensor, shape = found.get(name), self._torch_shape(leaf)
+        for name, shape in self._torch_shapes.items():
+            tensor = found.get(name)
             if tensor is None or tensor.shape != shape or tensor.dtype != torch.float32:
                 have = "none" if tensor is None else f"{tuple(tensor.shape)} of {tensor.dtype}"
                 raise SubmissionError(
                     f"{function} left the module with another {name}: {have}", expected=f"{shape} of torch.float32"
                 )
-            tensors.append(tensor)
-        return tensors
+        return found
 
-    def _jax_shape(self, part: Leaf) -> tuple[int, ...]:
-        return self._shapes[self._positions[part.path]]
 
-    def _torch_shape(self, leaf: Leaf | Joined) -> tuple[int, ...]:
-        shapes = [part.torch_shape(self._jax_shape(part)) for part in leaf.parts]
-        return shapes[0] if len(shapes) == 1 else (sum(shape[0] for shape in shapes), *shapes[0][1:])
+@dataclasses.dataclass(frozen=True)
+class _Group:
+    """Tensors and arrays that cross together.
 
-    def _to_flat(self, trees: Any) -> jax.Array:
-        leaves = jax.tree.leaves(trees)
-        arrays = [part.to_torch(leaves[self._positions[part.path]]) for part in self._parts]
-        return jnp.concatenate([array.reshape(-1) for array in arrays])
+    Attributes:
+      names: of the tensors, in the order of the flat buffer.
+      shapes: path -> shape of the JAX arrays.
+      to_torch: `(arrays by path, device) -> flat tensor`, which must only be read.
+      to_jax: `flat tensor -> arrays by path`; the tensor is given up.
+    """
 
-    def _from_flat(self, flat: jax.Array) -> Any:
-        leaves: list[Any] = [None] * len(self._shapes)
-        start = 0
-        for part in self._parts:
-            shape = self._jax_shape(part)
-            stop = start + math.prod(shape)
-            leaves[self._positions[part.path]] = part.to_jax(flat[start:stop], shape)
-            start = stop
-        return jax.tree.unflatten(self._structure, leaves)
+    names: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    to_torch: Callable[[Mapping[str, Any], torch.device], torch.Tensor]
+    to_jax: Callable[[torch.Tensor], dict[str, jax.Array]]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> "_Group":
+        # A joined tensor is its parts one behind the other, so that in the flat buffer only these are told apart.
+        parts = [part for _, leaf in entries for part in leaf.parts]
+        names = tuple(name for name, _ in entries)
+        mine = {part.path: shapes[part.path] for part in parts}
+        if len(mine) == 1 and all(part.keeps_layout for part in parts):
+            ((path, shape),) = mine.items()
+            return cls(
+                names,
+                mine,
+                lambda arrays, device: hand_to_torch(jnp.asarray(arrays[path]), device).reshape(-1),
+                lambda flat: {path: hand_to_jax(flat.view(shape))},
+            )
+
+        @jax.jit
+        def flatten(arrays: Mapping[str, Any]) -> jax.Array:
+            return jnp.concatenate([part.to_torch(arrays[part.path]).reshape(-1) for part in parts])
+
+        @jax.jit
+        def unflatten(flat: jax.Array) -> dict[str, jax.Array]:
+            pieces: dict[str, list[jax.Array]] = {path: [] for path in mine}
+            start = 0
+            for part in parts:
+                stop = start + math.prod(part.held_shape(mine[part.path]))
+                pieces[part.path].append(part.to_jax(flat[start:stop], mine[part.path]))
+                start = stop
+            return {path: rows[0] if len(rows) == 1 else jnp.concatenate(rows) for path, rows in pieces.items()}
+
+        return cls(
+            names,
+            mine,
+            lambda arrays, device: hand_to_torch(flatten(arrays), device),
+            lambda flat: unflatten(hand_to_jax(flat)),
+        )
+
+
+def _grouped(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]], limit: int) -> list[list[Entry]]:
+    """The entries in groups of at most `limit` bytes, or of one array and what must cross with it."""
+    groups: list[list[Entry]] = []
+    free = 0
+    for component in _components(entries):
+        needed = 4 * sum(math.prod(_torch_shape(leaf, shapes)) for _, leaf in component)
+        if not groups or needed > free:
+            groups.append([])
+            free = limit
+        groups[-1] += component
+        free -= needed
+    return groups
+
+
+def _components(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries that share an array together, in the order of its rows."""
+    found: list[list[Entry]] = []
+    of_path: dict[str, list[Entry]] = {}
+    for entry in entries:
+        paths = [part.path for part in entry[1].parts]
+        component = next((of_path[path] for path in paths if path in of_path), None)
+        if component is None:
+            found.append(component := [])
+        component.append(entry)
+        of_path |= dict.fromkeys(paths, component)
+    return [sorted(component, key=lambda entry: entry[1].parts[0].first_row) for component in found]
+
+
+def _torch_shape(leaf: Leaf | Joined, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    parts = [part.torch_shape(shapes[part.path]) for part in leaf.parts]
+    return parts[0] if len(parts) == 1 else (sum(shape[0] for shape in parts), *parts[0][1:])
+
+
+def _check_one_to_one(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Checks that the tensors hold every row of every array once; joined tensors hold whole arrays."""
+    missing = dict.fromkeys(shapes, 0)  # the first row that no tensor holds yet
+    parts = [part for _, leaf in entries for part in leaf.parts]
+    for part in sorted(parts, key=lambda part: part.first_row):
+        if part.path not in shapes:
+            raise ValueError(f"a tensor holds {part.path}, which the JAX model does not have")
+        if part.first_row != missing[part.path]:
+            raise ValueError(f"{part.path}: tensors hold row {min(part.first_row, missing[part.path])} twice or never")
+        missing[part.path] += (part.held_shape(shapes[part.path]) or (1,))[0]
+    for path, shape in shapes.items():
+        if missing[path] != (shape or (1,))[0]:
+            raise ValueError(f"{path}: no tensor holds the rows from {missing[path]} on")
+    for _, leaf in entries:
+        if len(leaf.parts) > 1 and any(part.rows is not None for part in leaf.parts):
+            raise ValueError(f"{leaf.parts[0].path}: a joined tensor holds whole arrays")

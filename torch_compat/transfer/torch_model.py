@@ -20,32 +20,52 @@ class Leaf:
       axes: the argument of `transpose` that takes the JAX array to PyTorch's layout; None keeps it.
       reversed_axes: axes of the JAX array whose order is reversed besides.
       shape: what the transposed array is reshaped to (the heads of an attention layer become one axis); None keeps it.
+      rows: those of the JAX array, along its first axis, that the tensor holds where others hold the rest; None is all.
     """
 
     path: str
     axes: tuple[int, ...] | None = None
     shape: tuple[int, ...] | None = None
     reversed_axes: tuple[int, ...] = ()
+    rows: slice | None = None
 
     @property
     def parts(self) -> tuple["Leaf", ...]:
-        """The tensor is this one array."""
+        """The tensor is this one array, or rows of it."""
         return (self,)
+
+    @property
+    def first_row(self) -> int:
+        """The row of the array that the tensor begins with."""
+        return 0 if self.rows is None else self.rows.start or 0
+
+    @property
+    def keeps_layout(self) -> bool:
+        """Whether elements have the same order in both frameworks."""
+        return self.axes is None and not self.reversed_axes
+
+    def held_shape(self, jax_shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape in JAX of what the tensor holds of an array of `jax_shape`."""
+        if self.rows is None:
+            return tuple(jax_shape)
+        return (len(range(*self.rows.indices(jax_shape[0]))), *jax_shape[1:])
 
     def torch_shape(self, jax_shape: Sequence[int]) -> tuple[int, ...]:
         """The shape in PyTorch of an array of `jax_shape`."""
-        return self.shape or self._transposed(jax_shape)
+        return self.shape or self._transposed(self.held_shape(jax_shape))
 
     def to_torch(self, array: Any) -> Any:
-        """Arranges an array of NumPy or JAX as PyTorch has it."""
-        ordered = self._reversed(array).transpose(self.axes or range(array.ndim))
+        """Arranges an array of NumPy or JAX, of which the tensor may hold some rows, as PyTorch has it."""
+        held = array if self.rows is None else array[self.rows]
+        ordered = self._reversed(held).transpose(self.axes or range(array.ndim))
         return ordered.reshape(self.torch_shape(array.shape))
 
     def to_jax(self, array: Any, jax_shape: Sequence[int]) -> Any:
-        """The other way around; the array may be flat."""
+        """The other way around: what the tensor holds of an array of `jax_shape`; `array` may be flat."""
         axes = self.axes or tuple(range(len(jax_shape)))
         inverse = sorted(range(len(axes)), key=axes.__getitem__)
-        return self._reversed(array.reshape(self._transposed(jax_shape)).transpose(inverse))
+        held = array.reshape(self._transposed(self.held_shape(jax_shape)))
+        return self._reversed(held.transpose(inverse))
 
     def _transposed(self, jax_shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(jax_shape) if self.axes is None else tuple(jax_shape[axis] for axis in self.axes)
@@ -88,7 +108,8 @@ class TorchModel:
       make_module: makes the module, in training mode, on the CPU: `module(batch, dropout_rate=...) -> logits`. Its
         parameters are left uninitialized: they have a value only once the JAX ones are copied over. Submodules with an
         attribute `update_statistics` have running statistics that move in training mode only if it is true.
-      parameters: PyTorch name -> `Leaf` or `Joined`, every parameter once, in the order of `named_parameters`.
+      parameters: PyTorch name -> `Leaf` or `Joined`, in the order of `named_parameters`; together they hold every
+        row of every JAX parameter once.
       buffers: PyTorch name -> `Leaf` of the running statistics. A buffer without a counterpart in JAX
         (`num_batches_tracked`) is not listed.
       arrange: `inputs` of a batch in the JAX layout -> in PyTorch's, as views where that is possible (copying is left

@@ -15,6 +15,7 @@ from tests import golden_support
 from tests.workloads import reduced
 from torch_compat import twins
 from torch_compat.transfer import bridge
+from torch_compat.transfer.leaves import linear_leaves, row_leaves
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import Joined, Leaf, TorchModel
 
@@ -65,6 +66,90 @@ def test_there_and_back_is_the_identity_bit_for_bit(name: str, kind: str) -> Non
     assert jax.tree.structure(found) == jax.tree.structure((params, state))
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves((params, state)), strict=True):
         assert np.asarray(ours).tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("group_bytes", [0, 200, 5000])
+def test_arrays_that_cross_in_several_groups_are_the_same(group_bytes: int) -> None:
+    workload = reduced.load("cifar")
+    model = twins.load(workload)
+    assert model is not None
+    abstract = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    trees = odd_values(golden_support.recipe_state(workload))
+    found = []
+    for limit in (group_bytes, 2**30):
+        transfer = ParameterTransfer(model.parameters, model.buffers, abstract, group_bytes=limit)
+        module = model.make_module()
+        transfer.to_module(trees[0], trees[1], module)
+        found.append((module.state_dict(), transfer.from_module(module, "update_params")))
+    (tensors, exported), (expected_tensors, expected) = found
+    assert all(torch.equal(tensors[name], expected_tensors[name]) for name in model.parameters)
+    assert jax.tree.structure(exported) == jax.tree.structure(trees)
+    jax.tree.map(np.testing.assert_array_equal, exported, trees)
+    jax.tree.map(np.testing.assert_array_equal, exported, expected)
+
+
+class Lookup(torch.nn.Module):
+    """An embedding table that is split into four tensors, behind a layer that comes first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top = torch.nn.Linear(3, 2)
+        for index in range(4):
+            self.register_parameter(f"chunk_{index}", torch.nn.Parameter(torch.empty(2, 3)))
+
+
+LOOKUP: dict[str, Any] = {
+    "Dense_0": {"bias": np.arange(2, dtype=np.float32), "kernel": np.arange(6, dtype=np.float32).reshape(3, 2)},
+    "table": np.arange(1, 25, dtype=np.float32).reshape(8, 3),
+}
+
+
+@pytest.mark.parametrize("group_bytes", [0, 40, 2**20])
+def test_an_array_may_be_split_into_tensors_by_rows(group_bytes: int) -> None:
+    leaves = linear_leaves("top", "Dense_0") | row_leaves("chunk", "table", num_rows=8, count=4)
+    transfer = ParameterTransfer(leaves, {}, (LOOKUP, None), group_bytes=group_bytes)
+    assert transfer.parameter_shapes["chunk_2"] == (2, 3)
+    module = Lookup()
+    params = jax.tree.map(jnp.asarray, LOOKUP)
+    transfer.to_module(params, None, module)
+    for index in range(4):
+        rows = LOOKUP["table"][2 * index : 2 * index + 2]
+        np.testing.assert_array_equal(module.get_parameter(f"chunk_{index}").detach().numpy(), rows)
+    exported, _ = transfer.from_module(module, "update_params")
+    jax.tree.map(np.testing.assert_array_equal, exported, LOOKUP)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(-1)
+    # Neither what was given nor what was returned is the module's memory.
+    jax.tree.map(np.testing.assert_array_equal, (params, exported), (LOOKUP, LOOKUP))
+    negated, _ = transfer.from_module(module, "update_params")
+    jax.tree.map(lambda array, given: np.testing.assert_array_equal(array, -given), negated, LOOKUP)
+
+
+def test_rows_of_a_transposed_array_are_those_of_the_jax_array() -> None:
+    leaves = {f"part_{i}": Leaf("table", (1, 0), rows=slice(4 * i, 4 * i + 4)) for i in range(2)}
+    module = torch.nn.Module()
+    for name in leaves:
+        module.register_parameter(name, torch.nn.Parameter(torch.empty(3, 4)))
+    table = {"table": LOOKUP["table"]}
+    transfer = ParameterTransfer(leaves, {}, (table, None))
+    transfer.to_module(table, None, module)
+    np.testing.assert_array_equal(module.get_parameter("part_1").detach().numpy(), table["table"][4:].T)
+    np.testing.assert_array_equal(transfer.from_module(module, "update_params")[0]["table"], table["table"])
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        ([(0, 4)], r"table: no tensor holds the rows from 4 on"),
+        ([(0, 4), (5, 8)], r"table: tensors hold row 4 twice or never"),
+        ([(0, 4), (3, 8)], r"table: tensors hold row 3 twice or never"),
+    ],
+)
+def test_rows_that_are_held_twice_or_never_are_refused(chunks: list[tuple[int, int]], message: str) -> None:
+    leaves = {f"chunk_{start}": Leaf("table", rows=slice(start, stop)) for start, stop in chunks}
+    with pytest.raises(ValueError, match=message):
+        ParameterTransfer(leaves, {}, ({"table": LOOKUP["table"]}, None))
 
 
 def test_torch_owns_the_memory_of_its_parameters() -> None:
