@@ -207,8 +207,8 @@ GROUPS = (
                 "mesh.shard_parameters",
                 bool,
                 False,
-                "Split the parameters that the workload names (Workload.sharded_parameters), and their optimizer state, "
-                "by rows over these devices; else each device has all. For JAX submissions.",
+                "Split the parameters that the workload names (Workload.sharded_parameters), and their optimizer "
+                "state, by rows over these devices; else each device has all. For JAX submissions.",
             ),
             Key("distributed.coordinator_address", str, None, "HOST:PORT of process 0."),
             Key("distributed.num_processes", int, None, "Processes that share this run; unset runs alone.", POSITIVE),

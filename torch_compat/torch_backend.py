@@ -103,6 +103,10 @@ class TorchBackend:
                     f"{function} left the parameter {name} with the shape {tuple(parameter.shape)}",
                     expected=str(tuple(shape)),
                 )
+            if parameter.dtype != torch.float32:
+                raise SubmissionError(
+                    f"{function} left the parameter {name} with the type {parameter.dtype}", expected="torch.float32"
+                )
 
     def pace(self, params: Parameters, step: int) -> None:
         del params

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from algoperf_jax.checkpoints import jax_packing
 from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.parameters import path_name
 from algoperf_jax.trial.backend import Content, NonFiniteError, Packed, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
@@ -42,6 +44,7 @@ class JaxBackend:
         # The smallest array is cheap to sum, and once a loss is not finite no array of the parameters stays so.
         self._probed = 0
         self._num_arrays = 0
+        self._dtypes: list[Any] = []
         self._queued: collections.deque[tuple[int, jax.Array]] = collections.deque()
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
@@ -49,6 +52,7 @@ class JaxBackend:
         # Compiled here, off the clock: the loop's own helpers are not the submission's business.
         leaves = jax.tree.leaves(params)
         self._num_arrays = len(leaves)
+        self._dtypes = [leaf.dtype for leaf in leaves]
         self._probed = min(range(len(leaves)), key=lambda index: leaves[index].size)
         _fingerprint(leaves[self._probed]).block_until_ready()
         _step_keys(rng, 0)
@@ -66,6 +70,15 @@ class JaxBackend:
             raise SubmissionError(
                 f"{function} returned parameters of {len(leaves)} arrays",
                 expected=f"the {self._num_arrays} arrays of the model, in (optimizer_state, params, model_state)",
+            )
+        dtypes = [leaf.dtype for leaf in leaves]
+        if dtypes != self._dtypes:
+            index = next(i for i, pair in enumerate(zip(dtypes, self._dtypes, strict=True)) if pair[0] != pair[1])
+            path, _ = jax.tree_util.tree_flatten_with_path(params)[0][index]
+            raise SubmissionError(
+                f"{function} returned the parameter {path_name(path)} of type",
+                value=str(dtypes[index]),
+                expected=f"{self._dtypes[index]}, as init_model_fn gave it",
             )
 
     def pace(self, params: Parameters, step: int) -> None:
@@ -101,71 +114,44 @@ class JaxBackend:
         return memory.memory_peak_bytes()
 
     def pack(self, content: Content) -> Packed:
-        arrays, values, specs = {}, {}, {}
-        for name, leaf in _named_leaves(content):
-            if _is_typed_key(leaf):
-                arrays[name] = jax.random.key_data(leaf)
-            elif _is_array(leaf):
-                arrays[name] = leaf
-            elif isinstance(leaf, bool | int | float | str):
-                values[name] = leaf
-        for name, array in arrays.items():
-            spec = self._layout.spec_of(array)
-            if spec is not None:
-                specs[name] = spec
-        return Packed(arrays, {"leaves": values, "specs": specs})
+        packed = jax_packing.pack(content)
+        specs = {name: self._layout.spec_of(array) for name, array in packed.arrays.items()}
+        split = {name: spec for name, spec in specs.items() if spec is not None}
+        return Packed(packed.arrays, {**packed.values, "specs": split})
 
     def shardings(self, packed: Packed) -> Mapping[str, Any]:
         specs = packed.values["specs"]
         return {name: self._layout.sharding(spec, packed.arrays[name].shape) for name, spec in specs.items()}
 
     def unpack(self, template: Content, packed: Packed) -> Content:
-        named = _named_leaves(template)
-        expected = {name for name, leaf in named if _is_array(leaf)}
-        if expected != set(packed.arrays):
-            odd = sorted(expected ^ set(packed.arrays))
+        # Before it is unpacked, for what is the template's is filled in place.
+        expected = _arrays((template.params, template.model_state))
+        content: Content = jax_packing.unpack(template, packed, self._put)
+        found = _arrays((content.params, content.model_state))
+        odd = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        if odd:
             raise RunError(
-                f"checkpoint: the array {odd[0]!r} is in the checkpoint or in a new state, but not in both",
-                expected="a submission whose state keeps the structure that init_optimizer_state gives it",
+                f"checkpoint: the array {odd[0]!r} is {found.get(odd[0], 'missing')} there",
+                expected=f"{expected.get(odd[0], 'none of that name')}, as in a new state",
                 remedy=_CHANGED,
             )
-        leaves = [self._unpacked(name, leaf, packed) for name, leaf in named]
-        return jax.tree.unflatten(jax.tree.structure(template), leaves)
+        return content
 
-    def _unpacked(self, name: str, leaf: Any, packed: Packed) -> Any:
-        if not _is_array(leaf):
-            return packed.values["leaves"].get(name, leaf)
-        array = packed.arrays.pop(name)
-        expected = jax.random.key_data(leaf) if _is_typed_key(leaf) else leaf
-        if (np.shape(array), array.dtype) != (np.shape(expected), expected.dtype):
-            raise RunError(
-                f"checkpoint: the array {name!r} is {array.dtype}{list(np.shape(array))} there",
-                expected=f"{expected.dtype}{list(np.shape(expected))}, as in a new state",
-                remedy=_CHANGED,
-            )
-        if _is_typed_key(leaf):
-            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
-        if not isinstance(leaf, jax.Array):
-            return np.asarray(array)
-        return jax.device_put(array, leaf.sharding if leaf.committed else self._layout.replicated)
+    def _put(self, array: Any, template: jax.Array | None) -> jax.Array:
+        if template is not None and template.committed and template.shape == array.shape:
+            return jax.device_put(array, template.sharding)
+        return array if isinstance(array, jax.Array) else jax.device_put(array, self._layout.replicated)
 
     def _check(self, step: int, fingerprint: jax.Array) -> None:
         if not np.isfinite(np.asarray(fingerprint)):
             raise NonFiniteError(f"the parameters are not finite any more after step {step}")
 
 
-def _named_leaves(content: Content) -> list[tuple[str, Any]]:
-    """Leaves with names that are unique, stable and readable: their part, their number in it and their path."""
-    return [
-        (f"{part}.{index:05d}.{jax.tree_util.keystr(path, simple=True, separator='.')}", leaf)
-        for part, tree in content._asdict().items()
-        for index, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(tree)[0])
-    ]
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def _is_typed_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+def _arrays(trees: tuple[Any, Any]) -> dict[str, str]:
+    """Type and shape of each array of parameters and model state, by name."""
+    return {
+        f"{part}.{jax.tree_util.keystr(path, simple=True, separator='.')}": f"{leaf.dtype}{list(np.shape(leaf))}"
+        for part, tree in zip(("params", "model_state"), trees, strict=True)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        if hasattr(leaf, "dtype")
+    }

@@ -358,6 +358,13 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest):\n"
+            "    current_param_container.double()\n"
+            "    return optimizer_state, current_param_container, None",
+            "descent: update_params left the parameter Dense_0.bias with the type torch.float64; expected "
+            "torch.float32",
+        ),
+        (
+            "def update_params(optimizer_state, current_param_container, **rest):\n"
             "    next(current_param_container.parameters()).data = torch.zeros(7)\n"
             "    return optimizer_state, current_param_container, None",
             "descent: update_params left the parameter Dense_0.bias with the shape (7,); expected (8,)",

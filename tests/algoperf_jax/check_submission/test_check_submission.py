@@ -99,7 +99,7 @@ BROKEN = [
         "error",
         "parameters",
         UPDATE + "    params = jax.tree.map(lambda p: p.astype('bfloat16'), params)\n" + RETURN,
-        "parameters Dense_0/bias is bfloat16[8], expected float32[8]",
+        "the parameter Dense_0/bias of type: found 'bfloat16'; expected float32",
     ),
     (
         "error",
@@ -107,7 +107,12 @@ BROKEN = [
         UPDATE + "    params = {'Dense_0': params['Dense_1'], 'Dense_1': params['Dense_0']}\n" + RETURN,
         "parameters Dense_0/bias is float32[3], expected float32[8]",
     ),
-    ("warning", "optimizer-state", UPDATE + "    state = {'a': jnp.zeros(3)}\n" + RETURN, "optimizer_state"),
+    (
+        "warning",
+        "optimizer-state",
+        UPDATE + "    state = {'count': type('Counter', (), {'__slots__': ('n',)})()}\n" + RETURN,
+        "optimizer_state.count is a Counter, whose state cannot be saved",
+    ),
     ("warning", "batch", UPDATE + "    del batch['targets']\n" + RETURN, "changes the batch"),
     (
         "warning",

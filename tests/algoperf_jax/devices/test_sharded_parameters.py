@@ -14,6 +14,7 @@ from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework.jax_framework import FRAMEWORK
 from algoperf_jax.outputs.checkpoint import Checkpoints
 from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.trial.run_state import RunState
 from configs import base
 from tests.algoperf_jax import table_workload
@@ -34,7 +35,7 @@ def config(*, sharded: bool = True) -> Any:
 
 def parts(submission: str = "nadamw", *, sharded: bool) -> Parts:
     workload = table_workload.build()
-    return assemble(config(sharded=sharded), FRAMEWORK, workload, load_submission(submission, workload), None)
+    return assemble(config(sharded=sharded), FRAMEWORK, workload, load_submission(locate(submission), workload), None)
 
 
 def trained(parts: Parts, state: RunState, steps: int = 3) -> RunState:
