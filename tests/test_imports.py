@@ -28,9 +28,10 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "submission": ("errors", "workload"),
     "rule_check": ("errors", "submission"),
     "trial": ("errors", "workload", "submission"),
-    "devices": ("errors", "workload", "data", "trial"),
-    "framework": ("errors", "workload", "parameters", "submission", "trial", "devices"),
-    "outputs": ("errors", "workload", "submission", "trial"),
+    "checkpoints": ("errors", "trial"),
+    "devices": ("errors", "workload", "parameters", "data", "trial"),
+    "framework": ("errors", "workload", "parameters", "submission", "trial", "checkpoints", "devices"),
+    "outputs": ("errors", "workload", "submission", "trial", "checkpoints"),
     "configuration": ("errors", "submission", "trial", "devices"),
     "assembly": ("errors", "workload", "data", "submission", "trial", "devices", "framework", "configuration"),
     "run": (
@@ -69,6 +70,7 @@ FRAMEWORK = tuple(
         "algorithms",
         "submission",
         "trial",
+        "checkpoints",
         "devices",
         "framework",
     )

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from algoperf_jax.checkpoints.checksums import checksums, differing
 from algoperf_jax.errors import RunError
-from algoperf_jax.outputs.checksums import checksums, differing
 from algoperf_jax.trial.backend import Backend, Content, Packed
 from algoperf_jax.trial.run_state import Evaluation, RunState
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf_jax.data import arrays
-from algoperf_jax.workload import Batch, Budget, Data, Goal, LossType, Workload
-from workloads import losses, metrics
+from algoperf_jax.workload import ArraySpec, Batch, Budget, Data, Goal, LossType, Workload
+from workloads import losses, metrics, schemas
 
 NUM_ROWS, WIDTH, NUM_IDS, NUM_CLASSES = 4096, 4, 3, 2
 SPLIT_SIZES = {"train": 256, "eval_train": 64, "validation": 64, "test": 64}
@@ -25,6 +25,13 @@ def build() -> Workload:
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
         metrics=metrics.classification(apply, losses.softmax_cross_entropy),
         data=Data(origin="builtin", open=open_split, describe=dict),
+        schema=schemas.every_split(
+            {
+                "inputs": ArraySpec((NUM_IDS,), dtype="int32"),
+                "targets": ArraySpec(dtype="int32"),
+                "weights": ArraySpec(),
+            }
+        ),
         goal=Goal(metric="accuracy", direction="maximize", validation=1.5, test=1.5),
         budget=Budget(max_runtime_sec=1000, eval_period_sec=1000, step_hint=100),
         batch_size=32,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from algoperf_jax.checkpoints.checksums import checksums_here
 from algoperf_jax.errors import RunError
-from algoperf_jax.outputs.checksums import checksums_here
 from algoperf_jax.trial.backend import Content, Packed
 from torch_compat.checkpoints import saved_values
 from torch_compat.processes import Processes

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from algoperf_jax.outputs import checksums as module
-from algoperf_jax.outputs.checksums import checksums, differing
+from algoperf_jax.checkpoints import checksums as module
+from algoperf_jax.checkpoints.checksums import checksums, differing
 
 ARRAY = np.random.default_rng(0).normal(size=(16, 8, 6)).astype(np.float32)
 MESH = Mesh(np.asarray(jax.devices()).reshape(4, 2), ("rows", "columns"))
