@@ -1,0 +1,130 @@
+"""What each workload computes, by the digest of its compiler input (StableHLO), as `dataflow` makes it.
+
+A change that should only move code must leave every digest as it is: initial values, one training step with the
+ready-made `nadamw`, one evaluation step. Nothing is compiled but the optimizer's initial state, and nothing is trained.
+
+    python -m tests.test_programs
+
+records the digests of the installed JAX in `tests/golden/programs.json`.
+"""
+
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import workloads
+from algoperf_jax.algorithms import nadamw
+from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.submission.optax_factory import make_functions
+from algoperf_jax.workload import Placement, SplitName
+from tests import dataflow
+
+RECORDED = pathlib.Path(__file__).parent / "golden" / "programs.json"
+COMMAND = "python -m tests.test_programs"
+SMALLEST_BATCH = {"ogbg": 24}
+"""By base name; 2 where nothing is said."""
+
+
+def programs(name: str) -> dict[str, Callable[[], jax.stages.Lowered]]:
+    """The programs of a workload or variant by their name, lowered when they are called, on one device."""
+    workload = workloads.load(name)
+    size = SMALLEST_BATCH.get(workload.base_name, 2)
+
+    def batch(split: SplitName) -> dict[str, Any]:
+        return dict(workload.data.open(split, batch_size=size, seed=1, placement=Placement()).finished(0))
+
+    key = jax.ShapeDtypeStruct((2,), np.uint32)
+    params, state = jax.tree.map(
+        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), jax.eval_shape(workload.init, key)
+    )
+
+    def train_step() -> jax.stages.Lowered:
+        functions = make_functions(nadamw.make_optimizer)
+        hyperparameters = nadamw.Hyperparameters()
+        optimizer_state, step, _ = functions.init_optimizer_state(
+            JaxWorkload(workload), params, state, hyperparameters, None
+        )
+        return step.lower(params, state, optimizer_state, batch("train"), key)  # pyright: ignore[reportFunctionMemberAccess]
+
+    return {
+        "initial values": lambda: jax.jit(workload.init).lower(key),
+        "training step": train_step,
+        "evaluation step": lambda: jax.jit(workload.metrics.batch_step).lower(params, state, batch("validation"), key),
+    }
+
+
+def digest(lowered: jax.stages.Lowered) -> str:
+    return dataflow.digest(lowered.compiler_ir())
+
+
+def cost(lowered: jax.stages.Lowered) -> dict[str, float]:
+    """The compiler's estimate before optimization."""
+    analysis: Mapping[str, float] = lowered.cost_analysis()  # pyright: ignore[reportAssignmentType]
+    return {quantity: analysis[quantity] for quantity in ("flops", "bytes accessed")}
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_programs_are_those_recorded(name: str) -> None:
+    recorded = json.loads(RECORDED.read_text())
+    if recorded["jax"] != jax.__version__:
+        pytest.skip(f"the programs of jax {recorded['jax']} are recorded, not those of {jax.__version__}")
+    assert name in recorded["programs"], f"nothing is recorded for {name}; record it with: {COMMAND}"
+    changes = []
+    with jax.default_matmul_precision("highest"):
+        for program, lower in programs(name).items():
+            expected, lowered = recorded["programs"][name][program], lower()
+            if digest(lowered) != expected["sha256"]:
+                was, now = ({key: known[key] for key in cost(lowered)} for known in (expected, cost(lowered)))
+                changes.append(f"the {program} of {name} is another program: it cost {was}, and costs {now}")
+    assert not changes, (
+        "\n".join(changes)
+        + f"\nIf what a trial computes was meant to change, say so in CHANGELOG.md and record it with: {COMMAND}"
+    )
+
+
+def test_how_a_program_is_written_does_not_matter_but_what_it_computes() -> None:
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        doubled, sine = jax.jit(lambda x: 2 * x)(x), jnp.sin(x)
+        return doubled, sine
+
+    def otherwise(y: jax.Array) -> dict[str, jax.Array]:
+        sine, in_vain = jnp.sin(y), jnp.cos(y)
+        del in_vain
+        return {"a": 2 * y, "b": sine}
+
+    def loop(x: jax.Array, factor: float) -> jax.Array:
+        return jax.lax.fori_loop(0, 3, lambda i, y: factor * jnp.sin(y) + x, x)
+
+    vector, longer = (jax.device_put(np.zeros(size, np.float32)) for size in (3, 4))
+    expected = digest(jax.jit(both).lower(vector))
+    assert digest(jax.jit(otherwise, donate_argnums=0, out_shardings=vector.sharding).lower(vector)) == expected
+    others = [
+        jax.jit(both).lower(longer),
+        jax.jit(lambda x: both(x)[::-1]).lower(vector),
+        jax.jit(lambda x: (3 * x, jnp.sin(x))).lower(vector),
+        jax.jit(lambda x: (2 * x, jnp.cos(x))).lower(vector),
+        *(jax.jit(functools.partial(loop, factor=factor)).lower(vector) for factor in (2.0, 3.0)),
+        jax.jit(lambda x: loop(2 * x, 2.0)).lower(vector),
+    ]
+    digests = [expected, *map(digest, others)]
+    assert len(set(digests)) == len(digests)
+
+
+def record() -> None:
+    found = {}
+    with jax.default_matmul_precision("highest"):
+        for name in workloads.names():
+            lowered = {program: lower() for program, lower in programs(name).items()}
+            found[name] = {program: {"sha256": digest(low), **cost(low)} for program, low in lowered.items()}
+    RECORDED.write_text(json.dumps({"jax": jax.__version__, "programs": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    record()
