@@ -1,5 +1,9 @@
 """Reference numbers and the parameter recipe that they were made with.
 
+Arrays are in `.npz` files, listings in `.json` files or, where they are long, in `.listing.npz` files.
+`python -m tests.golden_listings FILE` prints a listing, and
+`python -c "import numpy; print(dict(numpy.load('FILE')))"` arrays.
+
 Numbers of more than 100 kB are not copied to `tests/golden/`: tests that need them are skipped unless the folder is
 named.
 
@@ -21,7 +25,7 @@ import pytest
 
 import workloads
 from algoperf_jax import parameters
-from tests import golden_layouts
+from tests import golden_layouts, golden_listings
 
 # Variants that differ from another in initial values only.
 _SAME_NUMBERS = {"imagenet_resnet_large_bn_init": "imagenet_resnet"}
@@ -53,9 +57,16 @@ def numbers(name: str) -> Mapping[str, np.ndarray]:
 
 @functools.cache
 def listing(name: str) -> dict[str, Any]:
-    """The content of `<name>.json`; listings do not depend on the seed, so the copies fill in for absent files."""
-    path = folder() / f"{name}.json"
-    return golden_layouts.listing(json.loads((path if path.exists() else _COPIES / f"{name}.json").read_text()))
+    """The content of `<name>.json`, or of `<name>.listing.npz` (see `golden_listings`).
+
+    Listings do not depend on the seed, so the copies fill in for absent files.
+    """
+    for place in (folder(), _COPIES):
+        if (path := place / f"{name}.json").exists():
+            return golden_layouts.listing(json.loads(path.read_text()))
+        if (path := place / f"{name}{golden_listings.SUFFIX}").exists():
+            return golden_layouts.listing(golden_listings.load(path))
+    raise FileNotFoundError(f"{_COPIES / name}: neither .json nor {golden_listings.SUFFIX}")
 
 
 def recipe(tree: Any, *, prefix: str = "") -> Any:

@@ -1,6 +1,6 @@
 """The quasi-random points are those of the reference implementation, to the last bit.
 
-`tests/golden/halton.json` is the list of the reference's numbers without `points_20_np_random_seed_*`, for its size.
+`tests/golden/halton.listing.npz` lists the reference's numbers, without `points_20_np_random_seed_*` for their size.
 """
 
 import math
