@@ -55,13 +55,9 @@ Command = Callable[..., Finished]
 
 
 @pytest.fixture(scope="session")
-def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each run compiles its own functions; those that another run has compiled already are read from a file."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compilation_cache")),
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
+def compilation_cache() -> Iterator[None]:
+    """Each command compiles its own functions; what is small too is read from the folder of the tests' run."""
+    settings = {"jax_persistent_cache_min_compile_time_secs": 0.0}
     before = {name: getattr(jax.config, name) for name in settings}
     for name, value in settings.items():
         jax.config.update(name, value)
