@@ -2,18 +2,20 @@
 # make train ARGS="--config=configs/mnist.py"   trains something else
 # make test                                     everything that continuous integration runs
 # make test PYTEST_ARGS="-k clock"              the same with some of the tests
+# make check                                    style, types and the fast tests of what changed since main
 #
 # Both keep what they install in .venv. PYTHON chooses the interpreter that .venv is made with.
 
 PYTHON ?= python3
 ARGS ?= --config=configs/ogbg.py
 PYTEST_ARGS ?=
+SINCE ?= main
 
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: train test
+.PHONY: train test check
 
 train: .venv/installed
 	$(BIN)/python -m algoperf_jax.main $(ARGS)
@@ -22,7 +24,13 @@ test: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist=worksteal $(PYTEST_ARGS)
+
+check: .venv/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q -x -m "not slow" $(PYTEST_ARGS) $$($(BIN)/python -m tests.affected --since=$(SINCE))
 
 .venv/installed: pyproject.toml | $(BIN)/pip
 	@echo "Installing pinned dependencies into .venv; this takes a minute."

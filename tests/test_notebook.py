@@ -51,6 +51,7 @@ def text(notebook: Any, name: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_it_runs_as_it_stands(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, home = tmp_path / "folder", tmp_path / "home"
     folder.mkdir()
@@ -79,6 +80,7 @@ def test_it_runs_as_it_stands(tmp_path: pathlib.Path, monkeypatch: pytest.Monkey
     assert not warnings
 
 
+@pytest.mark.slow
 def test_it_is_kept_without_outputs() -> None:
     notebook = read()
     nbformat.validate(notebook)
@@ -89,6 +91,7 @@ def test_it_is_kept_without_outputs() -> None:
     assert not [cell.id for cell in code if cell.outputs or cell.execution_count is not None]
 
 
+@pytest.mark.slow
 def test_the_file_that_it_writes_is_in_style() -> None:
     # The linter skips such cells.
     (cell,) = (cell for cell in read().cells if cell.source.startswith("%%writefile"))

@@ -70,6 +70,7 @@ def cost(lowered: jax.stages.Lowered) -> dict[str, float]:
     return {quantity: analysis[quantity] for quantity in ("flops", "bytes accessed")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", workloads.names())
 def test_programs_are_those_recorded(name: str) -> None:
     recorded = json.loads(RECORDED.read_text())

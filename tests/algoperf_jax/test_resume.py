@@ -84,6 +84,7 @@ def assert_same(experiment_dir: pathlib.Path, uninterrupted: pathlib.Path) -> No
         assert rows(experiment_dir, name) == rows(uninterrupted, name)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
     moments = random.Random(0)
     kills = 0
@@ -102,6 +103,7 @@ def test_killed_at_random_moments(uninterrupted: pathlib.Path, interrupted: path
     assert_same(interrupted, uninterrupted)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_checkpoint_write(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
     folder = trial(interrupted) / "checkpoints"
     for _ in range(5):
@@ -130,6 +132,7 @@ def kill_while_saving(process: subprocess.Popen[str], folder: pathlib.Path) -> b
     return any("tmp" in path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
     process = start(interrupted)
     wait_for_line(process, "evaluation")

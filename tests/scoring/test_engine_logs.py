@@ -57,6 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder / "default"
 
 
+@pytest.mark.slow
 def test_a_study_scores_as_it_lies(study: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs = scoring.load(study, builtin=True)
     scores = scoring.score(logs)
@@ -74,6 +75,7 @@ def test_a_study_scores_as_it_lies(study: pathlib.Path, capsys: pytest.CaptureFi
     assert "built-in data (--builtin scores it)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_layout_is_that_of_published_logs(study: pathlib.Path) -> None:
     submissions = list(study.iterdir())
     studies = [path for submission in submissions for path in submission.iterdir()]

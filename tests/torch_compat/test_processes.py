@@ -89,6 +89,7 @@ def train(folder: pathlib.Path, name: str, count: int) -> tuple[list[Any], dict[
     return records, {"events": events, "output": done.stdout}, trial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "ogbg"])
 def test_two_processes_train_as_one(name: str, tmp_path: pathlib.Path) -> None:
     (alone,), one, _ = train(tmp_path / "one", name, 1)
@@ -117,6 +118,7 @@ def test_two_processes_train_as_one(name: str, tmp_path: pathlib.Path) -> None:
     assert json.loads((trial / "meta_data_0.json").read_text())["devices"]["count"] == 2
 
 
+@pytest.mark.slow
 def test_killed_processes_go_on_bit_for_bit(tmp_path: pathlib.Path) -> None:
     arguments = ["--config.framework=pytorch", "--config.hyperparameters.dropout_rate=0.1"]
 

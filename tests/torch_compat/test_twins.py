@@ -150,6 +150,7 @@ def same(actual: np.ndarray, expected: np.ndarray, what: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_computes_what_the_jax_model_computes(name: str) -> None:
     ours, theirs = in_torch(name), in_jax(name)
@@ -161,6 +162,7 @@ def test_computes_what_the_jax_model_computes(name: str) -> None:
             same(values, other[path], path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_numbers(name: str) -> None:
     twin, workload, golden = load(name), workloads.load(name), golden_support.numbers(name)

@@ -165,6 +165,7 @@ def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[A
     return jitted, lambda tree: jax.device_put(tree, replicated), lambda batch: jax.device_put(batch, along_batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
     """Finite gradients, the same numbers on any number of devices, and one compilation for all steps."""
@@ -193,6 +194,7 @@ def test_training_step_on_one_and_on_eight_devices(name: str) -> None:
     jax.tree.map(same, one, eight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_and_order_do_not_matter(name: str) -> None:
     workload, (params, state) = workload_of(name), recipe_state(name)

@@ -100,7 +100,9 @@ def logits_close(name: str, mode: str, actual: Any, expected: np.ndarray) -> Non
 
 @functools.cache
 def initial(name: str) -> tuple[Any, Any]:
-    return jax.jit(workloads.load(name).init)(jax.random.PRNGKey(1))
+    # Drawing numbers is many small programs: they take longer to optimize than to run.
+    cheaply = {"xla_backend_optimization_level": 1}
+    return jax.jit(workloads.load(name).init, compiler_options=cheaply)(jax.random.PRNGKey(1))
 
 
 def test_the_models_of_the_benchmark_have_reference_numbers() -> None:
@@ -137,6 +139,7 @@ def test_output_parameters_hold_the_output_layer(name: str) -> None:
 
 
 # The activation function has no part in the initialization.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BATCHES if not name.endswith(("_gelu", "_silu"))])
 def test_initial_distributions(name: str) -> None:
     params, state = initial(name)
@@ -166,6 +169,7 @@ def same_distribution(path: str, ours: np.ndarray, theirs: Mapping[str, float]) 
     assert abs(ours.min() - theirs["min"]) < tolerance, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHES)
 def test_evaluation_logits(name: str) -> None:
     workload, golden = workloads.load(name), golden_support.numbers(name)
@@ -177,6 +181,7 @@ def test_evaluation_logits(name: str) -> None:
     jax.tree.map(np.testing.assert_array_equal, new_state, state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHES)
 def test_training_logits(name: str) -> None:
     logits_close(name, "train", trained(name).logits, golden_support.numbers(name)["train/logits"])
@@ -204,12 +209,14 @@ def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
         assert_close(value, golden[f"{prefix}/{field}"], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHES)
 def test_gradients(name: str) -> None:
     rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
     golden_support.assert_gradients_match(trained(name).grads, golden_support.numbers(name), rtol=rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHES)
 def test_new_batch_statistics(name: str) -> None:
     golden, new_state = golden_support.numbers(name), trained(name).new_state
@@ -230,6 +237,7 @@ def in_float64(golden: Golden) -> dict[str, np.ndarray]:
     return {**{key: golden[key] for key in golden if key.endswith("/path")}, **wide}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_FLOAT64)
 def test_float64(name: str) -> None:
     """The same function to eight digits, whatever float32 makes of it."""
@@ -251,6 +259,7 @@ def test_float64(name: str) -> None:
         golden_support.assert_statistics_match(stats, wide, rtol=FLOAT64_RTOL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_metric_sums(name: str) -> None:
     workload, golden = workloads.load(name), golden_support.numbers(name)

@@ -56,6 +56,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
     return losses, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "ogbg"])
 def test_one_and_eight_devices_train_alike(name: str) -> None:
     assert len(jax.devices()) == 8
@@ -109,6 +110,7 @@ def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> 
     return json.loads(result.read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one(tmp_path: pathlib.Path) -> None:
     one = run_processes(tmp_path / "one", 1)
     two = run_processes(tmp_path / "two", 2)
