@@ -158,7 +158,9 @@ class SpokenNetwork(nn.Module):
     @nn.compact
     def __call__(self, inputs: Any, dropout_rate: Any) -> tuple[jax.Array, jax.Array]:
         frames, paddings = inputs
-        hidden = nn.relu(nn.BatchNorm(self.use_running_average)(nn.Dense(WIDTH, name="hidden")(frames)))
+        hidden = nn.relu(nn.Dense(WIDTH, name="hidden")(frames))
+        # Added, since behind a normalization the scale of a layer has no gradient but rounding.
+        hidden = hidden + nn.BatchNorm(self.use_running_average)(hidden)
         hidden = Dropout(self.deterministic)(hidden, dropout_rate)
         return nn.Dense(VOCABULARY)(hidden), jnp.asarray(paddings)
 
