@@ -21,7 +21,7 @@ import pytest
 
 import workloads
 from algoperf_jax.algorithms import nadamw
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.submission.optax_factory import make_functions
 from algoperf_jax.workload import Placement, SplitName
 from tests import dataflow
@@ -49,7 +49,7 @@ def programs(name: str) -> dict[str, Callable[[], jax.stages.Lowered]]:
         functions = make_functions(nadamw.make_optimizer)
         hyperparameters = nadamw.Hyperparameters()
         optimizer_state, step, _ = functions.init_optimizer_state(
-            JaxWorkload(workload), params, state, hyperparameters, None
+            JaxView(workload), params, state, hyperparameters, None
         )
         return step.lower(params, state, optimizer_state, batch("train"), key)  # pyright: ignore[reportFunctionMemberAccess]
 

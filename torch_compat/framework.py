@@ -22,7 +22,7 @@ from torch_compat.host_reads import count_host_reads
 from torch_compat.metrics_logger import TensorLogger
 from torch_compat.precision import set_for_torch
 from torch_compat.torch_backend import TorchBackend
-from torch_compat.torch_view import TorchWorkload
+from torch_compat.torch_view import TorchView
 from torch_compat.transfer import bridge
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
@@ -75,7 +75,7 @@ def _connect(config: Any, workload: Workload, layout: Layout, metrics_logger: Me
     abstract = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
     transfer = ParameterTransfer(model.parameters, model.buffers, abstract)
     logger = None if metrics_logger is None else TensorLogger(metrics_logger)
-    view = TorchWorkload(workload, model, transfer, here, metrics_logger=logger)
+    view = TorchView(workload, model, transfer, here, metrics_logger=logger)
     return Connection(view, lambda evaluator: TorchBackend(view, model, transfer, here, layout, evaluator))
 
 

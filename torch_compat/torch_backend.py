@@ -19,7 +19,7 @@ from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 from torch_compat.checkpoints import checkpointed_state
 from torch_compat.processes import Processes
 from torch_compat.random_keys import DrawStepKeys
-from torch_compat.torch_view import TorchWorkload
+from torch_compat.torch_view import TorchView
 from torch_compat.transfer.crossing import host_to_torch
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
@@ -45,7 +45,7 @@ class TorchBackend:
 
     def __init__(
         self,
-        view: TorchWorkload,
+        view: TorchView,
         model: TorchModel,
         transfer: ParameterTransfer,
         processes: Processes,

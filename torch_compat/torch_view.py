@@ -22,7 +22,7 @@ _NAMES_OF_WRAPPERS = ("module.", "_orig_mod.")
 """What `DistributedDataParallel` and `torch.compile` put in front of a parameter's name."""
 
 
-class TorchWorkload(WorkloadView):
+class TorchView(WorkloadView):
     """The view for PyTorch: parameters are a module, which holds the model's state too; the model state is None."""
 
     _model: TorchModel

@@ -13,7 +13,7 @@ from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.errors import RunError, SubmissionError
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.parameters import path_name
 from algoperf_jax.trial.backend import Content, NonFiniteError, Packed, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
@@ -37,7 +37,7 @@ def _step_keys(rng: jax.Array, step: jax.Array) -> StepKeys:
 class JaxBackend:
     """Device work for submissions that keep their parameters in `jax.Array`s; see `backend.Backend`."""
 
-    def __init__(self, view: JaxWorkload, layout: Layout, evaluator: Evaluator) -> None:
+    def __init__(self, view: JaxView, layout: Layout, evaluator: Evaluator) -> None:
         self._view = view
         self._layout = layout
         self._evaluator = evaluator

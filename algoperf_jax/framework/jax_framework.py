@@ -13,7 +13,7 @@ from algoperf_jax.devices.precision import set_for_jax
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework.framework import Connection, Framework
 from algoperf_jax.framework.jax_backend import JaxBackend
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.framework.workload_view import MetricsLogger
 from algoperf_jax.submission.framework_names import JAX
 from algoperf_jax.workload import Workload
@@ -41,7 +41,7 @@ def _make_layout(config: Any, workload: Workload) -> Layout:
 
 def _connect(config: Any, workload: Workload, layout: Layout, metrics_logger: MetricsLogger | None) -> Connection:
     del config
-    view = JaxWorkload(workload, layout=layout, metrics_logger=metrics_logger)
+    view = JaxView(workload, layout=layout, metrics_logger=metrics_logger)
     return Connection(view, lambda evaluator: JaxBackend(view, layout, evaluator))
 
 

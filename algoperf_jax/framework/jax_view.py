@@ -13,7 +13,7 @@ from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey, Workload
 
 
-class JaxWorkload(WorkloadView):
+class JaxView(WorkloadView):
     """The view for JAX: works on `jax.Array`s and can be a static argument of `jax.jit`.
 
     `model_fn` and `loss_fn` are pure.

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import workloads
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.workload import Placement, Workload
 from tests import golden_support
 from tests.algoperf_jax.conftest import Command
@@ -100,7 +100,7 @@ def test_the_bridge_takes_every_shape_of_logits(name: str) -> None:
 
 
 def test_what_comes_with_the_logits_is_not_activated() -> None:
-    view = JaxWorkload(workloads.load("spoken"))
+    view = JaxView(workloads.load("spoken"))
     scores, paddings = np.zeros((2, 3, 4), np.float32), np.ones((2, 3), np.float32)
     probabilities, same = view.output_activation_fn((scores, paddings))
     np.testing.assert_allclose(probabilities, 0.25)

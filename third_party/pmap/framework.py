@@ -12,7 +12,7 @@ from algoperf_jax.framework.framework import Connection
 from algoperf_jax.framework.workload_view import MetricsLogger
 from algoperf_jax.workload import Workload
 from third_party.pmap.pmap_backend import PmapBackend
-from third_party.pmap.pmap_view import PmapWorkload
+from third_party.pmap.pmap_view import PmapView
 
 
 def _make_layout(config: Any, workload: Workload) -> Layout:
@@ -42,7 +42,7 @@ def _connect(config: Any, workload: Workload, layout: Layout, metrics_logger: Me
     # Such submissions do not tell the model its dropout rate: the benchmark's runner took it from the hyperparameters.
     rate = config.hyperparameters.get("dropout_rate")
     workload = workload if rate is None else dataclasses.replace(workload, dropout_rate=rate)
-    view = PmapWorkload(workload, layout, metrics_logger=metrics_logger)
+    view = PmapView(workload, layout, metrics_logger=metrics_logger)
     return Connection(view, lambda evaluator: PmapBackend(view, layout, evaluator))
 
 

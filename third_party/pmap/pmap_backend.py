@@ -7,13 +7,13 @@ from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.framework.jax_backend import JaxBackend
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
-from third_party.pmap.pmap_view import PmapWorkload
+from third_party.pmap.pmap_view import PmapView
 
 
 class PmapBackend(JaxBackend):
     """Device work with a leading axis of devices; see `backend.Backend`."""
 
-    def __init__(self, view: PmapWorkload, layout: Layout, evaluator: Evaluator) -> None:
+    def __init__(self, view: PmapView, layout: Layout, evaluator: Evaluator) -> None:
         super().__init__(view, layout, evaluator)
         self._first = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), out_shardings=layout.replicated)
         self._synchronized = view.sync_batch_stats

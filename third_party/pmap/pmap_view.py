@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from algoperf_jax.devices.mesh import Layout
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.framework.workload_view import MetricsLogger
 from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey, Workload
 
 
-class PmapWorkload(JaxWorkload):
+class PmapView(JaxView):
     """The view for JAX with a leading axis of devices in what `init_model_fn` returns.
 
     `model_fn` and `loss_fn` are those of one device, as they are called within `jax.pmap`.

@@ -10,7 +10,7 @@ import numpy as np
 from algoperf_jax.assembly import hyperparameter_point
 from algoperf_jax.data.feed import DeviceFeed
 from algoperf_jax.devices.mesh import Layout, make_layout
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.submission.interface import ForwardPassMode, Submission
 from algoperf_jax.submission.load import load_submission
 from algoperf_jax.submission.locate import locate
@@ -82,7 +82,7 @@ class Training:
 def training(name: str, layout: Layout = LAYOUT, workload: Workload = WORKLOAD, **point: Any) -> Training:
     """An algorithm at the start of a run; the point's names that it does not declare are left out."""
     submission = load_submission(locate(name), workload)
-    view = JaxWorkload(workload, layout=layout)
+    view = JaxView(workload, layout=layout)
     declared = submission.hyperparameters or {}
     hyperparameters = hyperparameter_point(
         submission, {key: value for key, value in point.items() if key in declared}, "external"

@@ -12,7 +12,7 @@ import pytest
 import workloads
 from algoperf_jax import parameters
 from algoperf_jax.devices.mesh import make_layout
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.workload import LossType, ParameterType
@@ -24,12 +24,12 @@ BATCH = {"inputs": INPUTS, "targets": np.arange(8) % 3, "weights": np.ones(8, np
 
 
 @pytest.fixture
-def view() -> JaxWorkload:
-    return JaxWorkload(tiny_workload.build("tiny"))
+def view() -> JaxView:
+    return JaxView(tiny_workload.build("tiny"))
 
 
-def with_loss_type(loss_type: LossType) -> JaxWorkload:
-    return JaxWorkload(dataclasses.replace(tiny_workload.build("tiny"), loss_type=loss_type))
+def with_loss_type(loss_type: LossType) -> JaxView:
+    return JaxView(dataclasses.replace(tiny_workload.build("tiny"), loss_type=loss_type))
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
@@ -53,33 +53,33 @@ def with_loss_type(loss_type: LossType) -> JaxWorkload:
         ("metrics_logger", None),
     ],
 )
-def test_fact(name: str, value: Any, view: JaxWorkload) -> None:
+def test_fact(name: str, value: Any, view: JaxView) -> None:
     assert getattr(view, name) == value
 
 
-def test_mean_and_deviation_are_missing_where_they_make_no_sense(view: JaxWorkload) -> None:
+def test_mean_and_deviation_are_missing_where_they_make_no_sense(view: JaxView) -> None:
     with pytest.raises(NotImplementedError, match="tiny defines no train_mean"):
         _ = view.train_mean
     with pytest.raises(NotImplementedError, match="tiny defines no train_stddev"):
         _ = view.train_stddev
-    mnist = JaxWorkload(workloads.load("mnist"))
+    mnist = JaxView(workloads.load("mnist"))
     assert (mnist.train_mean, mnist.train_stddev) == (0.1307, 0.3081)
 
 
-def test_shapes_and_types_are_known_without_drawing_parameters(view: JaxWorkload) -> None:
+def test_shapes_and_types_are_known_without_drawing_parameters(view: JaxView) -> None:
     assert view.param_shapes["Dense_0"] == {"kernel": ShapeTuple((4, 8)), "bias": ShapeTuple((8,))}
     assert [leaf.shape_tuple for leaf in jax.tree.leaves(view.param_shapes)] == [(8,), (4, 8), (3,), (8, 3)]
     assert view.model_params_types["dense_0"] == {"kernel": ParameterType.WEIGHT, "bias": ParameterType.BIAS}
     assert set(view.model_params_types) == {"dense_0", "dense_1"}
 
 
-def test_output_parameters(view: JaxWorkload) -> None:
+def test_output_parameters(view: JaxView) -> None:
     assert view.is_output_params("Dense_1")
     assert not view.is_output_params("Dense_0")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_targets_must_be_beaten_strictly(split: str, view: JaxWorkload) -> None:
+def test_targets_must_be_beaten_strictly(split: str, view: JaxView) -> None:
     reached = getattr(view, f"has_reached_{split}_target")
     assert reached({f"{split}/accuracy": 1.6})
     assert not reached({f"{split}/accuracy": 1.5})
@@ -92,17 +92,17 @@ def test_targets_must_be_beaten_strictly(split: str, view: JaxWorkload) -> None:
 @pytest.mark.parametrize(
     "name", ["step_hint", "model_fn", "param_shapes", "validation_target_value", "_workload", "new"]
 )
-def test_nothing_can_be_set_or_deleted(name: str, view: JaxWorkload) -> None:
+def test_nothing_can_be_set_or_deleted(name: str, view: JaxView) -> None:
     with pytest.raises(AttributeError, match=f"workload.{name} cannot be set"):
         setattr(view, name, 1)
     with pytest.raises(AttributeError, match=f"workload.{name} cannot be deleted"):
         delattr(view, name)
 
 
-def test_static_argument_of_jit_is_traced_once(view: JaxWorkload) -> None:
+def test_static_argument_of_jit_is_traced_once(view: JaxView) -> None:
     traces = []
 
-    def loss(workload: JaxWorkload, params: Any, batch: Any) -> jax.Array:
+    def loss(workload: JaxView, params: Any, batch: Any) -> jax.Array:
         traces.append(workload)
         logits, _ = workload.model_fn(params, batch, None, ForwardPassMode.EVAL, KEY, update_batch_norm=False)
         return workload.loss_fn(batch["targets"], logits, batch["weights"])["summed"]
@@ -113,13 +113,13 @@ def test_static_argument_of_jit_is_traced_once(view: JaxWorkload) -> None:
     assert first == second
     assert traces == [view]
     assert hash(view) == hash(view)
-    assert view != JaxWorkload(tiny_workload.build("tiny"))
+    assert view != JaxView(tiny_workload.build("tiny"))
 
 
 # --- functions -------------------------------------------------------------------------------------------------------
 
 
-def test_init_model_fn_follows_the_key(view: JaxWorkload) -> None:
+def test_init_model_fn_follows_the_key(view: JaxView) -> None:
     assert KEY.dtype == jnp.uint32
     assert KEY.shape == (2,)
     one, again, other = (view.init_model_fn(key)[0] for key in (KEY, KEY, jax.random.PRNGKey(4)))
@@ -130,7 +130,7 @@ def test_init_model_fn_follows_the_key(view: JaxWorkload) -> None:
 
 def test_init_model_fn_puts_parameters_where_it_is_told() -> None:
     layout = make_layout(2)
-    params, _ = JaxWorkload(tiny_workload.build("tiny"), layout=layout).init_model_fn(KEY)
+    params, _ = JaxView(tiny_workload.build("tiny"), layout=layout).init_model_fn(KEY)
     assert {leaf.sharding for leaf in jax.tree.leaves(params)} == {layout.replicated}
 
 
@@ -142,7 +142,7 @@ class OtherMode(enum.Enum):
 
 
 @pytest.mark.parametrize("mode", [ForwardPassMode, OtherMode])
-def test_dropout_is_active_in_training_only(mode: Any, view: JaxWorkload) -> None:
+def test_dropout_is_active_in_training_only(mode: Any, view: JaxView) -> None:
     params, state = view.init_model_fn(KEY)
 
     def logits(mode: Any, key: Any, rate: float) -> np.ndarray:
@@ -157,7 +157,7 @@ def test_dropout_is_active_in_training_only(mode: Any, view: JaxWorkload) -> Non
     assert not np.allclose(dropped, logits(mode.TRAIN, jax.random.PRNGKey(9), 0.5))
 
 
-def test_dropout_rate_may_be_traced(view: JaxWorkload) -> None:
+def test_dropout_rate_may_be_traced(view: JaxView) -> None:
     params, state = view.init_model_fn(KEY)
 
     @jax.jit
@@ -168,7 +168,7 @@ def test_dropout_rate_may_be_traced(view: JaxWorkload) -> None:
     assert logits._cache_size() == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_loss_has_the_documented_keys_and_takes_the_documented_arguments(view: JaxWorkload) -> None:
+def test_loss_has_the_documented_keys_and_takes_the_documented_arguments(view: JaxView) -> None:
     logits = jnp.asarray([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     loss = view.loss_fn(
         label_batch=jnp.asarray([0, 2]), logits_batch=logits, mask_batch=jnp.asarray([1.0, 0.0]), label_smoothing=0.0
@@ -196,11 +196,11 @@ def test_output_activation(loss_type: LossType, expected: Any) -> None:
     np.testing.assert_allclose(with_loss_type(loss_type).output_activation_fn(logits, "jax"), expected, rtol=1e-6)
 
 
-def test_output_activation_of_another_framework(view: JaxWorkload) -> None:
+def test_output_activation_of_another_framework(view: JaxView) -> None:
     with pytest.raises(ValueError, match="framework 'numpy'"):
         view.output_activation_fn(jnp.zeros((1, 3)), "numpy")
 
 
-def test_batch_statistics_need_no_synchronization(view: JaxWorkload) -> None:
+def test_batch_statistics_need_no_synchronization(view: JaxView) -> None:
     state = {"batch_stats": {"mean": jnp.ones(2)}}
     assert view.sync_batch_stats(state) is state

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from algoperf_jax.devices.mesh import make_layout
-from algoperf_jax.framework.jax_view import JaxWorkload
+from algoperf_jax.framework.jax_view import JaxView
 from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.submission.optax_factory import make_functions
 from tests.algoperf_jax import tiny_workload
@@ -32,7 +32,7 @@ class Spy:
     """A workload view that remembers how the model was called and what was logged."""
 
     def __init__(self) -> None:
-        self.view = JaxWorkload(WORKLOAD)
+        self.view = JaxView(WORKLOAD)
         self.calls: list[dict[str, Any]] = []
         self.logged: list[tuple[int, dict[str, float]]] = []
         self.metrics_logger: Any = SimpleNamespace(append_scalar_metrics=self.log)
@@ -218,7 +218,7 @@ def test_state_may_begin_with_the_parameters_and_hold_keys() -> None:
         return optax.chain(anchored, optax.add_noise(0.1, 0.5, jax.random.key(0)), optax.sgd(0.1))
 
     _, state, params, _ = one_step(make_optimizer, Point())
-    before = JaxWorkload(WORKLOAD).init_model_fn(KEY)[0]
+    before = JaxView(WORKLOAD).init_model_fn(KEY)[0]
     jax.tree.map(np.testing.assert_array_equal, state[0][0], before)
     assert gradient_norm(before, params) > 1e-3
 
