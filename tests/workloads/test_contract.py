@@ -251,8 +251,10 @@ def test_batches_have_the_declared_schema(name: str, split: SplitName) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_batch_of_the_reference_has_the_declared_schema(name: str) -> None:
+    """But for the lengths of axes: its images may be smaller."""
     batch = BATCHES[name](golden_support.numbers(name))
-    assert_fits(workloads.load(name, data_dir="unread").schema["validation"], batch)
+    declared = dict(workloads.load(name, data_dir="unread").schema["validation"])
+    assert_fits(jax.tree.map(lambda spec: ArraySpec((None,) * len(spec.shape), spec.dtype), declared), batch)
 
 
 @pytest.mark.parametrize("name", CASES)
