@@ -91,8 +91,10 @@ def _h5py() -> ModuleType:
 def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
     """The volumes of an official split, sorted by name."""
     archives = raw_files.archives(folder, name, _short(name))
-    found = _folders(folder, name)
-    if not found and archives:
+    found, again = _folders(folder, name), ""
+    if found and archives:
+        again = f" (to unpack {archives[0]} again, remove the folder)"
+    elif archives:
         found = {(unpacked := _unpacked(archives[0], name)): _volumes(unpacked)}
     if not found:
         raise DataError(
@@ -114,7 +116,7 @@ def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
             root,
             len(files),
             _NUM_VOLUMES[name],
-            f" (to unpack {archives[0]} again, remove the folder)" if archives else "",
+            again,
         )
     return files
 

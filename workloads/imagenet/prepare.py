@@ -23,6 +23,7 @@ from algoperf_jax.data.workers import usable_cores
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.imagenet import raw_images
 from workloads.imagenet.decoding import BadImageError, decode, encode
+from workloads.imagenet.facts import NUM_TEST, NUM_TRAIN, NUM_VALIDATION
 from workloads.imagenet.raw_images import Classes, RawImage, RawSplit, shortened
 
 DATASET = DatasetSpec("imagenet_resnet", "1.0.0")
@@ -41,7 +42,7 @@ _TENSORFLOW_DATASETS = {
     "validation": "imagenet2012/5.1.0",
     "test": "imagenet_v2/matched-frequency/3.0.0",
 }
-_NUM_IMAGES = {"train": 1_281_167, "validation": 50_000, "test": 10_000}
+_NUM_IMAGES = {"train": NUM_TRAIN, "validation": NUM_VALIDATION, "test": NUM_TEST}
 _QUALITY = 95
 _SMALLEST_RESIZE = 64
 _AT_A_TIME = 256

@@ -130,7 +130,7 @@ def _chosen(folder: pathlib.Path) -> tuple[Mapping[str, _File], bool]:
     if any(file.content != first[name].content for files in loaded.values() for name, file in files.items()):
         raise DataError(
             f"IDX files in several folders below {folder}, none of them those of MNIST",
-            value=sorted(map(str, loaded)),
+            value=sorted(f"{parent}: {len(files)} files" for parent, files in loaded.items()),
             expected="one set of four files",
             remedy="Give the folder of one with --from=FOLDER.",
         )

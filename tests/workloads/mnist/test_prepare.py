@@ -166,14 +166,14 @@ def test_a_damaged_set_beside_mnist_does_no_harm(tmp_path: pathlib.Path, genuine
 def test_several_sets_that_are_not_mnist_are_refused(tmp_path: pathlib.Path) -> None:
     store(tmp_path / "FashionMNIST", other_files())
     store(tmp_path / "KMNIST", raw_files(), compressed=False)
-    assert_refused(tmp_path, f"['{tmp_path}/FashionMNIST', '{tmp_path}/KMNIST']", "--from=FOLDER")
+    assert_refused(tmp_path, f"['{tmp_path}/FashionMNIST: 4 files', '{tmp_path}/KMNIST: 4 files']", "--from=FOLDER")
 
 
 def test_another_set_does_not_stand_in_for_an_incomplete_one(tmp_path: pathlib.Path, genuine: dict[str, bytes]) -> None:
     del genuine["t10k-labels-idx1-ubyte"]
     store(tmp_path / "MNIST", genuine)
     store(tmp_path / "FashionMNIST", other_files())
-    assert_refused(tmp_path, f"{tmp_path}/MNIST", "one set of four files")
+    assert_refused(tmp_path, f"{tmp_path}/MNIST: 3 files", "one set of four files")
 
 
 def test_files_of_two_incomplete_sets_are_not_mixed(tmp_path: pathlib.Path) -> None:
