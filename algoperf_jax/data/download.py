@@ -105,15 +105,6 @@ def fetch(
         ) from error
 
 
-def find(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
-    """A file that matches the first of `patterns` that any file does; the nearest to `folder`, or None."""
-    for pattern in patterns:
-        matches = [path for path in folder.rglob(pattern) if path.is_file()]
-        if matches:
-            return min(matches, key=lambda path: (len(path.parts), path))
-    return None
-
-
 class _Part:
     """An unfinished file and, beside it, what the server said about the file when it was begun."""
 

@@ -3,20 +3,19 @@
 Source: https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
+import hashlib
 import io
 import logging
-import lzma
 import pathlib
 import pickle
-import tarfile
-import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from algoperf_jax.data.download import Download, find
+from algoperf_jax.data.download import Download
 from algoperf_jax.data.prepared import Block, DatasetSpec, in_blocks
+from algoperf_jax.data.raw_files import archives, find_all, members
 from algoperf_jax.errors import DataError
 
 DATASET = DatasetSpec("cifar", "1.0.0")
@@ -32,6 +31,7 @@ DOWNLOADS = (
 _TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST_BATCH = "test_batch"
 _BATCHES = (*_TRAIN_BATCHES, _TEST_BATCH)
+_IMAGES_PER_BATCH = 10_000
 _PIXELS = 3 * 32 * 32
 _NUM_CLASSES = 10
 _NEEDED = "Needed are data_batch_1 to data_batch_5 and test_batch of the binary or the Python version of CIFAR-10."
@@ -42,24 +42,31 @@ _logger = logging.getLogger(__name__)
 def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
     """The splits: `train` is the first 9/10 (45,000) of the training images, `validation` the rest, `test`.
 
+    Where there are several sets of batches, a whole one is taken.
+
     Args:
       folder: holds the batches of the binary version (`.bin`) or of the Python version, unpacked, directly or
-        in a subfolder, or else an archive `cifar-10*.tar*` of either. Some training batches may be missing.
+        in a subfolder, or an archive `cifar-10*` of either (`.tar`, `.tar.gz`, `.tgz`, `.tar.xz`). Some training
+        batches may be missing.
 
     Raises:
-      DataError: there is no training batch or no test batch, or a file is damaged.
+      DataError: there is no training batch or no test batch, a file is damaged, or there are several sets that differ.
     """
-    batches = _unpacked(folder) or _archived(folder)
-    missing = [name for name in _TRAIN_BATCHES if name not in batches]
-    if _TEST_BATCH not in batches or len(missing) == len(_TRAIN_BATCHES):
-        raise DataError(f"no complete CIFAR-10 in {folder}", value=sorted(batches), remedy=_NEEDED)
-    examples = {name: _parse(where, content) for name, (where, content) in batches.items()}
-    if missing:
-        _logger.warning("cifar: only a subset of the training images; absent: %s", ", ".join(missing))
-    train = [examples[name] for name in _TRAIN_BATCHES if name in examples]
-    images = np.concatenate([images for images, _ in train])
-    labels = np.concatenate([labels for _, labels in train])
-    test_images, test_labels = examples[_TEST_BATCH]
+    batches = _chosen(folder)
+    absent = [name for name in _TRAIN_BATCHES if name not in batches]
+    if absent:
+        _logger.warning("cifar: only a subset of the training images; absent: %s", ", ".join(absent))
+    sizes = {name: len(batch.labels) for name, batch in batches.items() if len(batch.labels) != _IMAGES_PER_BATCH}
+    if sizes:
+        _logger.warning(
+            "cifar: a batch of CIFAR-10 has %s images, but here %s: results are not comparable with published ones",
+            f"{_IMAGES_PER_BATCH:,}",
+            ", ".join(f"{name} {size:,}" for name, size in sizes.items()),
+        )
+    train = [batches[name] for name in _TRAIN_BATCHES if name in batches]
+    images = np.concatenate([batch.images for batch in train])
+    labels = np.concatenate([batch.labels for batch in train])
+    test_images, test_labels = batches[_TEST_BATCH]
     cut = 9 * len(labels) // 10
     return {
         "train": in_blocks({"image": images[:cut], "label": labels[:cut]}),
@@ -68,47 +75,113 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
     }
 
 
-_RawBatches = dict[str, tuple[str, bytes]]
-"""Batch name without suffix -> where it was found (files of the binary version end in `.bin`), content."""
+class _RawSet(NamedTuple):
+    """Batches that belong together: where they are, and, by name without suffix, the place and content of each."""
+
+    where: str
+    batches: dict[str, tuple[str, bytes]]
 
 
-def _unpacked(folder: pathlib.Path) -> _RawBatches:
+class _Batch(NamedTuple):
+    """Images uint8 [n, 32, 32, 3] and labels uint8 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def _unpacked(folder: pathlib.Path) -> list[_RawSet]:
+    """The sets in folders; the binary version first, then the nearest."""
+    found: list[_RawSet] = []
     for suffix in (".bin", ""):
-        paths = {name: find(folder, f"{name}{suffix}") for name in _BATCHES}
-        found = {name: (str(path), path.read_bytes()) for name, path in paths.items() if path is not None}
-        if found:
-            return found
-    return {}
-
-
-def _archived(folder: pathlib.Path) -> _RawBatches:
-    path = find(folder, "cifar-10-binary*.tar*", "cifar-10-python*.tar*", "cifar-10*.tar*")
-    if path is None:
-        return {}
-    found: _RawBatches = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = pathlib.PurePath(member.name).name
-                file = archive.extractfile(member) if name.removesuffix(".bin") in _BATCHES else None
-                if file is not None:
-                    found[name.removesuffix(".bin")] = (f"{path}:{member.name}", file.read())
-            # The archive's own checksum comes last.
-            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
-                pass
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be unpacked ({error})", remedy="Download it again.") from error
+        sets: dict[pathlib.Path, dict[str, tuple[str, bytes]]] = {}
+        paths = find_all(folder, *(f"{name}{suffix}" for name in _BATCHES))
+        names = [path.name.removesuffix(".bin") for path in paths]
+        # Where each batch is there once, they need not be in one folder.
+        together = len(set(names)) == len(names)
+        for path, name in zip(paths, names, strict=True):
+            sets.setdefault(folder if together else path.parent, {})[name] = (str(path), path.read_bytes())
+        ordered = sorted(sets.items(), key=lambda item: (len(item[0].parts), item[0]))
+        found += [_RawSet(f"{place}/*{suffix}", batches) for place, batches in ordered]
     return found
 
 
-def _parse(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, 32, 32, 3] and labels uint8 [n] of a batch; both versions store planes of color."""
+def _archived(path: pathlib.Path) -> list[_RawSet]:
+    """The sets in an archive; several where it holds several folders or both versions."""
+    sets: dict[tuple[str, str], dict[str, tuple[str, bytes]]] = {}
+    for member, content in members(path):
+        file = pathlib.PurePath(member)
+        name = file.name.removesuffix(".bin")
+        if name not in _BATCHES:
+            continue
+        batches = sets.setdefault((str(file.parent), file.name.removeprefix(name)), {})
+        if batches.setdefault(name, (f"{path}:{member}", content))[1] != content:
+            raise DataError(f"{path} holds {member} twice, and the two differ", remedy="Download it again.")
+    return [_RawSet(f"{path}:{place}/*{suffix}", batches) for (place, suffix), batches in sets.items()]
+
+
+def _chosen(folder: pathlib.Path) -> Mapping[str, _Batch]:
+    """The batches of the set that is most complete; damaged and incomplete ones do no harm beside a whole one."""
+    sets = _unpacked(folder)
+    errors: list[DataError] = []
+    for path in archives(folder, "cifar-10-binary", "cifar-10-python", "cifar-10"):
+        try:
+            sets += [] if path.name.startswith("cifar-100") else _archived(path)
+        except DataError as error:
+            errors.append(error)
+    parsed: list[tuple[int, str, Mapping[str, _Batch]]] = []
+    for where, contents in sets:
+        try:
+            batches = {name: _parse(place, content) for name, (place, content) in contents.items()}
+        except DataError as error:
+            errors.append(error)
+            continue
+        parsed.append((_completeness(batches), where, batches))
+    best = max((completeness for completeness, *_ in parsed), default=0)
+    if errors and best < _WHOLE:
+        raise errors[0]
+    for error in errors:
+        _logger.warning("cifar: left out: %s", error)
+    equal = [(where, batches) for completeness, where, batches in parsed if completeness == best]
+    if len(equal) > 1 and len({_digest(batches) for _, batches in equal}) > 1:
+        raise DataError(
+            f"several sets of CIFAR-10 batches in {folder}, which differ",
+            value=[f"{where}: {', '.join(sorted(batches))}" for where, batches in equal],
+            expected="one whole set",
+            remedy="Give the folder of one with --from=FOLDER.",
+        )
+    if not equal or _TEST_BATCH not in equal[0][1] or len(equal[0][1]) < 2:
+        found = [f"{where}: {', '.join(sorted(batches))}" for where, batches in equal]
+        raise DataError(f"no complete CIFAR-10 in {folder}", value=found, remedy=_NEEDED)
+    return equal[0][1]
+
+
+_WHOLE = 2
+
+
+def _completeness(batches: Mapping[str, _Batch]) -> int:
+    """`_WHOLE` for all batches with all images, 1 for all batches, 0 for some."""
+    if len(batches) < len(_BATCHES):
+        return 0
+    return _WHOLE if all(len(batch.labels) == _IMAGES_PER_BATCH for batch in batches.values()) else 1
+
+
+def _digest(batches: Mapping[str, _Batch]) -> str:
+    digest = hashlib.sha256()
+    for name, (images, labels) in sorted(batches.items()):
+        digest.update(f"{name} {len(labels)}".encode())
+        digest.update(images.tobytes())
+        digest.update(labels.tobytes())
+    return digest.hexdigest()
+
+
+def _parse(where: str, content: bytes) -> _Batch:
+    """A batch; both versions store planes of color."""
     planes, labels = _parse_binary(where, content) if where.endswith(".bin") else _parse_python(where, content)
     if len(labels) != len(planes):
         raise DataError(f"number of labels in {where}", value=len(labels), expected=str(len(planes)))
     if labels.size and (labels.min() < 0 or labels.max() >= _NUM_CLASSES):
         raise DataError(f"labels in {where}", value=(int(labels.min()), int(labels.max())), expected="0 to 9")
-    return planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.astype(np.uint8)
+    return _Batch(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.astype(np.uint8))
 
 
 def _parse_binary(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:

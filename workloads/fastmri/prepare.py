@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from algoperf_jax.data.download import Download, find
+from algoperf_jax.data import raw_files
+from algoperf_jax.data.download import Download
 from algoperf_jax.data.prepared import Block, DatasetSpec
 from algoperf_jax.errors import DataError
 from workloads.fastmri.reconstruction import IMAGE_SIZE, to_hybrid_space
@@ -26,6 +27,7 @@ DOWNLOADS: tuple[Download, ...] = ()
 
 KSPACE_ROWS = 640
 _TRAIN, _VALIDATION = "knee_singlecoil_train", "knee_singlecoil_val"
+_NUM_VOLUMES = {_TRAIN: 973, _VALIDATION: 199}
 _NEEDED = (
     f"Get the archives {_TRAIN} and {_VALIDATION} from https://fastmri.med.nyu.edu/ and give their folder with --from."
 )
@@ -52,14 +54,24 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
     targets of the official test volumes are not public. Files that cannot be used are left out and listed at the end.
 
     Args:
-      folder: holds the folders `knee_singlecoil_train` and `knee_singlecoil_val` of `.h5` files, directly or in a
-        subfolder, or else archives of them (`.tar`, `.tar.gz`, `.tar.xz`), which are unpacked beside themselves.
+      folder: holds the folders `knee_singlecoil_train` and `knee_singlecoil_val` (or `singlecoil_train` and
+        `singlecoil_val`) of `.h5` files, directly or in subfolders, or else archives of these names (`.tar`,
+        `.tar.gz`, `.tgz`, `.tar.xz`), which are unpacked beside themselves.
 
     Raises:
-      DataError: a folder is missing or holds too few files; while iterating, no file of a split can be used.
+      DataError: a folder is missing or holds too few files, there are several folders of a split, or both splits have
+        the same files; while iterating, no file of a split can be used.
     """
     h5py = _h5py()
     train, held_out = (_files(folder, name) for name in (_TRAIN, _VALIDATION))
+    both = sorted({path.name for path in train} & {path.name for path in held_out})
+    if both:
+        raise DataError(
+            f"files in {train[0].parent} and in {held_out[0].parent}",
+            value=both[:3],
+            expected="other volumes in each",
+            remedy=_NEEDED,
+        )
     if len(held_out) < 2:
         raise DataError(f"files in {held_out[0].parent}", value=len(held_out), expected="2 or more", remedy=_NEEDED)
     half = (len(held_out) + 1) // 2
@@ -78,37 +90,84 @@ def _h5py() -> ModuleType:
 
 def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
     """The volumes of an official split, sorted by name."""
-    root = _subfolder(folder, name) or _unpacked(folder, name)
-    files = sorted(root.glob("*.h5")) if root else []
-    if not files:
+    archives = raw_files.archives(folder, name, _short(name))
+    found, again = _folders(folder, name), ""
+    if found and archives:
+        again = f" (to unpack {archives[0]} again, remove the folder)"
+    elif archives:
+        found = {(unpacked := _unpacked(archives[0], name)): _volumes(unpacked)}
+    if not found:
         raise DataError(
-            f"no .h5 files in {root}" if root else f"neither a folder {name} nor an archive of it is in {folder}",
+            f"neither a folder {name} (or {_short(name)}) of .h5 files nor an archive of it is in {folder}",
             remedy=_NEEDED,
+        )
+    root, files = next(iter(found.items()))
+    # Copies do no harm.
+    if any([path.name for path in others] != [path.name for path in files] for others in found.values()):
+        raise DataError(
+            f"folders of {_short(name)} in {folder}",
+            value=[f"{path}: {len(others)} files" for path, others in found.items()],
+            expected="one",
+            remedy="Remove all but one, or move them elsewhere.",
+        )
+    if len(files) != _NUM_VOLUMES[name]:
+        _logger.warning(
+            "fastmri: %s holds %d volumes, not the %d of fastMRI: results are not comparable with published ones%s",
+            root,
+            len(files),
+            _NUM_VOLUMES[name],
+            again,
         )
     return files
 
 
-def _subfolder(folder: pathlib.Path, name: str) -> pathlib.Path | None:
-    found = [path for path in (folder, *folder.rglob(name)) if path.name == name and path.is_dir()]
-    return min(found, key=lambda path: (len(path.parts), path)) if found else None
+def _short(name: str) -> str:
+    """The folder in the archive of a split."""
+    return name.removeprefix("knee_")
 
 
-def _unpacked(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+def _folders(folder: pathlib.Path, name: str | None) -> dict[pathlib.Path, list[pathlib.Path]]:
+    """The folders that hold volumes of an official split, the nearest first, and these volumes; None is for no split.
+
+    The split is that which the folder itself, or else the nearest one around it, is named by.
+    """
+    splits = {folder_name: split for split in (_TRAIN, _VALIDATION) for folder_name in (split, _short(split))}
+    found: dict[pathlib.Path, list[pathlib.Path]] = {}
+    for path in raw_files.find_all(folder, "*.h5"):
+        around = [parent.name for parent in path.parents if parent.is_relative_to(folder)]
+        if next((splits[part] for part in around if part in splits), None) == name:
+            found.setdefault(path.parent, []).append(path)
+    return found
+
+
+def _volumes(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.glob("*.h5") if not raw_files.is_hidden(path.name))
+
+
+def _unpacked(archive: pathlib.Path, name: str) -> pathlib.Path:
     """Unpacks an archive into a folder beside it, which is there when it is complete."""
-    archive = find(folder, f"{name}*.tar*", f"{name}*.tgz")
-    if archive is None:
-        return None
     partial, final = archive.with_name(f".{name}.partial"), archive.with_name(name)
+    if final.exists():
+        raise DataError(f"no .h5 files in {final}", remedy=f"Remove it, so that {archive} is unpacked again.")
     _logger.info("unpacking %s", archive)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         with tarfile.open(archive) as opened:
             opened.extractall(partial, filter="data")
-        # With or without a folder of its own in the archive.
-        (_subfolder(partial, name) or partial).rename(final)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        # With or without folders of its own in the archive.
+        inside = _folders(partial, name) or _folders(partial, None)
+        if len(inside) != 1:
+            raise DataError(
+                f"folders of .h5 files in {archive}",
+                value=[str(path.relative_to(partial)) for path in inside],
+                expected=f"one, {_short(name)}",
+                remedy=_NEEDED,
+            )
+        next(iter(inside)).rename(final)
+    except raw_files.UNPACKING_ERRORS as error:
         raise DataError(
-            f"{archive} cannot be unpacked ({error})", remedy="Free the disk, or download the file again."
+            f"{archive} cannot be unpacked ({error})",
+            remedy="Free the disk, unpack it by hand, or download it again.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

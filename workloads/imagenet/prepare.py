@@ -11,7 +11,7 @@ import importlib
 import itertools
 import logging
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from algoperf_jax.data.workers import usable_cores
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.imagenet import raw_images
 from workloads.imagenet.decoding import BadImageError, decode, encode
-from workloads.imagenet.raw_images import RawImage, RawSplit
+from workloads.imagenet.facts import NUM_TEST, NUM_TRAIN, NUM_VALIDATION
+from workloads.imagenet.raw_images import Classes, RawImage, RawSplit, shortened
 
 DATASET = DatasetSpec("imagenet_resnet", "1.0.0")
 """Shared by all workloads on ImageNet."""
@@ -41,6 +42,7 @@ _TENSORFLOW_DATASETS = {
     "validation": "imagenet2012/5.1.0",
     "test": "imagenet_v2/matched-frequency/3.0.0",
 }
+_NUM_IMAGES = {"train": NUM_TRAIN, "validation": NUM_VALIDATION, "test": NUM_TEST}
 _QUALITY = 95
 _SMALLEST_RESIZE = 64
 _AT_A_TIME = 256
@@ -71,21 +73,18 @@ def convert(folder: pathlib.Path, *, resize: str | None = None) -> Mapping[str, 
     missing = [split for split in ("train", "validation") if split not in found]
     if missing:
         raise DataError(f"no {' and no '.join(missing)} images of ImageNet in {folder}", remedy=_NEEDED)
-    counts = {split: images.num_classes for split, images in found.items() if images.num_classes is not None}
-    for split, count in counts.items():
-        if count != counts.get("train", count):
-            raise DataError(
-                f"number of classes in the {split} split in {folder}",
-                value=count,
-                expected=f"{counts['train']}, as in train",
-                remedy=_NEEDED,
-            )
+    names = found["train"].classes
+    assert names is not None, "known of training images before they are read"
+    classes = Classes(names)
+    for split, images in found.items():
+        if images.classes is not None:
+            _check_classes(split, images.classes, classes, folder)
     if "test" not in found:
         _logger.warning("imagenet: no images for the test split, which a run will ask for. %s", _NEEDED)
     splits: dict[str, Iterable[Block]] = {}
     for split, images in found.items():
         labels: list[int] = []
-        splits[split] = _blocks(split, images.read(), longest, labels)
+        splits[split] = _blocks(split, images.read(), classes, longest, labels)
         splits[labels_of(split)] = _label_blocks(labels)
     return splits
 
@@ -96,24 +95,65 @@ def _pixels(text: str) -> int:
     return int(text)
 
 
-def _blocks(split: str, images: Iterable[RawImage], longest: int | None, labels: list[int]) -> Iterator[Block]:
+def _check_classes(split: str, names: Sequence[str], classes: Classes, folder: pathlib.Path) -> None:
+    """Classes are those of the training images; test images may lack some, and name them by number."""
+    if split == "test":
+        unknown = [name for name in names if classes.number(name) is None]
+        absent = []
+        if len(names) < len(classes.names):
+            _logger.warning("imagenet: test images of only %d of %d classes", len(names), len(classes.names))
+    else:
+        unknown = sorted(set(names) - set(classes.names))
+        absent = sorted(set(classes.names) - set(names))
+    differences = [f"not in train: {shortened(unknown)}"] if unknown else []
+    differences += [f"only in train: {shortened(absent)}"] if absent else []
+    if differences:
+        raise DataError(
+            f"classes of the {split} split in {folder}",
+            value="; ".join(differences),
+            expected=f"the {len(classes.names)} classes of train"
+            + (", by name or by number from 0" if split == "test" else ""),
+            remedy="Take the folders of the same classes for each split; what is no class has no place among them.",
+        )
+
+
+def _blocks(
+    split: str, images: Iterable[RawImage], classes: Classes, longest: int | None, labels: list[int]
+) -> Iterator[Block]:
     """One block for each good image; adds its label to `labels`."""
     bad: list[str] = []
+    count = 0
     stream = iter(images)
     # Decoding lets go of the interpreter, so threads do.
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as threads:
         while group := list(itertools.islice(stream, _AT_A_TIME)):
+            count += len(group)
             for image, content in zip(group, threads.map(lambda each: _checked(each, longest), group), strict=True):
                 if isinstance(content, BadImageError):
                     bad.append(f"{image.name} ({content})")
                     continue
-                labels.append(image.label)
+                label = classes.number(image.class_name)
+                if label is None:
+                    raise DataError(
+                        f"class of {image.name}",
+                        value=image.class_name,
+                        expected=f"one of the {len(classes.names)} classes of train, by name or by number from 0",
+                        remedy=_NEEDED,
+                    )
+                labels.append(label)
                 columns = {
                     "image": np.frombuffer(content, np.uint8),
                     "name": np.frombuffer(image.name.encode(), np.uint8),
-                    "label": np.array([image.label], np.int32),
+                    "label": np.array([label], np.int32),
                 }
                 yield Block(1, columns)
+    if count != _NUM_IMAGES[split]:
+        _logger.warning(
+            "imagenet: %s has %s images, not the %s of ImageNet: results are not comparable with published ones",
+            split,
+            f"{count:,}",
+            f"{_NUM_IMAGES[split]:,}",
+        )
     if bad:
         _logger.warning("imagenet: left %d damaged images out of %s:\n  %s", len(bad), split, "\n  ".join(bad))
 
@@ -146,14 +186,17 @@ def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
             remedy="Convert it with: tfds convert_format --root_data_dir=... --out_file_format=array_record",
         ) from error
 
+    feature = builder.info.features["label"]
+    classes = [feature.int2str(label) for label in range(feature.num_classes)]
+
     def read() -> Iterator[RawImage]:
         for index in range(len(source)):
             example = source[index]
             name = example.get("file_name", b"")
             name = name.decode() if isinstance(name, bytes) else str(name)
-            yield RawImage(bytes(example["image"]), int(example["label"]), f"{split}:{index}:{name}")
+            yield RawImage(bytes(example["image"]), classes[int(example["label"])], f"{split}:{index}:{name}")
 
-    return RawSplit(builder.info.features["label"].num_classes, read)
+    return RawSplit(classes, read)
 
 
 def _label_blocks(labels: list[int]) -> Iterator[Block]:

@@ -4,29 +4,37 @@ The class of an image is the position of its folder among the training folders i
 ImageNet-v2 are named by that number.
 """
 
+import contextlib
 import dataclasses
 import io
+import logging
+import os
 import pathlib
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from scipy import io as scipy_io
 
+from algoperf_jax.data.raw_files import ARCHIVE_SUFFIXES, UNPACKING_ERRORS, is_hidden, members
 from algoperf_jax.errors import DataError
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
+_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _TRAIN_TAR, _VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 _DEVKIT, _TRUTH = "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_validation_ground_truth.txt"
 _V2 = "imagenetv2-matched-frequency"
 _DOWNLOAD_AGAIN = "Download it again."
+_MOST_FOLDERS_AROUND = 3
+
+_logger = logging.getLogger(__name__)
 
 
 class RawImage(NamedTuple):
-    """An image file, its class, and where it was found."""
+    """An image file, the name of its class, and where it was found."""
 
     content: bytes
-    label: int
+    class_name: str
     name: str
 
 
@@ -35,26 +43,63 @@ class RawSplit:
     """The images of a split.
 
     Attributes:
-      num_classes: number of classes, None where only reading tells.
+      classes: names of the classes, in the order of their numbers; None where only reading tells.
       read: goes through the images.
     """
 
-    num_classes: int | None
+    classes: Sequence[str] | None
     read: Callable[[], Iterator[RawImage]]
+
+
+class Classes:
+    """The classes of the training images, numbered in their order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._numbers = {name: number for number, name in enumerate(names)}
+        if all(name.isdecimal() for name in names):
+            self._by_number = {int(name): number for number, name in enumerate(names)}
+        else:
+            self._by_number = {number: number for number in range(len(names))}
+
+    def number(self, name: str) -> int | None:
+        """The number of a class by the name of its training images, or by that number; None if there is none."""
+        if name in self._numbers or not name.isdecimal():
+            return self._numbers.get(name)
+        return self._by_number.get(int(name))
 
 
 def find(folder: pathlib.Path) -> Mapping[str, RawSplit]:
     """The splits that a folder has images for: `train`, `validation`, `test`.
 
+    They may all be in a single folder in it, as archives unpack.
+
     Raises:
-      DataError: files that belong together are not all there.
+      DataError: files that belong together are not all there, or folders are not those of classes.
     """
     found: dict[str, RawSplit] = {}
-    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
-        if (folder / name).is_dir():
-            found[split] = _tree(folder / name)
+    place = folder
+    for _ in range(1 + _MOST_FOLDERS_AROUND):
+        found = {**_in_folder(place), **found}
+        inside = [name for name in _listed(place).folders if name not in _FOLDERS.values() and not name.startswith(_V2)]
+        if len(inside) != 1 or not found.keys().isdisjoint({"train", "validation"}):
+            break
+        place /= inside[0]
+    return found
+
+
+def _in_folder(folder: pathlib.Path) -> dict[str, RawSplit]:
+    found: dict[str, RawSplit] = {}
+    for split, name in _FOLDERS.items():
+        if not (folder / name).is_dir():
+            continue
+        if split == "test" and not _listed(folder / name).folders:
+            # The official test images have no labels.
+            _logger.warning("imagenet: passed over %s, which has no folders of classes", folder / name)
+            continue
+        found[split] = _tree(folder / name)
     if "train" not in found and (folder / _TRAIN_TAR).is_file():
-        found["train"] = RawSplit(None, lambda: _train_tar(folder / _TRAIN_TAR))
+        found["train"] = _train_tar(folder / _TRAIN_TAR)
     if "validation" not in found and (folder / _VALIDATION_TAR).is_file():
         found["validation"] = _validation_tar(folder)
     if "test" not in found and (test := _v2(folder)) is not None:
@@ -62,108 +107,174 @@ def find(folder: pathlib.Path) -> Mapping[str, RawSplit]:
     return found
 
 
+class _Listing(NamedTuple):
+    """Names in a folder, sorted: of images and of folders, without hidden ones."""
+
+    images: list[str]
+    folders: list[str]
+
+
+def _listed(folder: pathlib.Path) -> _Listing:
+    found = _Listing([], [])
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                found.folders.append(entry.name)
+            elif _is_image(entry.name):
+                found.images.append(entry.name)
+    return _Listing(sorted(found.images), sorted(found.folders))
+
+
+def _is_image(name: str) -> bool:
+    return pathlib.PurePath(name).suffix.lower() in _SUFFIXES
+
+
 def _tree(folder: pathlib.Path) -> RawSplit:
-    """`folder/<class>/<image>`."""
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    if all(path.name.isdecimal() for path in classes):
-        classes.sort(key=lambda path: int(path.name))
+    """`folder/<class>/<image>`, or the same one folder deeper, as `train/train/<class>/<image>`."""
+    beside, classes = _listed(folder)
     if not classes:
         raise DataError(f"no folders of classes in {folder}", remedy="Each class of images is a folder of its own.")
+    inside = {name: _listed(folder / name) for name in classes}
+    if len(classes) == 1 and not inside[classes[0]].images and inside[classes[0]].folders:
+        return _tree(folder / classes[0])
+    for name, listing in inside.items():
+        for deeper in listing.folders:
+            if _listed(folder / name / deeper).images:
+                raise DataError(
+                    f"images in {folder / name / deeper}, a folder too deep",
+                    expected=f"{folder}/CLASS/*.JPEG",
+                    remedy=f"Move what is in {folder / name / deeper} one folder up.",
+                )
+    empty = [name for name, listing in inside.items() if not listing.images]
+    if empty:
+        raise DataError(
+            f"folders without images in {folder}",
+            value=shortened(empty),
+            expected=f"images ({', '.join(sorted(_SUFFIXES))}) in the folder of each class",
+            remedy="Unpack them again, or remove the folders if they are not those of classes.",
+        )
+    if beside:
+        _logger.warning("imagenet: left out %d images in %s that are in no folder of a class", len(beside), folder)
+    if all(name.isdecimal() for name in classes):
+        classes.sort(key=int)
 
     def read() -> Iterator[RawImage]:
-        for label, path in enumerate(classes):
-            for file in sorted(path.iterdir()):
-                if file.suffix.lower() in _SUFFIXES:
-                    yield RawImage(file.read_bytes(), label, str(file.relative_to(folder.parent)))
+        for name in classes:
+            for file in _listed(folder / name).images:
+                content = (folder / name / file).read_bytes()
+                yield RawImage(content, name, f"{folder.name}/{name}/{file}")
 
-    return RawSplit(len(classes), read)
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in an archive, in its order."""
-    for member in archive:
-        file = archive.extractfile(member) if member.isfile() else None
-        if file is not None:
-            yield member.name, file.read()
+    return RawSplit(classes, read)
 
 
-def _opened(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive on disk."""
+def shortened(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    rest = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _train_tar(path: pathlib.Path) -> RawSplit:
+    """An archive of one archive for each class, which it is named by."""
+    with _unpacking(path), tarfile.open(path) as archive:
+        classes = sorted(_class_archives(archive))
+    if not classes:
+        raise DataError(f"no archives of classes in {path}", remedy=_DOWNLOAD_AGAIN)
+
+    def read() -> Iterator[RawImage]:
+        with _unpacking(path), tarfile.open(path) as outer:
+            archives = _class_archives(outer)
+            for name in classes:
+                count = 0
+                with tarfile.open(fileobj=outer.extractfile(archives[name])) as inner:
+                    for member in inner:
+                        file = inner.extractfile(member) if member.isfile() and _is_visible_image(member.name) else None
+                        if file is not None:
+                            count += 1
+                            yield RawImage(file.read(), name, f"{path.name}:{archives[name].name}:{member.name}")
+                if not count:
+                    raise DataError(f"no images in {archives[name].name} of {path}", remedy=_DOWNLOAD_AGAIN)
+
+    return RawSplit(classes, read)
+
+
+def _class_archives(archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    paths = ((pathlib.PurePath(member.name), member) for member in archive if member.isfile())
+    return {path.stem: member for path, member in paths if path.suffix == ".tar" and not is_hidden(path.name)}
+
+
+def _is_visible_image(name: str) -> bool:
+    return _is_image(name) and not is_hidden(pathlib.PurePath(name).name)
+
+
+@contextlib.contextmanager
+def _unpacking(path: pathlib.Path) -> Iterator[None]:
     try:
-        with tarfile.open(path) as archive:
-            yield from _members(archive)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be unpacked ({error})", remedy=_DOWNLOAD_AGAIN) from error
-
-
-def _train_tar(path: pathlib.Path) -> Iterator[RawImage]:
-    """An archive of one archive for each class."""
-    try:
-        with tarfile.open(path) as outer:
-            classes = sorted((member for member in outer if member.isfile()), key=lambda member: member.name)
-            for label, member in enumerate(classes):
-                file = outer.extractfile(member)
-                assert file is not None, "only files were chosen"
-                with tarfile.open(fileobj=file) as inner:
-                    for name, content in _members(inner):
-                        yield RawImage(content, label, f"{path.name}:{member.name}:{name}")
-    except (tarfile.TarError, EOFError, OSError) as error:
+        yield
+    except UNPACKING_ERRORS as error:
         raise DataError(f"{path} cannot be unpacked ({error})", remedy=_DOWNLOAD_AGAIN) from error
 
 
 def _validation_tar(folder: pathlib.Path) -> RawSplit:
     """A flat archive; the class of each image, in the order of their names, comes from the development kit."""
-    labels = _ground_truth(folder)
+    classes, truth = _ground_truth(folder)
 
     def read() -> Iterator[RawImage]:
-        for name, content in _opened(folder / _VALIDATION_TAR):
+        for name, content in members(folder / _VALIDATION_TAR):
+            if not _is_image(name):
+                continue
             number = pathlib.PurePath(name).stem.rpartition("_")[2]
-            if not number.isdecimal() or not 1 <= int(number) <= len(labels):
+            if not number.isdecimal() or not 1 <= int(number) <= len(truth):
                 raise DataError(
                     f"image in {folder / _VALIDATION_TAR}",
                     value=name,
-                    expected=f"ILSVRC2012_val_<1 to {len(labels)}>.JPEG",
+                    expected=f"ILSVRC2012_val_<1 to {len(truth)}>.JPEG",
                     remedy=_DOWNLOAD_AGAIN,
                 )
-            yield RawImage(content, labels[int(number) - 1], f"{_VALIDATION_TAR}:{name}")
+            yield RawImage(content, truth[int(number) - 1], f"{_VALIDATION_TAR}:{name}")
 
-    return RawSplit(len(set(labels)), read)
+    return RawSplit(classes, read)
 
 
-def _ground_truth(folder: pathlib.Path) -> list[int]:
-    """The classes of the validation images, whose numbering in the kit is not that of sorted folders."""
+def _ground_truth(folder: pathlib.Path) -> tuple[list[str], list[str]]:
+    """The names of all classes, sorted, and those of the validation images in turn."""
     if not (folder / _DEVKIT).is_file():
         raise DataError(
             f"{_VALIDATION_TAR} comes without labels, and {folder / _DEVKIT} is missing",
             remedy="Put the development kit (Task 1 & 2) beside it, or sort the images into val/CLASS folders.",
         )
-    kit = {pathlib.PurePath(name).name: content for name, content in _opened(folder / _DEVKIT)}
+    kit = {pathlib.PurePath(name).name: content for name, content in members(folder / _DEVKIT)}
     try:
         truth = [int(line) for line in kit[_TRUTH].decode().split()]
         synsets = scipy_io.loadmat(io.BytesIO(kit["meta.mat"]), squeeze_me=True)["synsets"]
         # Inner nodes of the hierarchy have children; the classes are the leaves.
         wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0}
-        order = {wnid: label for label, wnid in enumerate(sorted(wnids.values()))}
-        return [order[wnids[number]] for number in truth]
+        return sorted(wnids.values()), [wnids[number] for number in truth]
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DataError(f"{folder / _DEVKIT} is damaged ({error!r})", remedy=_DOWNLOAD_AGAIN) from error
 
 
 def _v2(folder: pathlib.Path) -> RawSplit | None:
     """ImageNet-v2, a folder or an archive of folders that are named by class numbers."""
-    for path in sorted(folder.glob(f"{_V2}*")):
-        if path.is_dir():
-            return _tree(path)
-        if ".tar" in path.name:
+    paths = sorted(folder.glob(f"{_V2}*"))
+    folders = [path for path in paths if path.is_dir()]
+    if len(folders) > 1:
+        raise DataError(
+            f"folders of ImageNet-v2 in {folder}",
+            value=[path.name for path in folders],
+            expected="one",
+            remedy="Remove all but one, or move them elsewhere.",
+        )
+    if folders:
+        return _tree(folders[0])
+    for path in paths:
+        if path.name.endswith(ARCHIVE_SUFFIXES):
             return RawSplit(None, lambda path=path: _v2_tar(path))
     return None
 
 
 def _v2_tar(path: pathlib.Path) -> Iterator[RawImage]:
-    for name, content in _opened(path):
-        file = pathlib.PurePath(name)
-        if file.suffix.lower() not in _SUFFIXES:
-            continue
-        if not file.parent.name.isdecimal():
-            raise DataError(f"folder of {name} in {path}", value=file.parent.name, expected="the number of a class")
-        yield RawImage(content, int(file.parent.name), f"{path.name}:{name}")
+    for name, content in members(path):
+        if _is_image(name):
+            yield RawImage(content, pathlib.PurePath(name).parent.name, f"{path.name}:{name}")

@@ -1,4 +1,8 @@
-"""Large CSV files of small numbers, parsed with whole-array operations."""
+"""Large CSV files of small numbers, parsed with whole-array operations.
+
+Files may be written by other programs: with a byte-order mark, the line ends of any system, blank lines at the end, and
+labels as any program for tables writes them.
+"""
 
 import gzip
 import pathlib
@@ -14,9 +18,14 @@ from algoperf_jax.errors import DataError
 Folder = pathlib.Path | zipfile.Path
 """A folder on disk or inside an archive."""
 
+_SUFFIXES = (".csv.gz", ".csv")
 _CHUNK_BYTES = 1 << 21
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE, _COMMA, _POINT, _ZERO, _ONE = b"\n,.01"
 _MAX_DIGITS = 9
+_MAX_LABEL_BYTES = 32
+_MISSING = frozenset(b"nan -nan na n/a <na> #n/a null none".split())
+"""How programs spell a missing number, in lower case, apart from nothing."""
 
 
 def integers(folder: Folder, stem: str, columns: int, dtype: Any, *, rows: int | None = None) -> tuple[np.ndarray, str]:
@@ -53,30 +62,67 @@ def integers(folder: Folder, stem: str, columns: int, dtype: Any, *, rows: int |
 
 
 def labels(folder: Folder, stem: str, columns: int, *, rows: int) -> np.ndarray:
-    """A file of labels `0`, `1`, `0.0`, `1.0` or nothing, int8 [rows, columns] with -1 for nothing.
+    """A file of labels, int8 [rows, columns]: 0, 1, or -1 for a missing one.
+
+    A label is a number (`0`, `1.0`, `1e0`), or nothing or a word like `nan` where it is missing.
 
     Raises:
       DataError: as for `integers`.
     """
+    expected = f"{columns} labels, each 0, 1, nan or nothing"
+    return _table(_find(folder, stem), columns, np.int8, rows, _parse_labels, expected)
 
-    def parse(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lengths = ends - starts
-        first = text[starts]
-        last = len(text) - 1
-        decimal = (text[np.minimum(starts + 1, last)] == _POINT) & (text[np.minimum(starts + 2, last)] == _ZERO)
-        good = ((first == _ZERO) | (first == _ONE)) & ((lengths == 1) | ((lengths == 3) & decimal))
-        missing = lengths == 0
-        return np.where(missing, -1, first.astype(np.int64) - _ZERO), ~(good | missing)
 
-    expected = f"{columns} labels, each 0, 1 or nothing"
-    return _table(_find(folder, stem), columns, np.int8, rows, parse, expected)
+def _parse_labels(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lengths = ends - starts
+    first = text[starts]
+    last = len(text) - 1
+    decimal = (text[np.minimum(starts + 1, last)] == _POINT) & (text[np.minimum(starts + 2, last)] == _ZERO)
+    usual = ((first == _ZERO) | (first == _ONE)) & ((lengths == 1) | ((lengths == 3) & decimal))
+    values = np.where(lengths == 0, -1, first.astype(np.int64) - _ZERO)
+    bad = np.zeros(len(values), bool)
+    unusual = np.flatnonzero(~usual & (lengths > 0))
+    if unusual.size:
+        values[unusual], bad[unusual] = _parse_unusual_labels(text, starts[unusual], lengths[unusual])
+    return values, bad
+
+
+def _parse_unusual_labels(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parses each spelling once, for a file may consist of them."""
+    width = min(int(lengths.max()), _MAX_LABEL_BYTES)
+    places = np.arange(width)
+    fields = np.where(places < lengths[:, None], text[np.minimum(starts[:, None] + places, len(text) - 1)], 0)
+    packed = np.ascontiguousarray(fields, np.uint8).view(f"S{width}")[:, 0]
+    spellings, which = np.unique(packed, return_inverse=True)
+    meanings = np.array([_meaning(spelling) for spelling in spellings.tolist()], np.int64)
+    bad = (meanings[which] == _NO_LABEL) | (lengths > _MAX_LABEL_BYTES)
+    return meanings[which], bad
+
+
+_NO_LABEL = -2
+
+
+def _meaning(spelling: bytes) -> int:
+    spelling = spelling.strip().lower()
+    if not spelling or spelling in _MISSING:
+        return -1
+    try:
+        number = float(spelling)
+    except ValueError:
+        return _NO_LABEL
+    return int(number) if number in (0.0, 1.0) else _NO_LABEL
 
 
 _Parse = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+def exists(folder: Folder, stem: str) -> bool:
+    """Whether a folder holds `<stem>.csv.gz` or `<stem>.csv`."""
+    return any((folder / f"{stem}{suffix}").is_file() for suffix in _SUFFIXES)
+
+
 def _find(folder: Folder, stem: str) -> Folder:
-    for suffix in (".csv.gz", ".csv"):
+    for suffix in _SUFFIXES:
         file = folder / f"{stem}{suffix}"
         if file.is_file():
             return file
@@ -116,17 +162,28 @@ def _malformed(
 
 
 def _chunks(file: Folder) -> Iterator[np.ndarray]:
-    """The file's bytes, cut at line ends; the last line's end is supplied where it lacks."""
+    """The file's bytes, cut at line ends, which are those of Unix; the end of the last line is supplied if need be.
+
+    Without a byte-order mark, and without blank lines at the end.
+    """
     try:
         with file.open("rb") as packed:
             stream = gzip.GzipFile(fileobj=packed) if file.name.endswith(".gz") else packed
             rest = b""
+            first = True
             while read := stream.read(_CHUNK_BYTES):
-                text = rest + read.replace(b"\r", b"")
-                cut = text.rfind(b"\n") + 1
-                rest = text[cut:]
+                if first:
+                    read, first = read.removeprefix(_BYTE_ORDER_MARK), False
+                # Of a line end of two bytes the second may be in the next piece.
+                held = b"\r" if read.endswith(b"\r") else b""
+                text = (rest + read.removesuffix(b"\r")).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                # Blank lines wait: they may be the last ones.
+                filled = len(text[: text.rfind(b"\n") + 1].rstrip())
+                cut = text.index(b"\n", filled) + 1 if filled else 0
+                rest = text[cut:] + held
                 if cut:
                     yield np.frombuffer(text, np.uint8, cut)
+            rest = rest.replace(b"\r", b"\n").rstrip()
             if rest:
                 yield np.frombuffer(rest + b"\n", np.uint8)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:

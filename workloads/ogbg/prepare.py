@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from algoperf_jax.data.download import Download, find
+from algoperf_jax.data.download import Download
 from algoperf_jax.data.prepared import Block, DatasetSpec
+from algoperf_jax.data.raw_files import find_all, is_hidden
 from algoperf_jax.errors import DataError
 from workloads.ogbg import csv_tables
 from workloads.ogbg.csv_tables import Folder
@@ -31,6 +32,10 @@ DOWNLOADS = (
 NUM_MOLECULES = 437_929
 NUM_TASKS = 128
 _SPLIT_FILES = {"train": "train", "validation": "valid", "test": "test"}
+_FILES = (
+    *(f"raw/{stem}" for stem in ("num-node-list", "num-edge-list", "node-feat", "edge-feat", "edge", "graph-label")),
+    *(f"split/scaffold/{stem}" for stem in _SPLIT_FILES.values()),
+)
 _MOLECULES_PER_BLOCK = 8192
 
 _log = logging.getLogger(__name__)
@@ -43,7 +48,8 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
       folder: holds `pcba.zip` or what is in it, in a subfolder or not, gzipped or not.
 
     Raises:
-      DataError: a file is missing or damaged; names file and line.
+      DataError: a file is missing or damaged (names file and line), or there are several data sets in this format,
+        none of them ogbg-molpcba.
     """
     root = _root(folder)
     raw = root / "raw"
@@ -76,19 +82,43 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
 
 
 def _root(folder: pathlib.Path) -> Folder:
-    """Where the folders `raw` and `split` are."""
-    marker = find(folder, "raw/num-node-list.csv.gz", "raw/num-node-list.csv")
-    if marker is not None:
-        return marker.parent.parent
-    archive = find(folder, DOWNLOADS[0].filename)
-    if archive is None:
+    """Where the folders `raw` and `split` are: of several data sets the official one, unpacked before packed."""
+    markers = find_all(folder, "raw/num-node-list.csv.gz", "raw/num-node-list.csv")
+    unpacked = list(dict.fromkeys(marker.parent.parent for marker in markers))
+    archive = next(iter(find_all(folder, DOWNLOADS[0].filename)), None)
+    complete = [root for root in unpacked if all(csv_tables.exists(root, file) for file in _FILES)]
+    if archive is not None and not complete:
+        return _packed(archive)
+    candidates = complete or unpacked
+    if not candidates:
         raise DataError(
             f"neither {DOWNLOADS[0].filename} nor raw/num-node-list.csv.gz is in {folder}",
             remedy="The files of the archive are needed, packed or unpacked.",
         )
+    official = [root for root in candidates if len(candidates) == 1 or _is_official(root)]
+    if not official:
+        raise DataError(
+            f"data sets in {folder}",
+            value=sorted(map(str, candidates)),
+            expected=f"one, or ogbg-molpcba with its {NUM_MOLECULES:,} molecules among them",
+            remedy="Give the folder of one with --from=FOLDER.",
+        )
+    return official[0]
+
+
+def _is_official(root: Folder) -> bool:
+    try:
+        counts, _ = csv_tables.integers(root / "raw", "num-node-list", 1, np.int32)
+    except DataError:
+        return False
+    return len(counts) == NUM_MOLECULES
+
+
+def _packed(archive: pathlib.Path) -> Folder:
     try:
         opened = zipfile.Path(archive)
-        inside = [path for path in (opened, *opened.iterdir()) if (path / "raw").is_dir()]
+        subfolders = sorted((path for path in opened.iterdir() if not is_hidden(path.name)), key=lambda path: path.name)
+        inside = [path for path in (opened, *subfolders) if (path / "raw").is_dir()]
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{archive} cannot be read ({error})", remedy="Download it again.") from error
     if not inside:

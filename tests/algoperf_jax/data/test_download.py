@@ -313,12 +313,3 @@ def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         report(1000, 1000)
     assert "raw.bin: [a note]" in terminal.getvalue()
     assert "1.0/1.0 kB" in terminal.getvalue()
-
-
-def test_find_prefers_the_nearest_file_and_the_first_pattern(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    for name in ("a/b/x.bin", "a/x.bin", "y.bin"):
-        (tmp_path / name).write_bytes(b"")
-    assert download.find(tmp_path, "x.bin", "y.bin") == tmp_path / "a" / "x.bin"
-    assert download.find(tmp_path, "z.bin", "y.*") == tmp_path / "y.bin"
-    assert download.find(tmp_path, "z.bin", "a") is None

@@ -12,6 +12,7 @@ import pytest
 from algoperf_jax import prepare
 from algoperf_jax.data import prepared
 from algoperf_jax.errors import DataError
+from workloads.cifar import prepare as conversion
 from workloads.cifar.prepare import DATASET, convert
 
 TEST_DATA = os.environ.get("ALGOPERF_TEST_DATA")
@@ -52,8 +53,20 @@ def store(folder: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "real" not in request.node.name:
+        monkeypatch.setattr(conversion, "_IMAGES_PER_BATCH", PER_BATCH)
+
+
 def store_archive(path: pathlib.Path, files: dict[str, bytes], inside: str) -> None:
-    modes: dict[str, Literal["w:gz", "w:xz"]] = {".gz": "w:gz", ".xz": "w:xz"}
+    modes: dict[str, Literal["w:", "w:gz", "w:xz", "w:bz2"]] = {
+        ".tar": "w:",
+        ".gz": "w:gz",
+        ".tgz": "w:gz",
+        ".xz": "w:xz",
+        ".bz2": "w:bz2",
+    }
     with tarfile.open(path, modes[path.suffix]) as archive:
         for name, content in {**files, "batches.meta": b"not read"}.items():
             member = tarfile.TarInfo(f"{inside}/{name}")
@@ -106,6 +119,9 @@ def test_python_version_as_python_2_wrote_it(tmp_path: pathlib.Path) -> None:
         ("cifar-10-binary.tar.gz", binary_files(), "cifar-10-batches-bin"),
         ("cifar-10-binary-subset.tar.xz", binary_files(), "cifar-10-batches-bin"),
         ("cifar-10-python.tar.gz", python_files(), "cifar-10-batches-py"),
+        ("cifar-10-python.tgz", python_files(), "cifar-10-batches-py"),
+        ("cifar-10-binary.tar", binary_files(), "cifar-10-batches-bin"),
+        ("cifar-10.tar.bz2", binary_files(), "."),
     ],
 )
 def test_archives(tmp_path: pathlib.Path, archive: str, files: dict[str, bytes], inside: str) -> None:
@@ -129,6 +145,114 @@ def test_complete_set_is_not_called_a_subset(tmp_path: pathlib.Path, caplog: pyt
     with caplog.at_level(logging.INFO):
         convert(tmp_path)
     assert caplog.text == ""
+
+
+def test_batches_of_another_size_are_announced(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = binary_files()
+    files["data_batch_3.bin"] = files["data_batch_3.bin"][: 5 * 3073]
+    store(tmp_path, files)
+    convert(tmp_path)
+    assert "a batch of CIFAR-10 has 8 images, but here data_batch_3 5: results are not comparable" in caplog.text
+
+
+def fewer(files: dict[str, bytes], *absent: str) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if name.removesuffix(".bin") not in absent}
+
+
+def shorter(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content[: 3073 * 2] for name, content in files.items()}
+
+
+def relabelled() -> dict[str, bytes]:
+    """Other data in the same format."""
+    return {name: bytes([9 - content[0]]) + content[1:] for name, content in binary_files().items()}
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        fewer(binary_files(), "data_batch_3", "data_batch_4", "data_batch_5"),
+        fewer(binary_files(), "test_batch"),
+        shorter(binary_files()),
+        {**binary_files(), "data_batch_1.bin": b"broken off"},
+    ],
+    ids=["batches missing", "no test batch", "fewer images", "broken off"],
+)
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_whole_set_goes_before_a_partial_one(
+    tmp_path: pathlib.Path, partial: dict[str, bytes], archive: bool
+) -> None:
+    store(tmp_path / "cifar-10-batches-bin", partial)
+    if archive:
+        store_archive(tmp_path / "cifar-10-python.tar.gz", python_files(), "cifar-10-batches-py")
+    else:
+        store(tmp_path / "cifar-10-batches-py", python_files())
+    assert_all_splits(tmp_path)
+
+
+def test_a_damaged_archive_beside_a_whole_set_is_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    store(tmp_path / "cifar-10-batches-py", python_files())
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"no archive")
+    assert_all_splits(tmp_path)
+    assert "left out: " in caplog.text
+    assert "cifar-10-binary.tar.gz cannot be unpacked" in caplog.text
+
+
+def test_copies_do_no_harm(tmp_path: pathlib.Path) -> None:
+    store(tmp_path / "cifar-10-batches-bin", binary_files())
+    store(tmp_path / "cifar-10-batches-py", python_files())
+    store(tmp_path / "backup" / "cifar-10-batches-py", python_files())
+    store_archive(tmp_path / "cifar-10-binary.tar.gz", binary_files(), "cifar-10-batches-bin")
+    assert_all_splits(tmp_path)
+
+
+@pytest.mark.parametrize("files", [relabelled(), fewer(relabelled(), "data_batch_2")], ids=["whole", "in part"])
+def test_sets_that_differ_are_refused(tmp_path: pathlib.Path, files: dict[str, bytes]) -> None:
+    own = binary_files() if len(files) == len(NAMES) else fewer(binary_files(), "data_batch_2")
+    store(tmp_path / "a", own)
+    store(tmp_path / "b", files)
+    assert_refused(tmp_path, f"{tmp_path}/a/*.bin: data_batch_1", f"{tmp_path}/b/*.bin", "--from=FOLDER")
+
+
+def test_parts_of_two_sets_are_not_mixed(tmp_path: pathlib.Path) -> None:
+    store(tmp_path / "a", fewer(binary_files(), "test_batch"))
+    store(tmp_path / "b", fewer(relabelled(), *NAMES[1:5]))
+    assert_refused(tmp_path, f"{tmp_path}/a/*.bin", f"{tmp_path}/b/*.bin: data_batch_1, test_batch")
+
+
+def test_batches_in_several_folders(tmp_path: pathlib.Path) -> None:
+    store(tmp_path / "train", fewer(binary_files(), "test_batch"))
+    store(tmp_path / "test", fewer(binary_files(), *NAMES[:5]))
+    assert_all_splits(tmp_path)
+
+
+def test_a_batch_twice_in_an_archive(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "cifar-10-binary.tar"
+    for second, refused in ((binary_files(), False), (relabelled(), True)):
+        store_archive(path, binary_files(), "cifar-10-batches-bin")
+        with tarfile.open(path, "a") as archive:
+            member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_2.bin")
+            member.size = len(second["data_batch_2.bin"])
+            archive.addfile(member, io.BytesIO(second["data_batch_2.bin"]))
+        if refused:
+            assert_refused(tmp_path, f"{path} holds cifar-10-batches-bin/data_batch_2.bin twice")
+        else:
+            assert_all_splits(tmp_path)
+
+
+def test_both_versions_in_one_archive(tmp_path: pathlib.Path) -> None:
+    store_archive(tmp_path / "cifar-10.tar", {**fewer(binary_files(), "data_batch_2"), **python_files()}, "cifar10")
+    assert_all_splits(tmp_path)
+
+
+def test_what_is_no_cifar_10_is_passed_over(tmp_path: pathlib.Path) -> None:
+    """CIFAR-100, a download that broke off, and what programs leave behind."""
+    store(tmp_path / "cifar-10-batches-bin", binary_files())
+    store(tmp_path / ".ipynb_checkpoints", relabelled())
+    store(tmp_path / "__MACOSX" / "cifar-10-batches-bin", relabelled())
+    store_archive(tmp_path / "cifar-100-python.tar.gz", {"train": b"", **relabelled()}, "cifar-100-python")
+    (tmp_path / "cifar-10-binary.tar.gz.part").write_bytes(b"broken off")
+    assert_all_splits(tmp_path)
 
 
 def assert_refused(folder: pathlib.Path, *parts: str) -> None:

@@ -12,10 +12,12 @@ import pytest
 import workloads
 from algoperf_jax import prepare
 from algoperf_jax.data import prepared
+from algoperf_jax.errors import DataError
 from algoperf_jax.workload import Placement
 from workloads.fastmri import masks
+from workloads.fastmri import prepare as conversion
 from workloads.fastmri.data import PreparedSlices
-from workloads.fastmri.prepare import DATASET
+from workloads.fastmri.prepare import DATASET, Volume
 from workloads.fastmri.reconstruction import Slice, reconstruct, to_hybrid_space
 
 TRAIN, VALIDATION = "knee_singlecoil_train", "knee_singlecoil_val"
@@ -102,6 +104,146 @@ def test_archives(raw: pathlib.Path, tmp_path: pathlib.Path, inside: bool) -> No
     assert len(PreparedSlices(str(tmp_path)).examples("validation")) == 2
 
 
+@pytest.fixture
+def empty_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are told apart by the number in their name, and not read."""
+
+    def read_volume(_: Any, path: pathlib.Path) -> Volume:
+        return Volume(np.zeros((1, 1, 1), np.complex64), np.zeros((1, 1, 1), np.float32), float(path.stem[-1]))
+
+    monkeypatch.setattr(conversion, "read_volume", read_volume)
+    monkeypatch.setattr(conversion, "to_hybrid_space", lambda kspace, _: kspace)
+
+
+def touch(folder: pathlib.Path, *numbers: int) -> pathlib.Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (folder / f"file{number}.h5").write_bytes(b"")
+    return folder
+
+
+def numbers(folder: pathlib.Path) -> dict[str, list[int]]:
+    """The files of each split."""
+    return {
+        split: [int(block.columns["volume_max"][0]) for block in blocks]
+        for split, blocks in conversion.convert(folder).items()
+    }
+
+
+ALL = {"train": [1, 2], "validation": [3, 4], "test": [5]}
+
+
+@pytest.mark.usefixtures("empty_volumes")
+@pytest.mark.parametrize(
+    "layout", ["{long}", "{short}", "{long}/{short}", "fastMRI/knee/{short}", "{long}/knee/{short}", "{short}/volumes"]
+)
+def test_layouts_of_folders(tmp_path: pathlib.Path, layout: str) -> None:
+    touch(tmp_path / layout.format(long=TRAIN, short="singlecoil_train"), 2, 1)
+    touch(tmp_path / layout.format(long=VALIDATION, short="singlecoil_val"), 4, 3, 5)
+    # Splits and coils that are not used, and what programs leave behind.
+    touch(tmp_path / "knee_singlecoil_test" / "singlecoil_test", 6)
+    touch(tmp_path / "multicoil_train", 7)
+    touch(tmp_path / ".trash" / TRAIN, 8)
+    touch(tmp_path / "__MACOSX" / "singlecoil_val", 8)
+    for path in list(tmp_path.rglob("file4.h5")):
+        path.with_name("._file4.h5").write_bytes(b"")
+    assert numbers(tmp_path) == ALL
+
+
+@pytest.mark.usefixtures("empty_volumes")
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tgz", "tar.xz"])
+@pytest.mark.parametrize("inside", ["{short}", "{long}", ".", "{long}/{short}", "home/user/data"])
+@pytest.mark.parametrize("name", ["{long}", "{short}"])
+def test_layouts_of_archives(tmp_path: pathlib.Path, suffix: str, inside: str, name: str) -> None:
+    packed = tmp_path / "packed" / "knee"
+    packed.mkdir(parents=True)
+    mode = {"tar": "w:", "tar.xz": "w:xz"}.get(suffix, "w:gz")
+    for long, files in ((TRAIN, (1, 2)), (VALIDATION, (3, 4, 5))):
+        names = {"long": long, "short": long.removeprefix("knee_")}
+        unpacked = touch(tmp_path / long, *files)
+        (unpacked / "._file3.h5").write_bytes(b"")
+        path = packed / f"{name.format(**names)}.{suffix}"
+        with tarfile.open(path, mode) as archive:  # pyright: ignore[reportCallIssue, reportArgumentType] -- a mode
+            archive.add(unpacked, arcname=inside.format(**names))
+        (packed / f"{path.name}.part").write_bytes(b"a download that broke off")
+    assert numbers(tmp_path / "packed") == ALL
+    assert sorted(path.name for path in packed.iterdir() if path.is_dir()) == [TRAIN, VALIDATION]
+    assert numbers(tmp_path / "packed") == ALL, "what is unpacked is found"
+
+
+@pytest.mark.usefixtures("empty_volumes")
+def test_unpacking_that_was_interrupted_begins_again(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path / VALIDATION, 3, 4, 5)
+    with tarfile.open(tmp_path / f"{TRAIN}.tar.gz", "w:gz") as archive:
+        archive.add(touch(tmp_path / "elsewhere", 1, 2), arcname="singlecoil_train")
+    touch(tmp_path / f".{TRAIN}.partial" / TRAIN, 1)
+    assert numbers(tmp_path) == ALL
+
+
+def fails(folder: pathlib.Path, *parts: str) -> None:
+    with pytest.raises(DataError) as error:
+        conversion.convert(folder)
+    for part in parts:
+        assert part in str(error.value), str(error.value)
+
+
+def test_several_folders_of_a_split(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path / VALIDATION, 3, 4, 5)
+    touch(tmp_path / TRAIN, 1, 2)
+    touch(tmp_path / "copy" / "singlecoil_train", 1, 2)
+    conversion.convert(tmp_path)
+    touch(tmp_path / "copy" / "singlecoil_train", 6)
+    fails(tmp_path, f"{tmp_path}/{TRAIN}: 2 files", f"{tmp_path}/copy/singlecoil_train: 3 files", "Remove all but one")
+
+
+def test_volumes_in_both_splits(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path / TRAIN, 1, 2, 3)
+    touch(tmp_path / VALIDATION, 3, 4, 5)
+    fails(tmp_path, f"files in {tmp_path}/{TRAIN} and in {tmp_path}/{VALIDATION}: found ['file3.h5']")
+
+
+def test_another_number_of_volumes_is_announced(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / TRAIN, 1, 2)
+    touch(tmp_path / VALIDATION, 3, 4, 5)
+    (tmp_path / f"{TRAIN}.tar.xz").write_bytes(b"")
+    monkeypatch.setitem(conversion._NUM_VOLUMES, VALIDATION, 3)
+    conversion.convert(tmp_path)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert f"{tmp_path}/{TRAIN} holds 2 volumes, not the 973 of fastMRI: results are not comparable" in message
+    assert f"to unpack {tmp_path}/{TRAIN}.tar.xz again, remove the folder" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (["singlecoil_val/file1.h5"], "folders of .h5 files in"),
+        (["a/file1.h5", "b/file2.h5"], "found ['a', 'b']; expected one, singlecoil_train"),
+        (["README.txt"], "found []; expected one, singlecoil_train"),
+        (None, "cannot be unpacked"),
+    ],
+)
+def test_archives_of_something_else(tmp_path: pathlib.Path, content: list[str] | None, message: str) -> None:
+    touch(tmp_path / VALIDATION, 3, 4, 5)
+    path = tmp_path / f"{TRAIN}.tar.xz"
+    with tarfile.open(path, "w:xz") as archive:
+        for name in content or ["singlecoil_train/file1.h5"]:
+            archive.addfile(tarfile.TarInfo(name))
+    if content is None:
+        damaged = bytearray(path.read_bytes())
+        damaged[len(damaged) // 2] ^= 255
+        path.write_bytes(damaged)
+    fails(tmp_path, str(path), message)
+    assert sorted(item.name for item in tmp_path.iterdir()) == [path.name, VALIDATION]
+
+
+def test_a_folder_without_volumes_beside_the_archive(tmp_path: pathlib.Path) -> None:
+    (tmp_path / TRAIN).mkdir()
+    (tmp_path / f"{TRAIN}.tar").write_bytes(b"")
+    fails(tmp_path, f"no .h5 files in {tmp_path}/{TRAIN}. Remove it")
+
+
 SMALL, NANS = np.zeros((1, 8, 8), np.float32), np.full((1, 640, 368), np.nan, np.complex64)
 BAD = {
     "file6.h5": ({"kspace": None}, "has no dataset kspace"),
@@ -128,7 +270,7 @@ def test_bad_files_are_left_out_and_listed(
     assert run(raw, tmp_path) == 0
     assert len(PreparedSlices(str(tmp_path)).examples("train")) == 2
     lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "5 files were left out" in lines[0]
+    assert sum("5 files were left out" in line for line in lines) == 1
     for name, words in [("file0.h5", "cannot be read"), *((name, words) for name, (_, words) in BAD.items())]:
         assert sum(name in line and words in line for line in lines) == 1, (name, lines)
 
@@ -144,7 +286,7 @@ def test_nothing_left(raw: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.
 def test_missing_folders(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, tmp_path / "data") == 2
     error = capsys.readouterr().err
-    assert "neither a folder knee_singlecoil_train nor an archive of it" in error
+    assert "neither a folder knee_singlecoil_train (or singlecoil_train) of .h5 files nor an archive of it" in error
     assert "https://fastmri.med.nyu.edu/" in error
 
 

@@ -129,15 +129,6 @@ def test_original_archives(tmp_path: pathlib.Path) -> None:
     assert stored.columns("test")["label"].tolist() == [2, 0, 1]
 
 
-def test_folders_of_numbers_are_in_numerical_order(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    write_tree(tree / "imagenetv2-matched-frequency-format-val", ("0", "2", "10"), count=1)
-    (tree / "test").rename(tmp_path / "elsewhere")
-    stored = prepare(tree, tmp_path / "data")
-    names = [stored.examples("test").read(index).name for index in range(3)]
-    assert [name.split("/")[1] for name in names] == ["0", "2", "10"]
-    assert stored.columns("test")["label"].tolist() == [0, 1, 2]
-
-
 def test_damaged_images_are_left_out_and_listed(
     tree: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,10 +138,19 @@ def test_damaged_images_are_left_out_and_listed(
     with caplog.at_level(logging.WARNING):
         stored = prepare(tree, tmp_path / "data")
     assert stored.columns("train")["label"].tolist() == [0] * 3 + [1] * 4 + [2] * 3
-    (message,) = [record.getMessage() for record in caplog.records]
+    (message,) = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
     assert message.startswith("imagenet: left 2 damaged images out of train:")
     assert "train/n01/n01_2.JPEG" in message
     assert "train/n03/n03_0.JPEG" in message
+
+
+def test_another_number_of_images_is_announced(
+    tree: pathlib.Path, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workloads.imagenet.prepare._NUM_IMAGES", {"train": 12, "validation": 50_000, "test": 12})
+    prepare(tree, tmp_path / "data")
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "validation has 12 images, not the 50,000 of ImageNet: results are not comparable" in message
 
 
 def test_resized_ahead(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -178,7 +178,7 @@ def test_the_number_of_classes_must_be_right(tree: pathlib.Path, tmp_path: pathl
         with pytest.raises(DataError, match=rf"number of classes in the train split.*found 3; expected {wrong}"):
             StoredImages(str(tmp_path / "data"), wrong).columns("train")["label"]
     (tree / "val" / "n03").rename(tmp_path / "n03")
-    with pytest.raises(DataError, match=r"number of classes in the validation split.*found 2; expected 3"):
+    with pytest.raises(DataError, match=r"classes of the validation split.*found 'only in train: n03'; expected the 3"):
         convert(tree)
 
 

@@ -1,4 +1,6 @@
 import gzip
+import hashlib
+import logging
 import os
 import pathlib
 import struct
@@ -9,6 +11,7 @@ import pytest
 from algoperf_jax import prepare
 from algoperf_jax.data import prepared
 from algoperf_jax.errors import DataError
+from workloads.mnist import prepare as conversion
 from workloads.mnist.prepare import DATASET, convert
 
 TEST_DATA = os.environ.get("ALGOPERF_TEST_DATA")
@@ -122,10 +125,111 @@ def test_other_image_size(tmp_path: pathlib.Path) -> None:
     assert_refused(store(tmp_path, files), "t10k-images-idx3-ubyte", "(20, 28)")
 
 
+@pytest.fixture
+def genuine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Small files that are taken for those of MNIST."""
+    files = raw_files()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(conversion, "_UNPACKED", digests)
+    return files
+
+
+def other_files() -> dict[str, bytes]:
+    """Of the same names and format, as FashionMNIST has them."""
+    return {**raw_files(), "train-images-idx3-ubyte": idx(255 - IMAGES[:60])}
+
+
+# Names that sort before and after that of MNIST, and deeper and less deep folders.
+@pytest.mark.parametrize("other", ["FashionMNIST/raw", "zalando", "."])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_mnist_is_chosen_by_its_checksums(
+    tmp_path: pathlib.Path,
+    genuine: dict[str, bytes],
+    other: str,
+    compressed: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store(tmp_path / other, other_files(), compressed=not compressed)
+    store(tmp_path / "MNIST" / "raw", genuine, compressed=compressed)
+    with caplog.at_level(logging.INFO):
+        np.testing.assert_array_equal(columns(tmp_path, "train")["image"], IMAGES[:50, :, :, None])
+    assert caplog.text == ""
+
+
+def test_a_damaged_set_beside_mnist_does_no_harm(tmp_path: pathlib.Path, genuine: dict[str, bytes]) -> None:
+    store(tmp_path / "MNIST", genuine)
+    store(tmp_path / "A", other_files())
+    (tmp_path / "A" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"no gzip")
+    np.testing.assert_array_equal(columns(tmp_path, "train")["image"], IMAGES[:50, :, :, None])
+
+
+def test_several_sets_that_are_not_mnist_are_refused(tmp_path: pathlib.Path) -> None:
+    store(tmp_path / "FashionMNIST", other_files())
+    store(tmp_path / "KMNIST", raw_files(), compressed=False)
+    assert_refused(tmp_path, f"['{tmp_path}/FashionMNIST: 4 files', '{tmp_path}/KMNIST: 4 files']", "--from=FOLDER")
+
+
+def test_another_set_does_not_stand_in_for_an_incomplete_one(tmp_path: pathlib.Path, genuine: dict[str, bytes]) -> None:
+    del genuine["t10k-labels-idx1-ubyte"]
+    store(tmp_path / "MNIST", genuine)
+    store(tmp_path / "FashionMNIST", other_files())
+    assert_refused(tmp_path, f"{tmp_path}/MNIST: 3 files", "one set of four files")
+
+
+def test_files_of_two_incomplete_sets_are_not_mixed(tmp_path: pathlib.Path) -> None:
+    files, others = raw_files(), other_files()
+    del files["t10k-labels-idx1-ubyte"], others["train-labels-idx1-ubyte"]
+    store(tmp_path / "MNIST", files)
+    store(tmp_path / "FashionMNIST", others)
+    assert_refused(tmp_path, f"{tmp_path}/FashionMNIST/train-images-idx3-ubyte.gz and {tmp_path}/MNIST", "differ")
+
+
+def test_copies_do_no_harm(tmp_path: pathlib.Path) -> None:
+    """As torchvision keeps them, and as archives that put each file into a folder of its name."""
+    store(tmp_path / "raw", raw_files())
+    store(tmp_path / "raw", raw_files(), compressed=False)
+    for name, content in raw_files().items():
+        store(tmp_path / name, {name: content}, compressed=False)
+    np.testing.assert_array_equal(columns(tmp_path, "test")["label"], LABELS[60:])
+
+
+def test_a_packed_file_that_is_no_copy_of_the_unpacked(tmp_path: pathlib.Path) -> None:
+    store(tmp_path, raw_files())
+    store(tmp_path, other_files(), compressed=False)
+    assert_refused(tmp_path, "train-images-idx3-ubyte and", "train-images-idx3-ubyte.gz differ")
+
+
+@pytest.mark.parametrize("layout", ["each in a folder", "with dots"])
+def test_other_layouts(tmp_path: pathlib.Path, layout: str) -> None:
+    for name, content in raw_files().items():
+        if layout == "with dots":
+            store(tmp_path, {name.replace("-idx", ".idx"): content}, compressed=False)
+        else:
+            store(tmp_path / name, {name: content}, compressed=False)
+    np.testing.assert_array_equal(columns(tmp_path, "test")["label"], LABELS[60:])
+
+
+def test_what_programs_leave_behind_is_passed_over(tmp_path: pathlib.Path) -> None:
+    store(tmp_path / "raw", raw_files())
+    store(tmp_path / ".ipynb_checkpoints", other_files())
+    store(tmp_path / "__MACOSX" / "raw", other_files())
+    np.testing.assert_array_equal(columns(tmp_path, "train")["image"], IMAGES[:50, :, :, None])
+
+
+def test_other_data_than_mnist_are_announced(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    store(tmp_path / "KMNIST", raw_files())
+    convert(tmp_path)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert f"the files in {tmp_path}/KMNIST are not those of MNIST (60 training and 30 test images; " in message
+    assert "MNIST has 60,000 and 10,000" in message
+    assert "not comparable" in message
+
+
 @pytest.mark.skipif(TEST_DATA is None, reason="ALGOPERF_TEST_DATA is not set")
-def test_real_files(tmp_path: pathlib.Path) -> None:
+def test_real_files(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     raw = pathlib.Path(TEST_DATA or "") / "mnist"
     assert prepare.main(["mnist", f"--data_dir={tmp_path}", f"--from={raw}"]) == 0
+    assert "not those of MNIST" not in caplog.text
     data = prepared.load(tmp_path, DATASET)
     assert {split: data.num_examples(split) for split in data.splits} == {
         "train": 50_000,

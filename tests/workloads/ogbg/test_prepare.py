@@ -59,6 +59,7 @@ def tables() -> dict[str, str]:
 
 def write(root: pathlib.Path, changes: Mapping[str, str] = {}, *, packed: bool = True) -> pathlib.Path:
     """Writes the files; `changes` replaces the content of some, by the last part of their names."""
+    assert set(changes) <= {name.rpartition("/")[2] for name in tables()}
     for name, text in tables().items():
         text = changes.get(name.rpartition("/")[2], text)
         path = root / f"{name}.csv{'.gz' if packed else ''}"
@@ -117,6 +118,86 @@ def test_line_ends_of_other_systems_and_none_at_the_end(tmp_path: pathlib.Path) 
         tmp_path,
         {name.rpartition("/")[2]: text.replace("\n", "\r\n").removesuffix("\r\n") for name, text in tables().items()},
     )
+    assert_worked_examples(converted(tmp_path))
+
+
+def changed(change: Callable[[str], str]) -> dict[str, str]:
+    return {name.rpartition("/")[2]: change(text) for name, text in tables().items()}
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 40, 1 << 20], ids=lambda size: f"pieces of {size}")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "\n",
+        lambda text: text + "\n\n \n\t\n  ",
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.replace("\n", "\r\n") + "\r\n\r\n",
+        lambda text: text.replace("\n", "\r"),
+    ],
+    ids=["a blank line", "blank lines and spaces", "no end of line", "Windows", "carriage returns alone"],
+)
+def test_ends_of_lines_and_files(
+    tmp_path: pathlib.Path, change: Callable[[str], str], piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are read in pieces, which end anywhere."""
+    monkeypatch.setattr("workloads.ogbg.csv_tables._CHUNK_BYTES", piece)
+    assert_worked_examples(converted(write(tmp_path, changed(change), packed=False)))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_byte_order_mark(tmp_path: pathlib.Path, packed: bool) -> None:
+    assert_worked_examples(converted(write(tmp_path, changed("\ufeff{}".format), packed=packed)))
+
+
+@pytest.mark.parametrize("piece", [40, 1 << 20], ids=lambda size: f"pieces of {size}")
+def test_labels_as_programs_for_tables_write_them(
+    tmp_path: pathlib.Path, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workloads.ogbg.csv_tables._CHUNK_BYTES", piece)
+    spellings = {
+        "": ("nan", "NaN", "NA", "N/A", "NULL", "None", "<NA>", "#N/A", " ", "-nan"),
+        "0": ("0.00", "0.", "-0.0", " 0", "0e0", "0.000000000000000000e+00"),
+        "1": ("1.00", "1.", "+1", "1 ", "1e0", "1.000000000000000000e+00"),
+    }
+
+    def spell(text: str) -> str:
+        lines = []
+        for row, line in enumerate(text.splitlines()):
+            fields = [field.removesuffix(".0") for field in line.split(",")]
+            spelt = [spellings[field][(row + task // 5) % len(spellings[field])] for task, field in enumerate(fields)]
+            lines.append(",".join(spelt))
+        return "\n".join(lines) + "\n"
+
+    assert_worked_examples(converted(write(tmp_path, {"graph-label": spell(tables()["raw/graph-label"])})))
+
+
+def test_the_official_data_set_is_chosen_among_several(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others of the same benchmark have the same files."""
+    write(tmp_path / "ogbg_molhiv", {"num-node-list": "3\n"})
+    write(tmp_path / "pcba")
+    write(tmp_path / ".trash" / "pcba", {"num-node-list": "3\n"})
+    fails(tmp_path, f"found ['{tmp_path}/ogbg_molhiv', '{tmp_path}/pcba']", "437,929", "--from=FOLDER")
+    monkeypatch.setattr("workloads.ogbg.prepare.NUM_MOLECULES", len(MOLECULES))
+    assert_worked_examples(converted(tmp_path))
+    (tmp_path / "ogbg_molhiv" / "raw" / "num-node-list.csv.gz").write_bytes(b"no gzip")
+    assert_worked_examples(converted(tmp_path))
+
+
+def test_the_archive_goes_before_a_part_of_what_is_in_it(tmp_path: pathlib.Path) -> None:
+    root = write(tmp_path / "pcba")
+    with zipfile.ZipFile(tmp_path / "pcba.zip", "w") as archive:
+        archive.writestr("__MACOSX/raw/._edge.csv.gz", "")
+        for path in sorted(root.rglob("*.gz")):
+            archive.write(path, f"pcba/{path.relative_to(root)}")
+    (root / "raw" / "edge.csv.gz").unlink()
+    assert_worked_examples(converted(tmp_path))
+
+
+def test_a_complete_data_set_goes_before_a_partial_one(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "a")
+    (tmp_path / "a" / "raw" / "edge.csv.gz").unlink()
+    write(tmp_path / "b")
     assert_worked_examples(converted(tmp_path))
 
 
@@ -186,7 +267,13 @@ def test_a_wrong_number_of_lines(tmp_path: pathlib.Path, name: str, difference: 
         ("edge-feat", 8, "1;2;3"),
         ("graph-label", 3, ",".join(["2"] * 128)),
         ("graph-label", 3, ",".join(["1.5"] * 128)),
-        ("graph-label", 3, ",".join(["nan"] * 128)),
+        ("graph-label", 3, ",".join(["-1"] * 128)),
+        ("graph-label", 3, ",".join(["nano"] * 128)),
+        ("graph-label", 3, ",".join(["inf"] * 128)),
+        ("graph-label", 3, ",".join(["1." + "0" * 40] * 128)),
+        ("node-feat", 4, ""),
+        ("node-feat", 4, "nan" + ",1" * 8),
+        ("num-edge-list", 2, "nan"),
         ("graph-label", 5, "," * 126),
         ("train", 2, "one"),
     ],

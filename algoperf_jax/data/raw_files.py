@@ -1,0 +1,69 @@
+"""Finds the raw files of a data set below a folder: in subfolders or not, packed or not.
+
+What file managers, editors and interrupted programs leave beside the data is passed over: names that begin with a dot,
+and `__MACOSX`.
+"""
+
+import lzma
+import pathlib
+import tarfile
+import zlib
+from collections.abc import Iterator
+
+from algoperf_jax.errors import DataError
+
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz")
+UNPACKING_ERRORS = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
+"""What a damaged archive makes the libraries raise."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no part of a data set."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_hidden_below(path: pathlib.PurePath, folder: pathlib.PurePath) -> bool:
+    """Whether a path below a folder is hidden, or in a hidden folder; the folder itself may be."""
+    return any(is_hidden(part) for part in path.relative_to(folder).parts)
+
+
+def find_all(folder: pathlib.Path, *patterns: str) -> list[pathlib.Path]:
+    """The files below a folder that match a pattern: those of the first pattern first, then the nearest, by name."""
+    found: dict[pathlib.Path, None] = {}
+    for pattern in patterns:
+        matches = [path for path in folder.rglob(pattern) if path.is_file() and not is_hidden_below(path, folder)]
+        found.update(dict.fromkeys(sorted(matches, key=lambda path: (len(path.parts), path))))
+    return list(found)
+
+
+def find(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
+    """The first of the files that `find_all` gives, or None."""
+    return next(iter(find_all(folder, *patterns)), None)
+
+
+def archives(folder: pathlib.Path, *stems: str) -> list[pathlib.Path]:
+    """The tar archives below a folder, compressed or not, whose names begin with one of `stems`."""
+    found = find_all(folder, *(f"{stem}*" for stem in stems))
+    # Downloads that broke off have further suffixes.
+    return [path for path in found if path.name.endswith(ARCHIVE_SUFFIXES)]
+
+
+def members(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a tar archive, in its order, without hidden ones.
+
+    Raises:
+      DataError: the archive is damaged.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if any(is_hidden(part) for part in pathlib.PurePath(member.name).parts):
+                    continue
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is not None:
+                    yield member.name, file.read()
+            # The checksum of a compressed archive comes last.
+            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+                pass
+    except UNPACKING_ERRORS as error:
+        raise DataError(f"{path} cannot be unpacked ({error})", remedy="Download it again.") from error
