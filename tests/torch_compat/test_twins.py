@@ -106,17 +106,17 @@ def in_jax(name: str) -> Outcome:
     with jax.enable_x64(True):
         apply = functools.partial(workload.apply, rng=jax.random.PRNGKey(0), dropout_rate=0.0)
 
-        def objective(params: Any) -> tuple[Any, tuple[Any, Any]]:
+        def objective(params: Any, state: Any, batch: Any) -> tuple[Any, tuple[Any, Any]]:
             logits, new_state = apply(params, state, batch, train=True, update_batch_norm=True)
             return (coefficients(logits.shape) * logits**2).sum(), (logits, new_state)
 
         @jax.jit
-        def run(params: Any) -> Any:
+        def run(params: Any, state: Any, batch: Any) -> Any:
             evaluated, _ = apply(params, state, batch, train=False, update_batch_norm=False)
-            gradients, (trained, new_state) = jax.grad(objective, has_aux=True)(params)
+            gradients, (trained, new_state) = jax.grad(objective, has_aux=True)(params, state, batch)
             return evaluated, trained, parameters.paths(gradients), parameters.paths(new_state or {})
 
-        return Outcome(*jax.tree.map(np.asarray, run(params)))
+        return Outcome(*jax.tree.map(np.asarray, run(params, state, batch)))
 
 
 def in_torch(name: str) -> Outcome:

@@ -204,17 +204,17 @@ def test_padding_and_order_do_not_matter(name: str) -> None:
     padding["weights"] = np.zeros_like(padding["weights"])
 
     @jax.jit
-    def judge(batch: Batch) -> tuple[Any, Any, Partial]:
+    def judge(params: Any, state: Any, batch: Batch) -> tuple[Any, Any, Partial]:
         key = jax.random.PRNGKey(0)
         logits, _ = workload.apply(params, state, batch, key, train=False, update_batch_norm=False)
         loss = workload.loss(batch["targets"], logits, batch["weights"])
         return loss.summed, loss.n_valid_examples, workload.metrics.batch_step(params, state, batch, key)
 
-    summed, num_valid, partial = judge(batch)
+    summed, num_valid, partial = judge(params, state, batch)
     expected = summary(workload, partial)
     assert num_valid > 0
     for other in (joined([batch, padding]), take_rows(batch, rows[::-1])):
-        other_summed, other_num_valid, other_partial = judge(other)
+        other_summed, other_num_valid, other_partial = judge(params, state, other)
         np.testing.assert_allclose(other_summed, summed, rtol=1e-5)
         assert other_num_valid == num_valid
         found = summary(workload, other_partial)

@@ -18,4 +18,12 @@ def graph_batch(golden: Golden) -> dict[str, Any]:
     }
 
 
-CASE = Case(golden_batch=graph_batch, smallest_batch=24)
+_NARROW = {"latent_dim": 32, "num_message_passing_steps": 2}
+CASE = Case(
+    golden_batch=graph_batch,
+    reduced={
+        "": {"hidden_dims": (32,), **_NARROW},
+        "model_size": {"hidden_dims": (32, 32), **_NARROW},
+    },
+    smallest_batch=24,
+)
