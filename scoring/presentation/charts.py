@@ -9,8 +9,9 @@ from scoring.presentation.chart import Chart, drawing, look, plot_area
 from scoring.presentation.profile_lines import profile_line, spread
 from scoring.presentation.report_table import shown
 from scoring.presentation.series import Series, all_series, share_colour
-from scoring.presentation.svg import Axis, axes, element, path_data, text, text_lines, text_width, wrapped
+from scoring.presentation.svg import Axis, axes, element, path_data, text, text_lines
 from scoring.presentation.time_cells import TimeCell, time_cells
+from scoring.presentation.wrapping import text_width, wrapped
 from scoring.scores import Scores
 
 # Letters are as large in all charts that take the whole width of the page: `.chart` in `assets/report.css`.

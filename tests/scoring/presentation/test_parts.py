@@ -7,8 +7,9 @@ import scoring
 from scoring.presentation.curves import drawn_points
 from scoring.presentation.profile_lines import spread
 from scoring.presentation.series import amount_text, share_colour
-from scoring.presentation.svg import text_width, tick_labels, wrapped
+from scoring.presentation.svg import tick_labels
 from scoring.presentation.time_cells import budgets, time_cells
+from scoring.presentation.wrapping import text_width, wrapped
 from tests.scoring.presentation.reports import HOSTILE
 
 
