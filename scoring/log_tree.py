@@ -1,8 +1,7 @@
 """The directories of logs: `<folder>/<submission>/<study>/<workload>_<framework>/trial_<k>`.
 
 Entries are taken in the order of their names, so that the result does not depend on the file system. A time stamp at
-the end of the name of a submission, a study or a workload says when an experiment was started again: it is no part of
-the name.
+the end of any of these names says when an experiment was started again: it is no part of the name.
 """
 
 import dataclasses
@@ -24,10 +23,11 @@ class TrialFolder:
     """The directory of a trial.
 
     Attributes:
-      submission: what it is a trial of; this and `study` are without time stamps.
+      submission: what it is a trial of; all names are without time stamps.
       study: its study.
       workload: its workload.
       framework: "jax" or "pytorch".
+      trial: its name.
       path: where it is.
     """
 
@@ -35,32 +35,31 @@ class TrialFolder:
     study: str
     workload: str
     framework: str
+    trial: str
     path: pathlib.Path
 
     @property
     def has_regular_name(self) -> bool:
         """Whether it is called trial_<number>, and no more."""
-        return _TRIAL.fullmatch(self.path.name) is not None
-
-
-def _folders(parent: pathlib.Path, root: pathlib.Path, findings: list[Finding]) -> Iterator[pathlib.Path]:
-    for path in sorted(parent.iterdir(), key=lambda path: path.name):
-        if path.is_dir():
-            yield path
-        else:
-            findings.append(Finding("left out", str(path.relative_to(root)), None, "not a directory"))
+        return _TRIAL.fullmatch(self.trial) is not None
 
 
 def _named_folders(
-    parent: pathlib.Path, root: pathlib.Path, findings: list[Finding]
+    parent: pathlib.Path, root: pathlib.Path, findings: list[Finding], *, of_trials: bool = False
 ) -> Iterator[tuple[str, pathlib.Path]]:
     """The directories in `parent`, with their names without time stamps."""
-    for folder in _folders(parent, root, findings):
-        match = _TIME_STAMPED.fullmatch(folder.name)
+    for path in sorted(parent.iterdir(), key=lambda path: path.name):
+        shown = str(path.relative_to(root))
+        if not path.is_dir():
+            # Logs of whole workloads lie beside trials: plain files are nothing to report there.
+            if not of_trials:
+                findings.append(Finding("left out", shown, None, "not a directory"))
+            continue
+        match = _TIME_STAMPED.fullmatch(path.name)
         if match:
-            reason = f"its trials count as those of {match[1]}"
-            findings.append(Finding("noted", str(folder.relative_to(root)), None, reason))
-        yield match[1] if match else folder.name, folder
+            reason = f"counts as {match[1]}" if of_trials else f"its trials count as those of {match[1]}"
+            findings.append(Finding("noted", shown, None, reason))
+        yield match[1] if match else path.name, path
 
 
 def _why_left_out(workload: str, targets: Targets, *, builtin: bool) -> str | None:
@@ -95,13 +94,12 @@ def trial_folders(
                 if reason is not None:
                     findings.append(Finding("left out", shown, None, reason))
                     continue
-                # Logs of whole workloads lie here, too: plain files are nothing to report.
-                trials = sorted(path for path in folder.iterdir() if path.is_dir())
+                trials = list(_named_folders(folder, root, findings, of_trials=True))
                 if not trials:
                     findings.append(Finding("left out", shown, None, "no trial in it"))
-                for trial in trials:
-                    if _TRIAL.match(trial.name):
-                        yield TrialFolder(submission, study, workload, framework, trial)
+                for trial, path in trials:
+                    if _TRIAL.match(trial):
+                        yield TrialFolder(submission, study, workload, framework, trial, path)
                     else:
-                        shown = str(trial.relative_to(root))
+                        shown = str(path.relative_to(root))
                         findings.append(Finding("left out", shown, None, "not called trial_<number>"))

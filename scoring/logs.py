@@ -69,7 +69,7 @@ def _read_trials(root: pathlib.Path, targets: Targets, findings: list[Finding], 
         table, notes = read_table(file, targets.workloads[folder.workload].metric, str(file))
         findings += [dataclasses.replace(note, path=f"{path}/{EVALUATIONS}") for note in notes]
         if table is not None:
-            yield Trial(folder, path, folder.path.name, table)
+            yield Trial(folder, path, folder.trial, table)
 
 
 def _check_frameworks(trials: Sequence[Trial]) -> None:

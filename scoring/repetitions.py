@@ -69,7 +69,7 @@ def without_copies(trials: Iterable[Trial]) -> tuple[list[Trial], list[Finding]]
     by_name: dict[tuple[str, ...], list[Trial]] = defaultdict(list)
     for trial in trials:
         of = trial.folder
-        by_name[of.submission, of.study, of.workload, of.framework, of.path.name].append(trial)
+        by_name[of.submission, of.study, of.workload, of.framework, of.trial].append(trial)
     kept, findings = [], []
     for same in by_name.values():
         without, found = _copies_of_one_name(same)
@@ -90,7 +90,7 @@ def without_copies(trials: Iterable[Trial]) -> tuple[list[Trial], list[Finding]]
 
 
 def _number(trial: Trial) -> tuple[int, str]:
-    return int(trial.folder.path.name.removeprefix("trial_")), trial.path
+    return int(trial.folder.trial.removeprefix("trial_")), trial.path
 
 
 def _in_folders(trials: Sequence[Trial], allowed: int) -> str:

@@ -18,6 +18,7 @@ STAMPS = (
     "_2024-11-01T12:00:00",
 )
 LATER = "_2024-12-24-08-15-30"
+TRIAL = "a/study_0/alpha_jax/trial_1{}"
 
 
 def write_studies(root: pathlib.Path, submission: str = "a", trials: int = 2, start: float = 20.0) -> None:
@@ -51,15 +52,15 @@ def test_a_copied_experiment_counts_once(tmp_path: pathlib.Path, stamp: str, wit
         assert "has the same evaluations" in reason
 
 
-@pytest.mark.parametrize("level", ["a{}/study_0/alpha_jax", "a/study_0{}/alpha_jax", "a/study_0/alpha_jax{}"])
+@pytest.mark.parametrize("level", ["a{}/study_0/alpha_jax", "a/study_0{}/alpha_jax", "a/study_0/alpha_jax{}", TRIAL])
 def test_an_experiment_that_goes_on_in_a_copy_is_the_longer_one(tmp_path: pathlib.Path, level: str) -> None:
     whole = [(1.0, 9.0), (10.0, 8.0), (20.0, 0.4)]
-    write_trial(tmp_path, level.format("") + "/trial_1", whole[:2])
-    write_trial(tmp_path, level.format(LATER) + "/trial_1", whole)
+    paths = [level.format(stamp) + "/trial_1" * (level != TRIAL) for stamp in ("", LATER)]
+    write_trial(tmp_path, paths[0], whole[:2])
+    write_trial(tmp_path, paths[1], whole)
     logs = load(tmp_path)
-    assert logs.trials["path"].tolist() == [level.format(LATER) + "/trial_1"]
+    assert logs.trials[["trial", "path", "regular_name"]].to_numpy().tolist() == [["trial_1", paths[1], True]]
     assert scoring.score(logs).times.loc["a", "alpha"] == 20.0
-    paths = [level.format(stamp) + "/trial_1" for stamp in ("", LATER)]
     assert ("left out", paths[0], None, f"a copy: {paths[1]} has the same evaluations") in findings(logs)
 
 
