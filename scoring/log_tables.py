@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -81,8 +81,8 @@ def _column_names(header: list[str], metric: str, shown: str) -> tuple[dict[str,
     return {field: name for field, name in names.items() if name in header}, sorted(notes)
 
 
-def _numbers(cells: list[str], header: list[str], columns: Iterable[str]) -> list[float]:
-    """The cells of `columns`; NaN for blank ones.
+def _numbers(cells: list[str], header: list[str], places: Sequence[int]) -> list[float]:
+    """The cells at `places`; NaN for blank ones.
 
     Raises:
       ValueError: the row is damaged; says how.
@@ -92,21 +92,21 @@ def _numbers(cells: list[str], header: list[str], columns: Iterable[str]) -> lis
     if len(cells) != len(header):
         raise ValueError(f"{len(cells)} cells; expected {len(header)}, as in the header")
     numbers = []
-    for name in columns:
-        cell = cells[header.index(name)]
+    for at in places:
         try:
-            numbers.append(float(cell or "nan"))
+            numbers.append(float(cells[at] or "nan"))
         except ValueError:
-            raise ValueError(f"{name} is {cell!r}; expected a number") from None
+            raise ValueError(f"{header[at]} is {cells[at]!r}; expected a number") from None
     return numbers
 
 
 def _read_rows(records: Records, columns: Mapping[str, str], shown: str) -> tuple[list[int], np.ndarray, list[Finding]]:
     """The rows without a damaged last one, in which the writer was stopped: their numbers, and [rows, columns]."""
     findings, kept, values = [], [], []
+    places = [records.header.index(name) for name in columns.values()]
     for number, cells in records.rows:
         try:
-            values.append(_numbers(cells, records.header, columns.values()))
+            values.append(_numbers(cells, records.header, places))
             kept.append(number)
         except ValueError as damage:
             if number != records.rows[-1][0]:

@@ -17,13 +17,13 @@ from scoring.scores import Scores
 # Letters are as large in all charts that take the whole width of the page: `.chart` in `assets/report.css`.
 _LEAST_WIDTH = 1000.0
 _LETTER_SIZE, _LINE_HEIGHT = 14.0, 16.0
+_LEAST_NAME_WIDTH = 170.0
 
 
-def _names(series: Sequence[Series], widths: tuple[float, float]) -> tuple[list[list[str]], float]:
-    """The names of submissions in lines, and the width for them: the smaller one if each fits into one line of it."""
+def _names(series: Sequence[Series], most: float) -> tuple[list[list[str]], float]:
+    """The names of submissions in lines, and the width for them, `most` or less."""
     names = [shown(one.submission) for one in series]
-    fit = all(text_width(name, _LETTER_SIZE) <= widths[0] for name in names)
-    width = widths[0] if fit else widths[1]
+    width = min(max(_LEAST_NAME_WIDTH, *(text_width(name, _LETTER_SIZE) for name in names)), most)
     return [wrapped(name, width, _LETTER_SIZE) for name in names], width
 
 
@@ -31,7 +31,7 @@ def profile_chart(scores: Scores) -> Chart:
     """The performance profiles, with steps at the exact ratios."""
     end = float(scores.profile.columns[-1])
     series = all_series(scores)
-    names, name_width = _names(series, (180.0, 320.0))
+    names, name_width = _names(series, 320.0)
     gap = 8.0 + _LINE_HEIGHT * max(map(len, names))
     # Line samples stand left of the names, scores right of them.
     width, height = _LEAST_WIDTH, max(500.0, 50.0 + gap * len(series))
@@ -135,7 +135,7 @@ def time_heat_map(scores: Scores, budgets: Mapping[str, float]) -> Chart:
     series = all_series(scores)
     workloads = [str(name) for name in scores.counted_times.columns]
     rows = {one.submission: row for row, one in enumerate(series)}
-    names, name_width = _names(series, (170.0, 260.0))
+    names, name_width = _names(series, 260.0)
     cell_width, cell_height = 100.0, max(42.0, 12.0 + _LINE_HEIGHT * max(map(len, names)))
     columns = [
         [line for part in name.split("_", 1) for line in wrapped(part, cell_width - 4.0, _LETTER_SIZE)]

@@ -7,8 +7,8 @@ import unicodedata
 def _letter_width(letter: str) -> float:
     if letter in "mwMWOQ@%&" or unicodedata.east_asian_width(letter) in "WF":
         return 1.0
-    if letter in "ijlI|!.,:;' ":
-        return 0.4
+    if letter in "ijlI|!.,:;' frt-()[]/":
+        return 0.42
     return 0.78 if letter.isupper() else 0.64
 
 
