@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from scoring.report_files import write_report
 
         write_report(report, options.out)
-        print(leaderboard_text(logs, scores, report.uncertainty))
+        print(leaderboard_text(logs, scores, report.uncertainty, report.findings))
     except ScoringError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

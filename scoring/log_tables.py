@@ -1,12 +1,13 @@
 """One table of evaluations: reading `eval_measurements.csv`, repairing what can be repaired."""
 
-import csv
 import dataclasses
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scoring.csv_records import Records, read_records
 from scoring.errors import ScoringError
 
 TIME, STEP = "score", "global_step"
@@ -50,8 +51,8 @@ class LogTable:
       evaluation_time_sec: time spent on evaluations, seconds.
       logging_time_sec: time spent on logs and checkpoints, seconds.
       energy_joules: energy used since the start.
-      validation: the target metric on the validation split; NaN where blank.
-      test: the target metric on the test split; NaN where blank or not logged.
+      validation: the target metric on the validation split; NaN where blank or infinite.
+      test: the target metric on the test split; NaN where blank, infinite or not logged.
     """
 
     row: np.ndarray
@@ -63,14 +64,6 @@ class LogTable:
     energy_joules: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-
-
-def _read_lines(path: pathlib.Path, shown: str) -> list[list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ScoringError(f"{shown}: cannot be read as CSV ({error})") from error
 
 
 def _column_names(header: list[str], metric: str, shown: str) -> tuple[dict[str, str], list[str]]:
@@ -88,19 +81,48 @@ def _column_names(header: list[str], metric: str, shown: str) -> tuple[dict[str,
     return {field: name for field, name in names.items() if name in header}, sorted(notes)
 
 
-def _numbers(cells: list[str], rows: list[int], name: str, shown: str) -> np.ndarray:
-    try:
-        return np.array([float(cell) if cell else math.nan for cell in cells])
-    except ValueError:
-        for cell, row in zip(cells, rows, strict=True):
-            try:
-                float(cell or "nan")
-            except ValueError:
-                raise ScoringError(f"{shown}, row {row}: {name} is {cell!r}; expected a number") from None
-        raise
+def _numbers(cells: list[str], header: list[str], places: Sequence[int]) -> list[float]:
+    """The cells at `places`; NaN for blank ones.
+
+    Raises:
+      ValueError: the row is damaged; says how.
+    """
+    if "\0" in "".join(cells):
+        raise ValueError("NUL bytes in it")
+    if len(cells) != len(header):
+        raise ValueError(f"{len(cells)} cells; expected {len(header)}, as in the header")
+    numbers = []
+    for at in places:
+        try:
+            numbers.append(float(cells[at] or "nan"))
+        except ValueError:
+            raise ValueError(f"{header[at]} is {cells[at]!r}; expected a number") from None
+    return numbers
+
+
+def _read_rows(records: Records, columns: Mapping[str, str], shown: str) -> tuple[list[int], np.ndarray, list[Finding]]:
+    """The rows without a damaged last one, in which the writer was stopped: their numbers, and [rows, columns]."""
+    findings, kept, values = [], [], []
+    places = [records.header.index(name) for name in columns.values()]
+    for number, cells in records.rows:
+        try:
+            values.append(_numbers(cells, records.header, places))
+            kept.append(number)
+        except ValueError as damage:
+            if number != records.rows[-1][0]:
+                raise ScoringError(
+                    f"{shown}, row {number}: {damage}; restore the file, or move its trial out of the logs"
+                ) from damage
+            findings.append(Finding("repaired", shown, number, f"incomplete last row dropped: {damage}"))
+    if not findings and not records.ends_with_line_end:
+        reason = "no line end after the last row: kept, but its last cell may be cut"
+        findings.append(Finding("noted", shown, kept[-1], reason))
+    return kept, np.array(values).reshape(len(kept), len(columns)), findings
 
 
 def _check_order(values: np.ndarray, lines: list[int], what: str, shown: str) -> None:
+    if values[0] < 0:
+        raise ScoringError(f"{shown}, row {lines[0]}: {what} is {values[0]:g}; expected 0 or more")
     backwards = np.flatnonzero(np.diff(values) < 0)
     if backwards.size:
         at = int(backwards[0]) + 1
@@ -109,11 +131,29 @@ def _check_order(values: np.ndarray, lines: list[int], what: str, shown: str) ->
         )
 
 
+def _without_infinities(
+    values: np.ndarray, field: str, column: str, lines: list[int], shown: str
+) -> tuple[np.ndarray, list[Finding]]:
+    """The values, NaN where they are infinite, and the findings: no metric that is not finite reaches a target."""
+    consequence = "counts as not reached" if field == "validation" else "taken as unknown"
+    unknown = np.isinf(values) if field not in ("validation", "test") else ~np.isfinite(values)
+    findings = [
+        Finding(
+            "noted",
+            shown,
+            lines[at],
+            f"{column} is {'blank' if np.isnan(values[at]) else f'{values[at]:g}'}: {consequence}",
+        )
+        for at in np.flatnonzero(unknown)
+    ]
+    return np.where(np.isinf(values), np.nan, values), findings
+
+
 def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | None, list[Finding]]:
     """Reads the evaluations of a trial.
 
-    Repeated headers, empty lines and rows without time or step are dropped; a blank metric stays as NaN and never
-    counts as reached. Everything of the kind is in the findings.
+    Repeated headers, empty lines, rows without time or step and a damaged last row are dropped; a metric that is blank
+    or infinite is NaN and never counts as reached. Everything of the kind is in the findings.
 
     Args:
       path: the CSV file.
@@ -124,46 +164,38 @@ def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | 
       The table, or None if the file has no evaluation, and the findings.
 
     Raises:
-      ScoringError: not CSV, a needed column missing, a cell that is no number, times or steps that go backwards.
+      ScoringError: not CSV, a needed column missing, a damaged row that is not the last, times or steps that are
+        negative or go backwards.
     """
-    lines = _read_lines(path, shown)
-    header = next((line for line in lines if line), None)
-    if header is None:
+    records = read_records(path, shown)
+    if records is None:
         return None, [Finding("left out", shown, None, "the file is empty")]
-    columns, notes = _column_names(header, metric, shown)
-    findings = [Finding("repaired", shown, 1, note) for note in notes]
-    start = lines.index(header) + 1
-    kept, rows, row_numbers, evaluation = [], [], [], 0
-    for number, line in enumerate(lines[start:], start + 1):
-        if not line:
-            findings.append(Finding("repaired", shown, number, "empty line dropped"))
-        elif line == header:
-            findings.append(Finding("repaired", shown, number, "repeated header dropped"))
-        elif len(line) != len(header):
-            raise ScoringError(f"{shown}, row {number}: {len(line)} cells; expected {len(header)}, as in the header")
-        else:
-            kept.append(line)
-            rows.append(number)
-            row_numbers.append(evaluation)
-            evaluation += 1
-    values = {
-        field: _numbers([line[header.index(name)] for line in kept], rows, name, shown)
-        for field, name in columns.items()
-    }
+    findings = [Finding("repaired", shown, number, reason) for number, reason in records.ignored]
+    empty = Finding("left out", shown, None, "no evaluation in the file")
+    if not records.rows:
+        return None, [*findings, empty]
+    columns, notes = _column_names(records.header, metric, shown)
+    findings += [Finding("repaired", shown, records.header_row, note) for note in notes]
+    rows, numbers, of_rows = _read_rows(records, columns, shown)
+    findings += of_rows
+    values = dict(zip(columns, numbers.T, strict=True))
     usable = np.isfinite(values["global_step"]) & np.isfinite(values["submission_time_sec"])
     for at in np.flatnonzero(~usable):
         findings.append(Finding("repaired", shown, rows[at], "row without time or step dropped"))
-    lines_used = [row for row, good in zip(rows, usable, strict=True) if good]
+    lines_used = [number for number, good in zip(rows, usable, strict=True) if good]
     if not lines_used:
-        return None, [*findings, Finding("left out", shown, None, "no evaluation in the file")]
-    absent = np.full(len(lines_used), math.nan)
-    fields = [field.name for field in dataclasses.fields(LogTable) if field.name != "row"]
-    used = {field: values[field][usable] if field in values else absent for field in fields}
+        return None, [*findings, empty]
+    used = {}
+    for field in (field.name for field in dataclasses.fields(LogTable) if field.name != "row"):
+        used[field] = np.full(len(lines_used), math.nan)
+        if field in columns:
+            used[field], infinities = _without_infinities(
+                values[field][usable], field, columns[field], lines_used, shown
+            )
+            findings += infinities
     _check_order(used["submission_time_sec"], lines_used, "submission time", shown)
     _check_order(used["global_step"], lines_used, STEP, shown)
-    validation = used["validation"]
-    for at in np.flatnonzero(np.isnan(validation)):
-        findings.append(Finding("noted", shown, lines_used[at], f"validation/{metric} is blank: counts as not reached"))
     if len(lines_used) == 1:
         findings.append(Finding("noted", shown, None, "one evaluation only"))
-    return LogTable(row=np.array(row_numbers)[usable], **used), findings
+    findings.sort(key=lambda finding: (finding.row is None, finding.row or 0))
+    return LogTable(row=np.flatnonzero(usable), **used), findings

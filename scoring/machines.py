@@ -19,15 +19,26 @@ from scoring.logs import Logs, meta_data_files
 RELATIVE_SPEED = "calibration.relative_speed"
 
 
-def _devices(facts: dict[str, Any]) -> tuple[str | None, float]:
-    """Name and number of the accelerators; a machine without any counts as one device."""
+def _devices(facts: dict[str, Any], file: str) -> tuple[str | None, float]:
+    """Name and number of the accelerators; a machine without any counts as one device.
+
+    Raises:
+      ValueError: they are no text and no number; says how.
+    """
     own = facts.get("devices")
     if isinstance(own, dict):
-        return own.get("kind"), float(own.get("count", np.nan))
-    count = facts.get("gpu_count", facts.get("gpu.count"))
-    if not isinstance(count, int | float):
+        name, count = own.get("kind"), own.get("count")
+    else:
+        count = facts.get("gpu_count", facts.get("gpu.count"))
+        name = facts.get("cpu_model_name" if count == 0 else "gpu_model_name")
+        count = 1 if count == 0 else count
+    if count is None:
         return None, np.nan
-    return (facts.get("gpu_model_name"), float(count)) if count else (facts.get("cpu_model_name"), 1.0)
+    if not isinstance(name, str | None):
+        raise ValueError(f"the name of the devices in {file} is {name!r}; expected text")
+    if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count < np.inf:
+        raise ValueError(f"the number of devices in {file} is {count!r}; expected a positive number")
+    return name, float(count)
 
 
 def _facts(path: pathlib.Path) -> dict[str, Any]:
@@ -66,10 +77,10 @@ def machines(logs: Logs) -> pd.DataFrame:
         for file in files:
             try:
                 facts = _facts(folder / file)
+                name, count = _devices(facts, file)
             except ValueError as error:
                 problem = str(error)
                 continue
-            name, count = _devices(facts)
             names += [name] if name is not None and name not in names else []
             counts.append(count)
             speeds.append(float(facts.get(RELATIVE_SPEED, np.nan)))

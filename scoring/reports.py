@@ -135,8 +135,20 @@ def reasons(findings: pd.DataFrame) -> pd.DataFrame:
     return grouped.sort_values("count", ascending=False, kind="stable").reset_index()
 
 
-def leaderboard_text(logs: Logs, scores: Scores, uncertainty: resampling.Uncertainty | None = None) -> str:
-    """The leaderboard, and what was left out, as lines of text."""
+def leaderboard_text(
+    logs: Logs,
+    scores: Scores,
+    uncertainty: resampling.Uncertainty | None = None,
+    findings: pd.DataFrame | None = None,
+) -> str:
+    """The leaderboard, and what was left out, as lines of text.
+
+    Args:
+      logs: from `load`.
+      scores: of these logs.
+      uncertainty: intervals of the scores, if there are any.
+      findings: those of a report; None for those of `scores`.
+    """
     table = to_text(leaderboard(scores, uncertainty)).splitlines()
     # The title and the caption are for readers of files.
     start = next(at for at, line in enumerate(table) if line.split()[:1] == ["rank"])
@@ -147,7 +159,7 @@ def leaderboard_text(logs: Logs, scores: Scores, uncertainty: resampling.Uncerta
         "",
         *(line for line in table[start:end] if line.strip("- ")),
     ]
-    found = reasons(scores.findings)
+    found = reasons(scores.findings if findings is None else findings)
     if len(found):
         lines.append("")
     for kind, reason, count, path in found.head(_REASONS_SHOWN).itertuples(index=False, name=None):

@@ -1,28 +1,42 @@
 """Charts for the HTML report: performance profiles and times to target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from scoring.presentation import time_cells as cells_of
 from scoring.presentation.chart import Chart, drawing, look, plot_area
 from scoring.presentation.profile_lines import profile_line, spread
-from scoring.presentation.series import all_series, share_colour
-from scoring.presentation.svg import Axis, axes, element, path_data, text
+from scoring.presentation.report_table import shown
+from scoring.presentation.series import Series, all_series, share_colour
+from scoring.presentation.svg import Axis, axes, element, path_data, text, text_lines
 from scoring.presentation.time_cells import TimeCell, time_cells
+from scoring.presentation.wrapping import text_width, wrapped
 from scoring.scores import Scores
 
-# Letters are as large in all charts that take the whole width of the page.
+# Letters are as large in all charts that take the whole width of the page: `.chart` in `assets/report.css`.
 _LEAST_WIDTH = 1000.0
+_LETTER_SIZE, _LINE_HEIGHT = 14.0, 16.0
+_LEAST_NAME_WIDTH = 170.0
+
+
+def _names(series: Sequence[Series], most: float) -> tuple[list[list[str]], float]:
+    """The names of submissions in lines, and the width for them, `most` or less."""
+    names = [shown(one.submission) for one in series]
+    width = min(max(_LEAST_NAME_WIDTH, *(text_width(name, _LETTER_SIZE) for name in names)), most)
+    return [wrapped(name, width, _LETTER_SIZE) for name in names], width
 
 
 def profile_chart(scores: Scores) -> Chart:
     """The performance profiles, with steps at the exact ratios."""
     end = float(scores.profile.columns[-1])
-    width, height = _LEAST_WIDTH, 500.0
-    horizontal = Axis((1.0, end if end > 1.0 else 2.0), (52.0, 690.0))
-    vertical = Axis((-2.0, 102.0), (452.0, 34.0))
     series = all_series(scores)
+    names, name_width = _names(series, 320.0)
+    gap = 8.0 + _LINE_HEIGHT * max(map(len, names))
+    # Line samples stand left of the names, scores right of them.
+    width, height = _LEAST_WIDTH, max(500.0, 50.0 + gap * len(series))
+    horizontal = Axis((1.0, end if end > 1.0 else 2.0), (52.0, width - 64.0 - name_width - 66.0))
+    vertical = Axis((-2.0, 102.0), (height - 48.0, 34.0))
     left, top = horizontal.pixels[0], vertical.pixels[1]
     lines, ends = [], []
     for one in series:
@@ -41,14 +55,16 @@ def profile_chart(scores: Scores) -> Chart:
             "g",
             element("line", class_="leader", x1=right + 3.0, y1=end_place, x2=right + 22.0, y2=place),
             element("line", class_=f"line bold {look(one)}", x1=right + 24.0, y1=place, x2=right + 58.0, y2=place),
-            text(one.submission, right + 66.0, place + 4.5, class_="label"),
+            text_lines(lines_of_name, right + 66.0, place + 4.5, _LINE_HEIGHT, class_="label"),
             text(f"{one.score:.4f}", width - 4.0, place + 4.5, class_="label score", text_anchor="end"),
             data_submission=one.number,
         )
-        for one, end_place, place in zip(series, ends, spread(wanted, 23.0, 20.0, height - 30.0), strict=True)
+        for one, lines_of_name, end_place, place in zip(
+            series, names, ends, spread(wanted, gap, gap / 2 + 8.0, height - gap / 2 - 18.0), strict=True
+        )
     ]
     what = "time to target" if scores.unit == "seconds" else "steps to target"
-    names = (f"{what}, divided by the best", "workloads within that ratio (%)")
+    axis_names = (f"{what}, divided by the best", "workloads within that ratio (%)")
     return Chart(
         name="performance_profiles",
         title="Performance profiles",
@@ -60,7 +76,7 @@ def profile_chart(scores: Scores) -> Chart:
             width,
             height,
             "Performance profiles",
-            axes(horizontal, vertical, names, (6, 6)),
+            axes(horizontal, vertical, axis_names, (6, 6)),
             plot_area(
                 horizontal, vertical, ("ratio to the best", "workloads (%)"), (3, 1), *lines[::-1], data_steps=""
             ),
@@ -119,18 +135,21 @@ def time_heat_map(scores: Scores, budgets: Mapping[str, float]) -> Chart:
     series = all_series(scores)
     workloads = [str(name) for name in scores.counted_times.columns]
     rows = {one.submission: row for row, one in enumerate(series)}
-    left, top, cell_width, cell_height = 190.0, 56.0, 100.0, 42.0
+    names, name_width = _names(series, 260.0)
+    cell_width, cell_height = 100.0, max(42.0, 12.0 + _LINE_HEIGHT * max(map(len, names)))
+    columns = [
+        [line for part in name.split("_", 1) for line in wrapped(part, cell_width - 4.0, _LETTER_SIZE)]
+        for name in workloads
+    ]
+    left, top = name_width + 20.0, 26.0 + _LINE_HEIGHT * max(2, *map(len, columns))
     width, height = max(left + cell_width * len(workloads) + 2.0, _LEAST_WIDTH), top + cell_height * len(series) + 44.0
     heads = []
-    for column, name in enumerate(workloads):
-        lines = name.split("_", 1)
-        for at, line in enumerate(lines):
-            y = top - 10.0 - 15.0 * (len(lines) - 1 - at)
-            heads.append(text(line, left + cell_width * (column + 0.5), y, text_anchor="middle", class_="label"))
-    for row, one in enumerate(series):
-        label = text(
-            one.submission, left - 12.0, top + cell_height * (row + 0.5) + 4.5, text_anchor="end", class_="label"
-        )
+    for column, lines in enumerate(columns):
+        x, middle = left + cell_width * (column + 0.5), top - 10.0 - _LINE_HEIGHT * (len(lines) - 1) / 2
+        heads.append(text_lines(lines, x, middle, _LINE_HEIGHT, text_anchor="middle", class_="label"))
+    for row, (one, lines) in enumerate(zip(series, names, strict=True)):
+        middle = top + cell_height * (row + 0.5) + 4.5
+        label = text_lines(lines, left - 12.0, middle, _LINE_HEIGHT, text_anchor="end", class_="label")
         heads.append(element("g", label, data_submission=one.number))
     cells = []
     for cell in time_cells(scores, budgets):

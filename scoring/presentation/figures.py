@@ -21,6 +21,8 @@ from scoring.presentation.time_cells import TimeCell, time_cells
 from scoring.scores import Scores
 
 _DOTS_PER_INCH = 150
+# Points: of names of submissions, of the letters of labels.
+_NAME_WIDTH, _LETTER_SIZE = 170.0, 10.0
 _TEXT, _FAINT = "#1c2530", "#d8dee6"
 _MISS_FILL, _MISS_TEXT = "#eceef1", "#6b7480"
 
@@ -34,10 +36,14 @@ def _plain(axes: Axes) -> None:
 def performance_profile_figure(scores: Scores) -> Figure:
     """Share of workloads (percent) over the ratio to the best time; steps at the exact ratios, labels at the ends."""
     end = float(scores.profile.columns[-1])
-    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    series = all_series(scores)
+    labels = [one.wrapped_label(_NAME_WIDTH, _LETTER_SIZE) for one in series]
+    # The labels' distance in percent of the workloads, which the height turns into inches.
+    gap = 1.6 + 4.0 * max(1 + label.count("\n") for label in labels)
+    stretch = max(1.0, gap * (len(series) - 1) / 104.0)
+    figure = Figure(figsize=(9.0, 5.2 * stretch), layout="constrained")
     axes = figure.add_subplot()
     _plain(axes)
-    series = all_series(scores)
     lines = [profile_line(scores, one.submission) for one in series]
     for one, (place, share) in reversed(list(zip(series, lines, strict=True))):
         axes.step(
@@ -57,11 +63,12 @@ def performance_profile_figure(scores: Scores) -> Figure:
     # The best score stands above others of the same height.
     wanted = [height - 1e-3 * one.number for one, height in zip(series, heights, strict=True)]
     beside = axes.get_yaxis_transform()
-    for one, height, place in zip(series, heights, spread(wanted, 5.6, -2.0, 102.0), strict=True):
+    places = spread(wanted, gap / stretch, -2.0, 102.0)
+    for one, label, height, place in zip(series, labels, heights, places, strict=True):
         axes.plot([1.006, 1.035], [height, place], transform=beside, color=one.colour, linewidth=0.7, clip_on=False)
         sample = {"color": one.colour, "linestyle": line_style(one), "linewidth": 2.2}
         axes.plot([1.04, 1.10], [place, place], transform=beside, clip_on=False, **sample)
-        axes.text(1.11, place, one.label, transform=beside, color=_TEXT, va="center")
+        axes.text(1.11, place, label, transform=beside, color=_TEXT, va="center")
     axes.set_title("Performance profiles", loc="left", color=_TEXT, fontweight="bold")
     return figure
 
@@ -110,14 +117,16 @@ def time_heat_map_figure(scores: Scores, budgets: Mapping[str, float]) -> Figure
     series = all_series(scores)
     workloads = [str(name) for name in scores.counted_times.columns]
     rows = {one.submission: row for row, one in enumerate(series)}
-    figure = Figure(figsize=(3.6 + 1.02 * len(workloads), 1.9 + 0.5 * len(series)), layout="constrained")
+    labels = [one.wrapped_label(_NAME_WIDTH, _LETTER_SIZE) for one in series]
+    row_height = 0.5 + 0.15 * max(0, *(label.count("\n") - 1 for label in labels))
+    figure = Figure(figsize=(3.6 + 1.02 * len(workloads), 1.9 + row_height * len(series)), layout="constrained")
     axes = figure.add_subplot()
     for cell in cells:
         _draw_cell(axes, cell, workloads.index(cell.workload), rows[cell.submission])
     axes.set_xlim(-0.5, len(workloads) - 0.5)
     axes.set_ylim(len(series) - 0.5, -0.5)
     axes.set_xticks(range(len(workloads)), [name.replace("_", "\n", 1) for name in workloads], fontsize=9)
-    axes.set_yticks(range(len(series)), [one.label for one in series])
+    axes.set_yticks(range(len(series)), labels)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

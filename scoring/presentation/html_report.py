@@ -15,6 +15,8 @@ from scoring.presentation.series import Series
 from scoring.presentation.svg import element
 
 _SUBMISSION = "submission"
+# Longer texts wrap where a table is too narrow.
+_SHORT = 16
 
 
 def _asset(name: str) -> str:
@@ -38,9 +40,14 @@ def _submissions(charts: Sequence[Chart]) -> tuple[str, ...]:
     return orders.pop() if orders else ()
 
 
+def _breakable(text: str) -> str:
+    """Text that wraps behind underscores rather than anywhere."""
+    return html.escape(text).replace("_", "_<wbr>")
+
+
 def _cell(value: object, text: str, numeric: bool) -> str:
     if not numeric:
-        return f"<td>{html.escape(text)}</td>"
+        return f"<td{' class=long' if len(text) > _SHORT else ''}>{_breakable(text)}</td>"
     kind = ' class="number"'
     if pd.isna(value):  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
         return f"<td{kind}></td>"
@@ -113,7 +120,7 @@ def _legend(submissions: Sequence[str]) -> str:
     for number, name in enumerate(submissions):
         line = element("line", class_=f"line bold {look(Series(number, name, 0.0))}", x1=1, x2=31, y1=6, y2=6)
         sample = element("svg", line, viewBox="0 0 32 12", width=32, height=12, aria_hidden="true")
-        items.append(f"<li data-key={number}>{sample}<span>{html.escape(shown(name))}</span></li>")
+        items.append(f"<li data-key={number}>{sample}<span>{_breakable(shown(name))}</span></li>")
     return f'<nav class="legend" aria-label="Submissions"><h2>Submissions</h2><ul>{"".join(items)}</ul></nav>'
 
 

@@ -14,6 +14,8 @@ from scoring.presentation.series import Series, all_series
 from scoring.scores import Scores
 
 _COLUMNS = 4
+# Points: of names of submissions in the legend.
+_NAME_WIDTH = 170.0
 _BINS = 150
 _HOUR = 3600.0
 
@@ -73,14 +75,19 @@ def learning_curves_figure(logs: Logs, scores: Scores) -> Figure:
     columns = min(_COLUMNS, max(len(plots), 1))
     rows = max(math.ceil(len(plots) / columns), 1)
     series = all_series(scores)
-    figure = Figure(
-        figsize=(3.6 * max(columns, 2), 2.7 * rows + 0.5 + 0.22 * math.ceil(len(series) / 4)), layout="constrained"
-    )
+    labels = [one.wrapped_label(_NAME_WIDTH, 9.0) for one in series]
+    beside = min(max(columns, 2), len(series))
+    lines = max(1 + label.count("\n") for label in labels)
+    legend_height = (0.06 + 0.16 * lines) * math.ceil(len(series) / beside)
+    figure = Figure(figsize=(3.6 * max(columns, 2), 2.7 * rows + 0.5 + legend_height), layout="constrained")
     for number, plot in enumerate(plots):
         axes = figure.add_subplot(rows, columns, number + 1)
         _draw(axes, plot)
         if number + columns >= len(plots):
             axes.set_xlabel("submission time (hours)", fontsize=9)
-    handles = [Line2D([], [], color=one.colour, linestyle=line_style(one), label=one.label) for one in series]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(series)), frameon=False, fontsize=9)
+    handles = [
+        Line2D([], [], color=one.colour, linestyle=line_style(one), label=label)
+        for one, label in zip(series, labels, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=beside, frameon=False, fontsize=9)
     return figure

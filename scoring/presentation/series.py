@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from scoring.presentation.wrapping import wrapped
 from scoring.scores import Scores
 
 # Told apart by most colour-blind readers, on white; `assets/report.css` has their twins for dark screens.
@@ -44,6 +45,10 @@ class Series:
     def label(self) -> str:
         """Name and score."""
         return f"{self.submission}  {self.score:.4f}"
+
+    def wrapped_label(self, width: float, size: float) -> str:
+        """The label with line ends in the name, whose lines are at most `width` for letters of `size`."""
+        return "\n".join(wrapped(self.submission, width, size)) + f"  {self.score:.4f}"
 
 
 def all_series(scores: Scores) -> list[Series]:

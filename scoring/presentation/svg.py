@@ -29,6 +29,12 @@ def text(content: str, x: float, y: float, **attributes: str | float) -> str:
     return element("text", html.escape(content), x=x, y=y, **attributes)
 
 
+def text_lines(lines: Sequence[str], x: float, middle: float, line_height: float, **attributes: str | float) -> str:
+    """Lines of text around the height `middle`."""
+    first = middle - line_height * (len(lines) - 1) / 2
+    return "".join(text(line, x, first + line_height * at, **attributes) for at, line in enumerate(lines))
+
+
 def path_data(x: Iterable[float], y: Iterable[float]) -> str:
     """A line through points."""
     return "M" + "L".join(f"{number(float(a))} {number(float(b))}" for a, b in zip(x, y, strict=True))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 
@@ -101,4 +102,7 @@ def read_targets(name: str | pathlib.Path) -> Targets:
     for workload, target in workloads.items():
         if target.direction not in ("min", "max"):
             raise ScoringError(f"{path}: {workload}: direction is {target.direction!r}; expected 'min' or 'max'")
+        value = target.validation_target
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ScoringError(f"{path}: {workload}: validation_target is {value!r}; expected a finite number")
     return targets

@@ -1,12 +1,16 @@
 """Real logs are untidy: what is repaired, left out, listed and refused."""
 
+import dataclasses
 import pathlib
 
 import pytest
 
 import scoring
 from scoring.log_tables import read_table
-from scoring.times import first_hits
+from scoring.reports import leaderboard_text
+from scoring.summaries import trial_summaries
+from scoring.targets import WorkloadTarget
+from scoring.times import RULES, first_hits
 from tests.scoring.log_trees import COLUMNS, FILE, targets, write_hit, write_text, write_trial
 
 TRIAL = "s/study_0/alpha_jax/trial_1"
@@ -131,11 +135,13 @@ def test_runs_on_built_in_data_are_never_mixed_with_real_ones(tmp_path: pathlib.
         (["global_step,score", "1,1.0"], "row 1: no column 'validation/loss'; it has global_step, score"),
         (["global_step,validation/loss", "1,1.0"], "row 1: no column 'score'"),
         (["score,validation/loss", "1,1.0"], "row 1: no column 'global_step'"),
-        ([HEADER, "1,1,1,1", "2,x,2,2"], "row 3: score is 'x'; expected a number"),
-        ([HEADER, "1,1,1,1", "2,2,2"], "row 3: 3 cells; expected 4, as in the header"),
+        ([HEADER, "1,1,1,1", "2,x,2,2", "3,3,3,3"], "row 3: score is 'x'; expected a number"),
+        ([HEADER, "1,1,1,1", "2,2,2", "3,3,3,3"], "row 3: 3 cells; expected 4, as in the header"),
+        ([HEADER, "1,1,1,1", "2,2\0,2,2", "3,3,3,3"], "row 3: NUL bytes in it; restore the file"),
+        ([HEADER, "1,-1,1,1", "2,2,2,2"], "row 2: submission time is -1; expected 0 or more"),
         ([HEADER, "1,1,1,1", "2,5,5,5", HEADER, "3,4,4,4"], "row 5: submission time goes backwards, from 5 to 4"),
         ([HEADER, "7,1,1,1", "6,2,2,2"], "row 3: global_step goes backwards, from 7 to 6"),
-        ([HEADER, '1,"1,1,1'], "cannot be read as CSV"),
+        ([HEADER, '1,"1,1,1', "2,2,2,2"], "cannot be read as CSV"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_its_row(tmp_path: pathlib.Path, lines: list[str], words: str) -> None:
@@ -146,6 +152,109 @@ def test_a_file_that_cannot_be_used_is_named_with_its_row(tmp_path: pathlib.Path
     assert message.startswith(str(file))
     assert words in message
     assert "\n" not in message
+
+
+INCOMPLETE = "incomplete last row dropped: "
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (b"11,5.0", "2 cells; expected 4, as in the header"),
+        (b"11,5.0\n", "2 cells; expected 4, as in the header"),
+        (b"11,5.0,6.0,0.4,7\n", "5 cells; expected 4, as in the header"),
+        (b"11,5.0,6.0,0.4e-", "validation/loss is '0.4e-'; expected a number"),
+        (b"11,5.0,6.0,0.4\0\0\0", "NUL bytes in it"),
+        (b"11,5.0\0\0\n\0\0\0", "NUL bytes in it"),
+        (b"\0\0\0\0" + b"11,5.0,6.0,0.4\n", "NUL bytes in it"),
+        (b"11,5.0\n \t\n\n", "2 cells; expected 4, as in the header"),
+        (b'11,"5.0,6.0', "1 cells; expected 4, as in the header"),
+        (b"11,5.0,6.0,\xe2\x82", "1 cells; expected 4, as in the header"),
+        (HEADER[:-3].encode(), "global_step is 'global_step'; expected a number"),
+    ],
+)
+def test_an_incomplete_last_row_is_dropped_and_listed(tmp_path: pathlib.Path, end: bytes, reason: str) -> None:
+    file = write_text(tmp_path, TRIAL, "")
+    file.write_bytes(f"{HEADER}\n1,1.0,2.0,9.0\n6,3.0,4.0,0.5\n".encode() + end)
+    write_hit(tmp_path, "other/study_0/alpha_jax/trial_1", 4.0)
+    logs = load(tmp_path)
+    of_rows = [finding for finding in findings(logs) if "dropped: " in finding[3]]
+    assert of_rows == [("repaired", f"{TRIAL}/{FILE}", 4, INCOMPLETE + reason)]
+    assert scoring.score(logs).times["alpha"].to_dict() == {"other": 4.0, "s": 3.0}
+    assert f"repaired: {INCOMPLETE}{reason} ({TRIAL}/{FILE})" in leaderboard_text(logs, scoring.score(logs))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", ("left out", None, "the file is empty")),
+        (b"\n \n", ("left out", None, "the file is empty")),
+        (b"\0" * 99, ("left out", None, "the file is empty")),
+        (HEADER.encode(), ("left out", None, "no evaluation in the file")),
+        (b"global_step,sco", ("left out", None, "no evaluation in the file")),
+        (f"{HEADER}\n1,1.0".encode(), ("left out", None, "no evaluation in the file")),
+        (f"{HEADER}\n1,1.0,1.0,9.0\n9,3.0,4.0,0.4".encode(), ("noted", 3, "no line end after the last row: kept,")),
+        (f"{HEADER}\n1,1.0,1.0,9.0\n9,3.0,4.0,0.4\n\0\0".encode(), ("repaired", 4, "line of NUL bytes dropped")),
+        (f"{HEADER}\n1,1.0,1.0,9.0\n \t\n9,3.0,4.0,0.4\n".encode(), ("repaired", 3, "empty line dropped")),
+        (f"{HEADER}\n1,1.0,1.0,9.0\n\0\0\n9,3.0,4.0,0.4\n".encode(), ("repaired", 3, "line of NUL bytes dropped")),
+    ],
+)
+def test_what_a_stopped_writer_leaves_never_stops_the_others(
+    tmp_path: pathlib.Path, content: bytes, expected: tuple[str, int | None, str]
+) -> None:
+    write_text(tmp_path, TRIAL, "").write_bytes(content)
+    write_hit(tmp_path, "other/study_0/alpha_jax/trial_1", 4.0)
+    logs = load(tmp_path)
+    times = scoring.score(logs).times["alpha"].to_dict()
+    kind, row, reason = expected
+    assert times == ({"other": 4.0} if kind == "left out" else {"other": 4.0, "s": 3.0})
+    found = findings(logs)[-1]
+    assert found[:3] == (kind, f"{TRIAL}/{FILE}", row)
+    assert found[3].startswith(reason)
+
+
+def test_a_table_is_read_at_every_length_that_it_grows_through(tmp_path: pathlib.Path) -> None:
+    whole = f"{HEADER}\n1,1.0,2.0,9.0\n11,5.0,6.0,0.75\n21,9.0,9.5,0.4\n".encode()
+    file = write_text(tmp_path, TRIAL, "")
+    for length in range(len(whole) + 1):
+        file.write_bytes(whole[:length])
+        table, found = read_table(file, "loss", "file")
+        read = 0 if table is None else len(table.row)
+        ended = max(whole[:length].count(b"\n") - 1, 0)
+        not_ended = any(finding.reason.startswith("no line end") for finding in found)
+        assert read == ended + not_ended
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "Infinity", "nan", "NaN", "", "1e999", "-1e999"])
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_a_metric_that_is_not_finite_reaches_no_target_and_is_listed(
+    tmp_path: pathlib.Path, metric: str, value: str
+) -> None:
+    judged_by = targets()
+    goal = WorkloadTarget(metric, "max" if metric == "accuracy" else "min", 0.5)
+    judged_by = dataclasses.replace(judged_by, workloads={"alpha": goal})
+    rows = f"1,1.0,{value},{value}\n11,9.0,0.5,0.5\n"
+    write_text(tmp_path, TRIAL, f"global_step,score,test/{metric},validation/{metric}\n{rows}")
+    logs = scoring.load(tmp_path, judged_by)
+    for rule in RULES:
+        scores = scoring.score(logs, rule=rule)
+        assert scores.times.loc["s", "alpha"] == 9.0
+        assert trial_summaries(logs, rule=rule)["best_validation"].tolist() == [0.5]
+    shown = "blank" if value.lower() in ("nan", "") else "-inf" if value.startswith("-") else "inf"
+    assert findings(logs) == [
+        ("noted", f"{TRIAL}/{FILE}", 2, f"validation/{metric} is {shown}: counts as not reached"),
+        ("noted", f"{TRIAL}/{FILE}", 2, f"test/{metric} is {shown}: taken as unknown"),
+    ]
+
+
+def test_a_duration_that_is_infinite_is_unknown(tmp_path: pathlib.Path) -> None:
+    write_text(tmp_path, TRIAL, f"{HEADER}\n1,1.0,inf,9.0\n9,inf,4.0,0.1\n11,5.0,6.0,0.4\n")
+    logs = load(tmp_path)
+    assert logs.evaluations["total_duration_sec"].isna().tolist() == [True, False]
+    assert [finding[2:] for finding in findings(logs)] == [
+        (2, "total_duration is inf: taken as unknown"),
+        (3, "row without time or step dropped"),
+    ]
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: pathlib.Path) -> None:

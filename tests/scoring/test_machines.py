@@ -59,7 +59,16 @@ def test_a_trial_without_calibration_is_named(tmp_path: pathlib.Path) -> None:
     ("text", "words"),
     [
         ("{", "meta_data_1.json is not JSON"),
+        ("", "meta_data_1.json is not JSON"),
+        ('{"gpu_count": 8, "gpu_mo', "meta_data_1.json is not JSON"),
+        ('{"gpu_count": 8}\0\0\0', "meta_data_1.json is not JSON"),
         ("[]", "holds list; expected an object"),
+        (
+            '{"gpu_count": "8 V100"}',
+            "devices in meta_data_1.json is '8 V100'; expected a positive number",
+        ),
+        ('{"devices": {"kind": ["H100"], "count": 1}}', "the name of the devices in meta_data_1.json is ['H100']"),
+        ('{"devices": {"kind": "H100", "count": NaN}}', "meta_data_1.json is nan; expected a positive number"),
         ('{"calibration.relative_speed": -1}', "meta_data_1.json is -1; expected a positive number"),
         ('{"calibration.relative_speed": "fast"}', "meta_data_1.json is 'fast'"),
     ],

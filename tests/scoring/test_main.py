@@ -146,3 +146,21 @@ def test_the_command_needs_no_framework(logs: pathlib.Path) -> None:
     command = [sys.executable, "-m", "scoring", "--logs=nowhere"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_damaged_files_are_among_the_findings_of_screen_and_report(
+    logs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = "quick/study_0/wmt_jax/trial_1"
+    (logs / trial / "meta_data_0.json").write_text('{"gpu_count": 8, "gpu_')
+    with (logs / trial / "eval_measurements.csv").open("a") as file:
+        file.write("17,12")
+    assert main([f"--logs={logs}", "--resamples=0", f"--out={tmp_path / 'out'}"]) == 0
+    printed = capsys.readouterr().out
+    reason = "incomplete last row dropped: 2 cells; expected 3, as in the header"
+    assert f"repaired: {reason} ({trial}/eval_measurements.csv)" in printed.splitlines()
+    assert "noted: meta_data_0.json is not JSON" in printed
+    findings = pd.read_csv(tmp_path / "out/findings.csv").set_index("path")
+    assert findings.loc[f"{trial}/eval_measurements.csv", "row"] == 4
+    assert "meta_data_0.json is not JSON" in findings.loc[trial, "reason"]
+    assert reason in (tmp_path / "out/report.html").read_text()

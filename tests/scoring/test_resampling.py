@@ -48,7 +48,7 @@ def test_what_was_read_gives_the_scores_of_every_toy_case(tmp_path: pathlib.Path
     scored = 0
     for case in cases:
         try:
-            logs = load(tmp_path / "toy_cases" / case["case"])
+            logs = load(tmp_path / "toy_cases" / case["case"], "external")
         except scoring.ScoringError:
             continue
         assert_points_are_scores(logs, rule=rule)

@@ -87,6 +87,10 @@ def test_unknown_targets(name: str) -> None:
             {"base_workloads": [], "workloads": {"a": {"metric": "m", "direction": "up", "validation_target": 1}}},
             "a: direction is 'up'; expected 'min' or 'max'",
         ),
+        (
+            {"base_workloads": [], "workloads": {"a": {"metric": "m", "direction": "min", "validation_target": 1e999}}},
+            "a: validation_target is inf; expected a finite number",
+        ),
     ],
 )
 def test_files_that_are_no_targets(tmp_path: pathlib.Path, change: dict, words: str) -> None:

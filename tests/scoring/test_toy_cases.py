@@ -122,9 +122,15 @@ def test_logs_that_have_no_one_meaning_are_refused(toys: pathlib.Path, name: str
 
 
 def test_a_timestamped_directory_counts_with_its_submission(toys: pathlib.Path) -> None:
-    logs = load(toys / "t21_timestamped_sibling_directory")
+    folder = toys / "t21_timestamped_sibling_directory"
+    logs = load(folder, "external")
     assert set(logs.trials["submission"]) == {"a", "b"}
+    assert scoring.score(logs).times["alpha"].to_dict() == {"a": 100.0, "b": 50.0}
     assert "its trials count as those of a" in set(logs.findings["reason"])
+    with pytest.raises(
+        scoring.ScoringError, match=r"2 trials of alpha in study_0 of a, where toy has 1 .*: 1 in a/study"
+    ):
+        load(folder)
 
 
 def test_only_the_official_rule_counts_trials_with_longer_names(toys: pathlib.Path) -> None:

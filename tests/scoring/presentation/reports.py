@@ -32,6 +32,32 @@ def small_logs(root: pathlib.Path) -> scoring.Logs:
     return scoring.load(root, by_hand)
 
 
+# Names of 40 letters and more: the widest letters, words, and no place to break.
+LONG = (
+    "schedule_free_adamw_with_warmup_and_cosine_decay_v2_final",
+    "prize_qualification_baseline_external_tuning_jax_8xV100",
+    "WWWWWWWWWWMMMMMMMMMMWWWWWWWWWWMMMMMMMMMMWWWWWWWW",
+    "a name with several words that can be wrapped between them",
+    "n" * 200,
+    "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 45,
+    "short",
+)
+WORKLOADS = (
+    "librispeech_conformer_attention_temperature",
+    *(f"imagenet_resnet_{number}" for number in range(8)),
+    "wmt",
+)
+
+
+def long_logs(root: pathlib.Path) -> scoring.Logs:
+    """Seven submissions of long names on ten workloads, each with hits and misses."""
+    for number, submission in enumerate(LONG):
+        for other, workload in enumerate(WORKLOADS):
+            time = None if (number + other) % 5 == 4 else 100.0 + 50.0 * number + 7.0 * other
+            write_hit(root, f"{submission}/study_0/{workload}_jax/trial_1", time)
+    return scoring.load(root, targets(WORKLOADS, budget_sec=1000.0))
+
+
 def report_tables(scores: scoring.Scores) -> list[ReportTable]:
     """Leaderboard, times, studies and findings."""
     times = scores.times.reset_index().melt("submission", var_name="workload", value_name="seconds")

@@ -1,4 +1,4 @@
-"""The report in a browser without network: sorting, tooltips, the legend, a phone's width."""
+"""The report in a browser without network: sorting, tooltips, the legend, long names, a phone's width."""
 
 import pathlib
 import shutil
@@ -8,6 +8,13 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, sync_playwright
+
+import scoring
+from scoring import reports
+from scoring.presentation.charts import profile_chart, time_heat_map
+from scoring.presentation.html_report import html_report
+from scoring.presentation.time_cells import budgets
+from tests.scoring.presentation.reports import LONG, long_logs
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -141,6 +148,75 @@ def test_a_phone_shows_the_page_without_overflow(view: Page) -> None:
     assert box is not None
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
+
+
+# Texts of charts that leave their drawing or touch each other; boxes are taller than their letters.
+TEXTS = """
+chart => {
+  const frame = chart.getBoundingClientRect();
+  const boxes = [...chart.querySelectorAll("text")].map(text => {
+    const {left, right, top, bottom} = text.getBoundingClientRect();
+    const edge = (bottom - top) / 5;
+    return {left, right, top: top + edge, bottom: bottom - edge, name: text.textContent};
+  });
+  const outside = boxes.filter(box => box.left < frame.left - 1 || box.right > frame.right + 1 ||
+    box.top < frame.top - 1 || box.bottom > frame.bottom + 1).map(box => box.name);
+  const touching = boxes.flatMap((a, at) => boxes.slice(at + 1).filter(b => a.left < b.right && b.left < a.right &&
+    a.top < b.bottom && b.top < a.bottom).map(b => `${a.name} / ${b.name}`));
+  return [...outside, ...touching];
+}
+"""
+# Cells whose content is wider than they are, and columns that stay hidden when their table is scrolled to its end.
+CELLS = """
+region => {
+  region.scrollLeft = region.scrollWidth;
+  const frame = region.getBoundingClientRect();
+  const hidden = [...region.querySelectorAll("tr > :last-child")].filter(
+    cell => cell.getBoundingClientRect().right > frame.right + 1);
+  const cut = [...region.querySelectorAll("td, th")].filter(cell => cell.scrollWidth > cell.clientWidth + 1);
+  return [...hidden, ...cut].map(cell => cell.textContent);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    logs = long_logs(tmp_path_factory.mktemp("long"))
+    scores = scoring.score(logs)
+    tables = reports.report_tables(reports.make_report(logs, scores, resamples=10, baseline="short"))
+    charts = [profile_chart(scores), time_heat_map(scores, budgets(logs, scores))]
+    path = tmp_path_factory.mktemp("long_report") / "report.html"
+    path.write_text(html_report("Long names", {"logs": "/" + "x" * 300}, tables, charts), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [400, 900, 1300, 1900])
+def test_long_names_and_many_columns_are_neither_cut_nor_overlap(
+    browser: Browser, long_page: pathlib.Path, width: int
+) -> None:
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    view.goto(long_page.as_uri())
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    for chart in view.locator("svg.chart").all():
+        assert chart.evaluate(TEXTS) == []
+    for region in view.locator(".scroll:has(table)").all():
+        assert region.evaluate(CELLS) == []
+    for item in view.locator(".legend li, .contents li, dd").all():
+        assert item.evaluate("item => item.scrollWidth - item.clientWidth") <= 0
+    board = view.locator("#table-leaderboard .scroll")
+    overflow = board.evaluate("region => region.scrollWidth - region.clientWidth")
+    assert overflow <= 0 or width == 400
+    heads = view.locator("#chart-time_to_target g[data-submission]:not(.cell)").all()
+    labels = ["".join(head.locator("text").all_text_contents()).replace(" ", "") for head in heads]
+    # A name longer than three lines ends in an ellipsis.
+    whole = [name.replace(" ", "") for name in scores_order(view) if len(name) < 60]
+    assert len(whole) == len(LONG) - 1
+    assert [label for label in labels if "\N{HORIZONTAL ELLIPSIS}" not in label] == whole
+    view.close()
+
+
+def scores_order(view: Page) -> list[str]:
+    return view.locator("#table-leaderboard td:nth-child(2)").all_text_contents()
 
 
 def test_the_dark_scheme_changes_the_colours(view: Page) -> None:

@@ -1,20 +1,24 @@
 """Figures: what their artists hold, and the files."""
 
 import pathlib
+import re
+import warnings
 import xml.etree.ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 import scoring
 from scoring.presentation.figures import performance_profile_figure, time_heat_map_figure, write_figures
 from scoring.presentation.learning_curves import learning_curves_figure
 from scoring.presentation.series import all_series, share_colour
 from scoring.presentation.time_cells import budgets
-from tests.scoring.presentation.reports import HOSTILE
+from tests.scoring.presentation.reports import HOSTILE, long_logs
 
 
 def test_profiles_step_at_the_exact_ratios(scores: scoring.Scores) -> None:
@@ -98,3 +102,28 @@ def test_a_folder_that_cannot_be_made_is_named(
     (tmp_path / "file").write_text("")
     with pytest.raises(scoring.ScoringError, match="file"):
         write_figures(tmp_path / "file", logs, scores)
+
+
+def test_long_names_stay_within_the_figures(tmp_path: pathlib.Path) -> None:
+    logs = long_logs(tmp_path)
+    scores = scoring.score(logs)
+    figures = (
+        performance_profile_figure(scores),
+        time_heat_map_figure(scores, budgets(logs, scores)),
+        learning_curves_figure(logs, scores),
+    )
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        with warnings.catch_warnings():
+            # The font has no Chinese letters.
+            warnings.filterwarnings("ignore", "Glyph")
+            canvas.draw()
+            texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+            names = [text for text in texts if re.search(r"  \d\.\d{4}$", text.get_text())]
+            boxes = [text.get_window_extent(canvas.get_renderer()) for text in names]
+        assert len(boxes) == len(scores.leaderboard)
+        for at, box in enumerate(boxes):
+            assert min(box.x0, box.y0) >= 0
+            assert box.x1 <= figure.bbox.x1
+            assert box.y1 <= figure.bbox.y1
+            assert not any(box.overlaps(other) for other in boxes[:at])

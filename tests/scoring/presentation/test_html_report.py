@@ -15,7 +15,7 @@ from scoring.presentation.report_table import ReportTable
 from tests.scoring.presentation.reports import HOSTILE, report_tables
 
 # Elements that have no end.
-VOID = {"meta", "br", "link", "img", "input"}
+VOID = {"meta", "br", "link", "img", "input", "wbr"}
 
 
 class Document(html.parser.HTMLParser):

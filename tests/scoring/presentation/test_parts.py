@@ -9,6 +9,7 @@ from scoring.presentation.profile_lines import spread
 from scoring.presentation.series import amount_text, share_colour
 from scoring.presentation.svg import tick_labels
 from scoring.presentation.time_cells import budgets, time_cells
+from scoring.presentation.wrapping import text_width, wrapped
 from tests.scoring.presentation.reports import HOSTILE
 
 
@@ -62,3 +63,20 @@ def test_cells_say_why_a_time_does_not_count(logs: scoring.Logs, scores: scoring
     assert cells["slow", "alpha"].state == "slow"
     assert cells["slow", "beta"].detail == "a miss: the target is reached in 0 of 3 studies"
     assert cells[HOSTILE, "alpha"].state == "never run"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("", [""]),
+        ("shampoo", ["shampoo"]),
+        ("schedule_free_adamw_v2", ["schedule_free_", "adamw_v2"]),
+        ("a long name-of.words", ["a long name-of.", "words"]),
+        ("x" * 20, ["x" * 15, "x" * 5]),
+        ("W" * 25, ["W" * 10, "W" * 10, "W" * 5]),
+        ("W" * 31, ["W" * 10, "W" * 10, "W" * 9 + "\N{HORIZONTAL ELLIPSIS}"]),
+    ],
+)
+def test_names_wrap_where_words_end(name: str, lines: list[str]) -> None:
+    assert wrapped(name, 100.0, 10.0) == lines
+    assert all(text_width(line, 10.0) <= 100.0 for line in lines)
