@@ -19,7 +19,6 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from algoperf_jax import command_line
 
@@ -28,12 +27,19 @@ if TYPE_CHECKING:
 
 
 class StopOnSignal:
-    """Turns the first SIGTERM or SIGINT into a request to stop after the current step; a second one acts at once."""
+    """Turns signals into a request to stop after the current step; the same signal a second time acts at once.
+
+    SIGTERM and SIGHUP end processes, SIGINT is Ctrl-C, and schedulers warn by SIGUSR1 or SIGUSR2 before they end a job.
+    """
+
+    NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self._requested = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
+        for number in self.NUMBERS:
+            # `nohup` has SIGHUP ignored, so that the run survives its terminal.
+            if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
+                signal.signal(number, self._handle)
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -100,10 +106,10 @@ def _train(config: ConfigDict, arguments: Sequence[str]) -> str | None:
     from algoperf_jax import configuration as configs
     from algoperf_jax import run
     from algoperf_jax.devices.distributed import is_leader
-    from algoperf_jax.outputs import summary
+    from algoperf_jax.outputs import summary, terminal
     from algoperf_jax.tuning import study
 
-    console, stop_requested = Console(), StopOnSignal()
+    console, stop_requested = terminal.console(sys.stdout), StopOnSignal()
     with study.compilation(config, console):
         if configs.means_study(config):
             found = study.execute(config, console, stop_requested=stop_requested)

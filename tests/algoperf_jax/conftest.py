@@ -11,7 +11,7 @@ import pytest
 
 import workloads
 from algoperf_jax.data import prepared
-from algoperf_jax.main import main
+from algoperf_jax.main import StopOnSignal, main
 from tests.algoperf_jax import tiny_workload
 from workloads.mnist.prepare import DATASET
 
@@ -73,7 +73,7 @@ def command(
     compilation_cache: None,
 ) -> Iterator[Command]:
     """Runs `main` with the given overrides on the tiny workload, one device and three steps unless told otherwise."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in StopOnSignal.NUMBERS}
 
     def run(
         *overrides: str, config: str | pathlib.Path = TINY_CONFIG, defaults: Sequence[str] | None = None

@@ -15,7 +15,7 @@ from tests.algoperf_jax.conftest import Command
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in StopOnSignal.NUMBERS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -64,13 +64,20 @@ def test_show_prints_the_configuration_and_runs_nothing(
     assert main(["--config=mnist", "--config.sed=3", "--show"]) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", StopOnSignal.NUMBERS)
 def test_first_signal_asks_to_stop_and_the_second_acts_at_once(number: signal.Signals, signals: None) -> None:
     stop_requested = StopOnSignal()
     assert not stop_requested()
     signal.raise_signal(number)
     assert stop_requested()
     assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(signals: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+    stop_requested = StopOnSignal()
+    signal.raise_signal(signal.SIGHUP)
+    assert not stop_requested()
 
 
 def test_exit_code_of_a_trial_that_ended_well(command: Command, tmp_path: pathlib.Path) -> None:

@@ -33,7 +33,7 @@ def update_params(hyperparameters, global_step, optimizer_state, current_param_c
     mark = pathlib.Path({folder!r}) / "obeyed"
     if hyperparameters.order == "interrupt" and global_step == 1 and not mark.exists():
         mark.touch()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.{signal})
     if hyperparameters.order == "fail":
         raise ValueError("as ordered")
     return optimizer_state, current_param_container, model_state
@@ -52,7 +52,7 @@ def space(tmp_path: pathlib.Path) -> Callable[..., str]:
 
 @pytest.fixture
 def obedient(submission: Write, tmp_path: pathlib.Path) -> str:
-    return f"--config.submission={submission(OBEY.format(folder=str(tmp_path)))}"
+    return f"--config.submission={submission(OBEY.format(folder=str(tmp_path), signal='SIGUSR1'))}"
 
 
 def results(experiment_dir: pathlib.Path) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, 
     arguments = [space("train", "interrupt", "train"), obedient, "--config.num_studies=2", "--config.max_steps=4"]
     first = command(*arguments)
     assert (first.code, first.err) == (0, "")
-    assert "interrupted: 1 of 6 trials have ended; the same command goes on" in first.out
+    assert "interrupted: 1 of 6 trials have ended; the same command resumes" in first.out
     assert list(results(tmp_path)) == ["study_1/trial_1"]
     finished = contents(tmp_path, "study_1/trial_1")
     second = command(*arguments)
