@@ -146,7 +146,6 @@ def assemble(
         else _chosen_size(submission, "eval_batch_size", workload)
     )
     check_batch_size("config.batch_size", batch_size, placement)
-    check_batch_size("config.eval_batch_size", eval_batch_size, placement)
     data_seed = int(keys.data[0])
     reader = workload.data.open("train", batch_size=batch_size, seed=data_seed, placement=placement)
     workload = dataclasses.replace(
@@ -249,11 +248,11 @@ def _chosen_size(submission: Submission, key: str, workload: Workload) -> int:
             f"{submission.name}: get_{key}({workload.name!r}) raised {type(error).__name__}: {error}",
             remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
         ) from error
-    if not isinstance(size, numbers.Integral) or isinstance(size, bool):
+    if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
         raise SubmissionError(
             f"{submission.name}: get_{key}({workload.name!r}) returned",
             value=size,
-            expected="an int",
+            expected="a positive int",
             remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
         )
     return int(size)

@@ -79,9 +79,10 @@ def stream_split(
 
 
 def evaluation_split(examples: Columns, *, batch_size: int, placement: Placement, transform: Transform) -> SplitReader:
-    """One pass in order; the last batch is filled up with copies of example 0 of weight 0.
+    """One pass in order; what a batch has too few examples for is filled up with copies of example 0 of weight 0.
 
-    A split smaller than `batch_size` makes one batch of just the size that the devices can share.
+    These are the rest of the last batch, and what the devices need to share a batch evenly. A split smaller than
+    `batch_size` makes one batch of just the size that they can share.
     """
     return pass_split(
         functools.partial(take, examples),
@@ -103,12 +104,13 @@ def pass_split(
     transform: Transform,
 ) -> SplitReader:
     """One pass over the first `num_examples` of a given order; see `stream_split` and `evaluation_split`."""
-    size = min(batch_size, round_up(num_examples, placement.device_count))
-    rows = placement.rows(size)
+    size = min(batch_size, num_examples)
+    padded = round_up(size, placement.device_count)
+    own = np.arange(padded)[placement.rows(padded)]
 
     def batch(k: int) -> Batch:
-        positions = np.arange(k * size, (k + 1) * size)[rows]
-        real = positions < num_examples
+        positions = k * size + own
+        real = (own < size) & (positions < num_examples)
         start, count = int(positions[0]), int(real.sum())
         chosen = np.concatenate([between(start, start + count), np.repeat(between(0, 1), len(positions) - count)])
         return {**transform(take_rows(chosen)), "weights": real.astype(np.float32)}

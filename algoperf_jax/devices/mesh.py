@@ -125,7 +125,7 @@ def make_layout(data_devices: int | None = None, sharded_parameters: tuple[str, 
 
 
 def check_batch_size(name: str, batch_size: int, placement: Placement) -> None:
-    """Refuses a batch size that the devices cannot share.
+    """Refuses a training batch size that the devices cannot share; evaluation batches are padded instead.
 
     Raises:
       ConfigError: naming `name`, the config key.

@@ -101,15 +101,23 @@ def test_only_a_value_error_leads_to_the_base_workload(submission: Write) -> Non
     assert assembled(path, batch_size=16).batch_size == 16
 
 
-@pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
-def test_size_that_the_devices_cannot_share(key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"config\.{key}: found 7; expected a positive multiple"):
-        assemble(settings(**{key: 7}), FRAMEWORK, WORKLOAD, load_submission(locate("nadamw"), WORKLOAD), None)
+def test_size_that_the_devices_cannot_share() -> None:
+    with pytest.raises(ConfigError, match=r"config\.batch_size: found 7; expected a positive multiple"):
+        assemble(settings(batch_size=7), FRAMEWORK, WORKLOAD, load_submission(locate("nadamw"), WORKLOAD), None)
 
 
 def test_size_of_a_submission_that_the_devices_cannot_share(submission: Write) -> None:
-    with pytest.raises(ConfigError, match="found 0; expected a positive multiple of the number of devices"):
-        assembled(submission("def get_batch_size(name): return 0"))
+    with pytest.raises(ConfigError, match="found 9; expected a positive multiple of the number of devices"):
+        assembled(submission("def get_batch_size(name): return 9"))
+
+
+def test_evaluation_batches_that_the_devices_cannot_share_are_padded(submission: Write) -> None:
+    parts = assembled(submission("def get_eval_batch_size(name): return 9"))
+    assert parts.view.eval_batch_size == 9
+    params, model_state = WORKLOAD.init(parts.keys.model)
+    found = parts.evaluator(params, model_state, parts.keys.loop)
+    whole = assembled(submission()).evaluator(params, model_state, parts.keys.loop)
+    assert found == pytest.approx(whole, rel=1e-6)  # float32 sums in another order
 
 
 def test_budget_of_the_configuration_replaces_that_of_the_workload(monkeypatch: pytest.MonkeyPatch) -> None:

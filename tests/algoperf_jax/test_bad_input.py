@@ -159,11 +159,10 @@ def test_damage_that_shows_in_the_input_pipeline_does_not_end_the_trial(
 # --- sizes and devices -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
-def test_batch_size_that_the_devices_cannot_share(key: str, command: Command) -> None:
-    line = command("--config.mesh.data=8", f"--config.{key}=63").error()
-    assert f"config.{key}: found 63; expected a positive multiple of the number of devices (8)" in line
-    assert f"--config.{key}=56" in line
+def test_batch_size_that_the_devices_cannot_share(command: Command) -> None:
+    line = command("--config.mesh.data=8", "--config.batch_size=63").error()
+    assert "config.batch_size: found 63; expected a positive multiple of the number of devices (8)" in line
+    assert "--config.batch_size=56" in line
 
 
 def test_more_devices_than_there_are(command: Command) -> None:
@@ -188,10 +187,18 @@ def test_what_was_mended_may_run_in_the_same_directory(command: Command) -> None
 @pytest.mark.parametrize(
     ("replacement", "expected"),
     [
-        ("def get_batch_size(name): return '32'", "get_batch_size('tiny') returned: found '32'; expected an int"),
-        ("def get_batch_size(name): return True", "get_batch_size('tiny') returned: found True; expected an int"),
+        (
+            "def get_batch_size(name): return '32'",
+            "get_batch_size('tiny') returned: found '32'; expected a positive int",
+        ),
+        (
+            "def get_batch_size(name): return True",
+            "get_batch_size('tiny') returned: found True; expected a positive int",
+        ),
         ("def get_batch_size(name): raise KeyError(name)", "get_batch_size('tiny') raised KeyError: 'tiny'"),
         ("def get_batch_size(name): raise ValueError(name)", "get_batch_size('tiny') raised ValueError: tiny"),
+        ("def get_batch_size(name): return 0", "get_batch_size('tiny') returned: found 0; expected a positive int"),
+        ("def get_eval_batch_size(name): return -8", "get_eval_batch_size('tiny') returned: found -8"),
         ("def get_eval_batch_size(name): return 1.5", "get_eval_batch_size('tiny') returned: found 1.5"),
     ],
 )

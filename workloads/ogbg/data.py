@@ -70,7 +70,7 @@ def training_split(molecules: Molecules, *, batch_size: int, seed: int, placemen
       ConfigError: the batch size does not fit the shards or is too small for a molecule.
     """
     num_shards = shard_count(placement.device_count)
-    budget = _budget(molecules, batch_size, num_shards, key="batch_size")
+    budget = _training_budget(molecules, batch_size, num_shards)
     stream = BinStream(
         (molecules.num_nodes, molecules.num_bonds),
         budget.capacities,
@@ -91,13 +91,11 @@ def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: in
 
     There are as many batches as the split has multiples of `batch_size`, with shards as large as that takes: somewhat
     more than a training batch has where molecules are larger than those the budget is made for, much less in a split
-    that is small or does not fill its last batch.
-
-    Raises:
-      ConfigError: the batch size does not fit the shards or is too small for a molecule.
+    that is small or does not fill its last batch. The shards need not share `batch_size` evenly, and where it is too
+    small for shards that hold the largest molecule, as many molecules as these hold take its place.
     """
     num_shards = shard_count(placement.device_count)
-    _budget(molecules, batch_size, num_shards, key="eval_batch_size")
+    batch_size = max(batch_size, molecules.smallest_budget.graphs * num_shards)
     num_batches = -(-len(chosen) // batch_size)
     budget, starts = _smallest_cover(molecules, chosen, num_batches * num_shards)
     rows = placement.rows(num_shards)
@@ -127,23 +125,23 @@ def _smallest_cover(molecules: Molecules, chosen: np.ndarray, num_shards: int) -
         graphs += max(1, graphs // 64)
 
 
-def _budget(molecules: Molecules, batch_size: int, num_shards: int, *, key: str) -> ShardBudget:
+def _training_budget(molecules: Molecules, batch_size: int, num_shards: int) -> ShardBudget:
     smallest = molecules.smallest_budget
     fitting = max(smallest.graphs, -(-batch_size // num_shards)) * num_shards
     if batch_size % num_shards:
         raise ConfigError(
-            f"--config.{key}",
+            "--config.batch_size",
             value=batch_size,
             expected=f"a multiple of {num_shards}, the number of shards of a batch of molecules",
-            remedy=f"Set --config.{key}={fitting}.",
+            remedy=f"Set --config.batch_size={fitting}.",
         )
     budget = ShardBudget(batch_size // num_shards)
     if budget.graphs < smallest.graphs:
         raise ConfigError(
-            f"--config.{key}={batch_size} makes shards of {budget.nodes} nodes and {budget.edges} edges, too small "
-            f"for the largest molecule of {molecules.num_nodes.max()} nodes and "
+            f"--config.batch_size={batch_size} makes shards of {budget.nodes} nodes and {budget.edges} edges, "
+            f"too small for the largest molecule of {molecules.num_nodes.max()} nodes and "
             f"{2 * molecules.num_bonds.max()} directed edges",
             expected=f"at least {fitting}",
-            remedy=f"Set --config.{key}={fitting} or more.",
+            remedy=f"Set --config.batch_size={fitting} or more.",
         )
     return budget

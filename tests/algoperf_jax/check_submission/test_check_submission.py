@@ -120,7 +120,12 @@ BROKEN = [
         UPDATE + "    params = jax.tree.map(lambda p: p * jnp.nan, params)\n" + RETURN,
         "not finite",
     ),
-    ("error", "batch-size", "def get_batch_size(workload_name): return 1.5", "returned: found 1.5; expected an int"),
+    (
+        "error",
+        "batch-size",
+        "def get_batch_size(workload_name): return 1.5",
+        "returned: found 1.5; expected a positive int",
+    ),
     (
         "error",
         "batch-size",

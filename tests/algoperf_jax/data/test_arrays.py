@@ -46,7 +46,7 @@ def test_targets_stay_with_their_inputs() -> None:
 
 
 @pytest.mark.parametrize("devices", [1, 8])
-@pytest.mark.parametrize("batch_size", [8, 16, 64])
+@pytest.mark.parametrize("batch_size", [8, 16, 64, 1, 7, 36])
 def test_a_pass_gives_each_example_once(devices: int, batch_size: int) -> None:
     placement = Placement(device_count=devices)
     reader = arrays.evaluation_split(EXAMPLES, batch_size=batch_size, placement=placement, transform=identity)
@@ -56,6 +56,20 @@ def test_a_pass_gives_each_example_once(devices: int, batch_size: int) -> None:
     assert len(batches[0]["inputs"]) % devices == 0
     real = [x for batch in batches for x, weight in zip(batch["inputs"], batch["weights"], strict=True) if weight]
     assert real == list(range(37))
+
+
+def test_padding_for_the_devices_leaves_the_examples_of_each_batch() -> None:
+    def examples(k: int, **placement: int) -> list[float]:
+        options = {"batch_size": 10, "placement": Placement(**placement), "transform": identity}
+        batch = arrays.evaluation_split(EXAMPLES, **options).batch(k)
+        return [x for x, weight in zip(batch["inputs"], batch["weights"], strict=True) if weight]
+
+    for k in range(4):
+        whole = examples(k)
+        assert whole == list(range(10 * k, min(10 * k + 10, 37)))
+        assert examples(k, device_count=8) == whole
+        processes = [examples(k, process_index=i, process_count=4, device_count=8) for i in range(4)]
+        assert [x for of_process in processes for x in of_process] == whole
 
 
 def test_a_small_split_is_not_padded_to_a_large_batch() -> None:

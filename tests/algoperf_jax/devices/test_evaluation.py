@@ -64,7 +64,7 @@ def evaluator(counted: Counted, devices: int, batch_size: int, stage_bytes: int 
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
-@pytest.mark.parametrize("batch_size", [8, 16, 64])
+@pytest.mark.parametrize("batch_size", [8, 16, 64, 1, 7, 36, 37])
 def test_every_example_counts_once(devices: int, batch_size: int) -> None:
     results = evaluator(Counted(), devices, batch_size)({"scale": jnp.ones(())}, None, jax.random.PRNGKey(0))
     for split, size in SIZES.items():

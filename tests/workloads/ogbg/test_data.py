@@ -105,7 +105,8 @@ def test_the_seed_decides_the_order() -> None:
 
 @pytest.mark.parametrize("device_count", [1, 2, 8, 3])
 @pytest.mark.parametrize(
-    ("count", "batch_size", "num_batches"), [(500, 240, 3), (500, 480, 2), (50, 480, 1), (1, 480, 1)]
+    ("count", "batch_size", "num_batches"),
+    [(500, 240, 3), (500, 480, 2), (50, 480, 1), (1, 480, 1), (500, 251, 2), (500, 499, 2)],
 )
 def test_evaluation_sees_every_molecule_once_in_order(
     device_count: int, count: int, batch_size: int, num_batches: int
@@ -156,28 +157,40 @@ def with_molecule(num_nodes: int, num_bonds: int) -> Molecules:
     )
 
 
-def opened(molecules: Molecules, key: str, batch_size: int) -> SplitReader:
-    """The split whose batch size has this key in the configuration."""
-    if key == "batch_size":
-        return training_split(molecules, batch_size=batch_size, seed=0, placement=PLACEMENT)
-    chosen = np.arange(len(molecules))
-    return evaluation_split(molecules, chosen, batch_size=batch_size, placement=PLACEMENT)
+def opened(molecules: Molecules, batch_size: int) -> SplitReader:
+    return training_split(molecules, batch_size=batch_size, seed=0, placement=PLACEMENT)
 
 
-@pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
-@pytest.mark.parametrize(("num_nodes", "num_bonds", "smallest"), [(332, 336, 104), (30, 100, 32), (26, 28, 8)])
-def test_a_batch_too_small_for_a_molecule_is_an_error(key: str, num_nodes: int, num_bonds: int, smallest: int) -> None:
+LARGE_MOLECULES = pytest.mark.parametrize(
+    ("num_nodes", "num_bonds", "smallest"), [(332, 336, 104), (30, 100, 32), (26, 28, 8)]
+)
+
+
+@LARGE_MOLECULES
+def test_a_batch_too_small_for_a_molecule_is_an_error(num_nodes: int, num_bonds: int, smallest: int) -> None:
     molecules = with_molecule(num_nodes, num_bonds)
-    assert opened(molecules, key, smallest).batch(0)["weights"].any()
+    assert opened(molecules, smallest).batch(0)["weights"].any()
     if smallest == 8:
         return
     with pytest.raises(ConfigError) as error:
-        opened(molecules, key, smallest - 8)
-    for part in (f"--config.{key}={smallest - 8}", f"{num_nodes} nodes", f"{2 * num_bonds} directed", f"{smallest}"):
+        opened(molecules, smallest - 8)
+    for part in (f"--config.batch_size={smallest - 8}", f"{num_nodes} nodes", f"{2 * num_bonds} directed"):
         assert part in str(error.value)
+    assert f"{smallest}" in str(error.value)
 
 
-@pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
-def test_a_batch_that_the_shards_cannot_share_is_an_error(key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"--config\.{key}: found 60; expected a multiple of 8.*=64"):
-        opened(random_molecules(100), key, 60)
+def test_a_batch_that_the_shards_cannot_share_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"--config\.batch_size: found 60; expected a multiple of 8.*=64"):
+        opened(random_molecules(100), 60)
+
+
+@LARGE_MOLECULES
+def test_an_evaluation_batch_too_small_for_a_molecule_takes_more(num_nodes: int, num_bonds: int, smallest: int) -> None:
+    molecules = with_molecule(num_nodes, num_bonds)
+    readers = [
+        evaluation_split(molecules, np.arange(11), batch_size=batch_size, placement=PLACEMENT)
+        for batch_size in (1, smallest)
+    ]
+    for reader in readers:
+        assert sum(reader.batch(k)["weights"].any(axis=-1).sum() for k in range(reader.num_batches or 0)) == 11
+    assert readers[0].num_batches == readers[1].num_batches
