@@ -140,8 +140,8 @@ def _win_shares(values: np.ndarray) -> np.ndarray:
 def _check(resamples: int, seed: int, level: float) -> None:
     if resamples < 1:
         raise ScoringError(f"resamples is {resamples}; expected 1 or more")
-    if seed < 0:
-        raise ScoringError(f"seed is {seed}; expected 0 or more")
+    if not 0 <= seed < 2**32:
+        raise ScoringError(f"seed is {seed}; expected 0 to {2**32 - 1}, a seed of 32 bits")
     if not 0.0 < level < 1.0:
         raise ScoringError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
 
@@ -177,7 +177,7 @@ def bootstrap(
       level: share of resamples that an interval holds.
 
     Raises:
-      ScoringError: unknown rule or ties, no resamples, a negative seed, or a level that is no share.
+      ScoringError: unknown rule or ties, no resamples, a seed that does not fit 32 bits, or a level that is no share.
     """
     _check(resamples, seed, level)
     studies = _studies(trials_by_preference(logs, rule=rule, ties=ties))

@@ -39,7 +39,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         *("errors", "workload", "parameters", "submission", "rule_check", "trial", "devices", "framework"),
         *("outputs", "configuration", "assembly"),
     ),
-    "tuning": ("errors", "submission", "outputs", "run"),
+    "tuning": ("errors", "submission", "framework", "outputs", "assembly", "run"),
     "command_line": ("errors", "outputs"),
     "listing": ("errors", "workload", "submission", "configuration"),
     "prepare": ("errors", "data", "command_line"),

@@ -105,9 +105,9 @@ class Ranges:
           seed: of the order.
 
         Raises:
-          ConfigError: the seed is too large.
+          ConfigError: the seed does not fit 32 bits.
         """
-        if seed > _MAX_ORDER_SEED:
+        if not 0 <= seed <= _MAX_ORDER_SEED:
             raise ConfigError("config.search_seed", value=seed, expected=f"0 to {_MAX_ORDER_SEED}")
         count = _DEFAULT_COUNT if count is None else count
         points: list[Any] = [

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ from rich.console import Console
 from algoperf_jax import run
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.outputs.result import TrialResult
-from algoperf_jax.tuning import search_space, study_plan, study_report
+from algoperf_jax.tuning import point_check, search_space, study_plan, study_report
 from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
@@ -23,6 +23,7 @@ def execute(
     *,
     stop_requested: Callable[[], bool] = lambda: False,
     run_trial: Callable[..., TrialResult] = run.execute,
+    check: Callable[[Sequence[Any]], None] = point_check.refuse_unusable,
 ) -> StudyResult:
     """Runs the trials that are not finished yet, and shows what all of them found.
 
@@ -31,12 +32,15 @@ def execute(
       console: where progress and summaries are written.
       stop_requested: whether to checkpoint and leave; asked after each step and each trial.
       run_trial: runs one trial, as `run.execute` does.
+      check: refuses the configurations of the trials before the first begins.
 
     Raises:
-      UserError: something that the user can mend and that every trial would meet; the same command goes on.
+      UserError: something that the user can fix and that every trial would meet, or a point that the submission cannot
+        use; the same command resumes.
     """
     space = None if config.search_space is None else search_space.read(config.search_space)
     plan = study_plan.plan(config, space)
+    check(plan)
     rank, alone = _place(config)
     leader_console = console if rank == 0 else Console(quiet=True)
     records: list[TrialRecord] = []

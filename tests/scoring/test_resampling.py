@@ -221,6 +221,7 @@ def test_trials_that_the_rule_does_not_know_are_not_drawn(tmp_path: pathlib.Path
     [
         ({"resamples": 0}, "resamples is 0; expected 1 or more"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296; expected 0 to 4294967295"),
         ({"level": 95.0}, "level is 95.0; expected a number between 0 and 1"),
         ({"rule": "best"}, "unknown choice 'best'"),
     ],

@@ -179,9 +179,10 @@ def test_more_hyperparameters_than_bases(path: pathlib.Path) -> None:
         read(path, {f"x{i}": {"feasible_points": [0]} for i in range(167)})
 
 
-def test_seed_of_the_order_that_is_too_large(path: pathlib.Path) -> None:
-    with pytest.raises(ConfigError, match=r"config\.search_seed: found 4294967296; expected 0 to 4294967295"):
-        read(path, {"x": {"feasible_points": [0]}}).points(1, seed=2**32)
+@pytest.mark.parametrize("seed", [2**32, -1])
+def test_seed_of_the_order_that_does_not_fit_32_bits(path: pathlib.Path, seed: int) -> None:
+    with pytest.raises(ConfigError, match=rf"config\.search_seed: found {seed}; expected 0 to 4294967295"):
+        read(path, {"x": {"feasible_points": [0]}}).points(1, seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,55 @@ def test_what_every_trial_would_meet_ends_the_command(
     assert not results(tmp_path)
 
 
+DECLARING = """
+import typing
+
+class Hyperparameters(typing.NamedTuple):
+    learning_rate: float = 0.1
+    warmup_steps: int = 5
+    betas: tuple = (0.9, 0.99)
+    nesterov: bool = True
+"""
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        (
+            [{"learning_rate": 0.001}, {"learning_rate": "oops"}, {"learning_rate": 0.002}],
+            "point 2: config.hyperparameters.learning_rate: found 'oops'; expected a value of type float",
+        ),
+        ([{"warmup_steps": 3}, {"warmup_steps": 2.0}, {"warmup_steps": 2.5}], "point 3: config.hyperparameters.warmup"),
+        ([{"betas": [0.9, 0.9]}, {"betas": [0.9, "x"]}], "point 2: config.hyperparameters.betas"),
+        ([{"nesterov": True}, {"nesterov": 2}], "point 2: config.hyperparameters.nesterov: found 2"),
+        ([{"nesterov": True}, {"nesterov": None}], "point 2: config.hyperparameters.nesterov: found None"),
+        ({"warmup_steps": {"feasible_points": [1, "many"]}}, "config.hyperparameters.warmup_steps: found 'many'"),
+        ({"warmup_steps": {"min": 1, "max": 9, "scaling": "linear"}}, "config.hyperparameters.warmup_steps: found"),
+        ([{"momentum": 0.5}], "point 1: unknown hyperparameter config.hyperparameters.momentum for algorithm"),
+    ],
+)
+def test_a_point_that_the_submission_cannot_use_is_refused_before_the_first_trial(
+    points: Any, expected: str, command: Command, submission: Write, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "space.json"
+    path.write_text(json.dumps(points))
+    arguments = [f"--config.submission={submission(DECLARING)}", f"--config.search_space={path}"]
+    line = command(*arguments).error()
+    assert f"search space {path}, point " in line
+    assert expected in line
+    assert not (tmp_path / "default").exists()
+
+
+def test_points_that_are_not_selected_are_not_refused(
+    command: Command, submission: Write, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "space.json"
+    path.write_text(json.dumps([{"warmup_steps": 3}, {"warmup_steps": "many"}]))
+    arguments = [f"--config.submission={submission(DECLARING)}", f"--config.search_space={path}"]
+    assert command(*arguments, "--config.trials=1").code == 0
+    assert list(results(tmp_path)) == ["study_1/trial_1"]
+
+
 # --- one trial after another -----------------------------------------------------------------------------------------
 
 
@@ -209,7 +258,11 @@ def execute(outcomes: list[Any], *, stop_before: int = 9, **settings: Any) -> tu
         return dataclasses.replace(RESULT, status=outcome, time_to_target_sec=None, best={}, steps=1)
 
     result = study.execute(
-        config, Console(quiet=True), stop_requested=lambda: len(begun) >= stop_before, run_trial=run_trial
+        config,
+        Console(quiet=True),
+        stop_requested=lambda: len(begun) >= stop_before,
+        run_trial=run_trial,
+        check=lambda plan: None,
     )
     return result, begun
 

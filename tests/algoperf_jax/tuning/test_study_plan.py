@@ -76,6 +76,11 @@ def test_a_trial_keeps_everything_else_of_the_configuration() -> None:
     assert (whole.seed, whole.trial, len(whole.hyperparameters)) == (3, 1, 0)
 
 
+def test_seeds_of_the_largest_numbers_fit_32_bits() -> None:
+    for seed in (0, 2**32 - 1):
+        assert 0 <= study_plan.trial_seed(seed, 2**63 - 1, 2**63 - 1) < 2**31
+
+
 def test_seeds_differ_and_follow_from_the_numbers_of_a_trial() -> None:
     numbers = [(seed, study, trial) for seed in range(4) for study in range(1, 5) for trial in range(1, 21)]
     seeds = [study_plan.trial_seed(*of) for of in numbers]

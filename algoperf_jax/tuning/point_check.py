@@ -1,0 +1,35 @@
+"""Whether a submission can use the points of a study, asked before the first trial."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from algoperf_jax.assembly import hyperparameter_point, load_workload
+from algoperf_jax.errors import ConfigError
+from algoperf_jax.framework.framework import load_framework
+from algoperf_jax.submission.imports import submission_imports
+from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
+
+
+def refuse_unusable(plan: Sequence[Any]) -> None:
+    """Checks the hyperparameters of all trials, so that none is refused when others have run for days.
+
+    Args:
+      plan: the configurations of the trials.
+
+    Raises:
+      ConfigError: naming the point of the search space, and in it what the submission cannot use.
+      SubmissionError: the submission cannot be loaded.
+    """
+    first = plan[0]
+    located = locate(first.submission, first.framework)
+    with submission_imports(located):
+        load_framework(located.framework).start(first)  # a submission may use devices as it is imported
+        submission = load_submission(located, load_workload(first))
+    for config in plan:
+        try:
+            hyperparameter_point(submission, config.hyperparameters.to_dict(), config.ruleset)
+        except ConfigError as error:
+            if config.search_space is None:
+                raise
+            raise ConfigError(f"search space {config.search_space}, point {config.trial}: {error}") from error
