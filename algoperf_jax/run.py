@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,13 +16,14 @@ from algoperf_jax import configuration, parameters
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
 from algoperf_jax.devices import distributed
 from algoperf_jax.devices.compile_watch import CompileWatch
-from algoperf_jax.errors import RunError, SubmissionError
+from algoperf_jax.errors import SubmissionError
 from algoperf_jax.framework.framework import Framework, load_framework
-from algoperf_jax.framework.workload_view import WorkloadView
-from algoperf_jax.outputs import environment, run_directory, summary
+from algoperf_jax.framework.workload_view import plain_facts
+from algoperf_jax.outputs import environment, finished, run_directory, source_copy, summary
 from algoperf_jax.outputs.checkpoint import Checkpoints
 from algoperf_jax.outputs.description import describe
 from algoperf_jax.outputs.event_log import EventLog
+from algoperf_jax.outputs.notes import Notes
 from algoperf_jax.outputs.progress import Progress
 from algoperf_jax.outputs.recorder import Recorder
 from algoperf_jax.outputs.result import TrialResult, best_values, time_to_target
@@ -31,14 +32,14 @@ from algoperf_jax.outputs.scalar_log import ScalarLog
 from algoperf_jax.outputs.tensorboard import TensorBoardLog
 from algoperf_jax.rule_check.static import static_report
 from algoperf_jax.submission.imports import submission_imports
-from algoperf_jax.submission.interface import Source, Submission
+from algoperf_jax.submission.interface import Submission
 from algoperf_jax.submission.load import load_submission
 from algoperf_jax.submission.locate import Located, locate
 from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.events import Event, EventSink
 from algoperf_jax.trial.loop import Outcome, run
 from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
-from algoperf_jax.trial.run_state import RunState
+from algoperf_jax.trial.run_state import Evaluation, RunState
 from algoperf_jax.workload import Workload
 
 _OVERWRITES = "resume with the same command without --config.overwrite=True, which would start again"
@@ -60,6 +61,7 @@ class _Setup:
       is_leader: whether this process writes the logs. All take part in checkpoints.
       budget_sec: submission time that may be used.
       preemption_count: how many processes have worked on this trial before.
+      notes: what was found in the directory that people should know.
     """
 
     config: Any
@@ -72,6 +74,7 @@ class _Setup:
     is_leader: bool
     budget_sec: float
     preemption_count: int
+    notes: Notes
 
 
 def execute(
@@ -106,7 +109,8 @@ def execute(
         submission = load_submission(located, workload)
         directory = run_directory.locate(config, submission.name, submission.framework, workload.data.origin)
         with run_directory.only_process(directory) if is_leader else contextlib.nullcontext():
-            if _claim(directory, config, is_leader=is_leader):
+            notes = Notes(console)
+            if _claim(directory, config, notes, is_leader=is_leader):
                 return _finished(config, directory, console)
             setup = _Setup(
                 config=config,
@@ -119,6 +123,7 @@ def execute(
                 is_leader=is_leader,
                 budget_sec=workload.budget.max_runtime_sec * RULESET_BUDGET_FACTORS[config.ruleset],
                 preemption_count=directory.preemption_count(),
+                notes=notes,
             )
             result = _run_trial(setup, clock, compile_watch, stop_requested)
         if configuration.means_study(config) and not config.share_compilation:
@@ -127,11 +132,12 @@ def execute(
     return result
 
 
-def _claim(directory: RunDirectory, config: Any, *, is_leader: bool) -> bool:
+def _claim(directory: RunDirectory, config: Any, notes: Notes, *, is_leader: bool) -> bool:
     """Claims the trial's directory; all processes learn whether the trial is finished."""
-    is_finished = is_leader and run_directory.claim(
-        directory, configuration.as_dict(config), overwrite=config.overwrite
-    )
+    is_finished = False
+    if is_leader:
+        run_directory.claim(directory, configuration.as_dict(config), overwrite=config.overwrite, report=notes)
+        is_finished = finished.is_finished(directory, notes)
     if jax.process_count() == 1:
         return is_finished
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(is_finished)))
@@ -169,17 +175,17 @@ def _run_trial(
             clock = clock.waiting(parts.backend.wait_for)
         progress.start()
         stack.callback(progress.stop)
-        _refuse_other_source(setup.submission.source, directory)
+        source_copy.refuse_other(setup.submission.source, directory, setup.notes)
         _describe(setup, parts)
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept))
         )
         # A list, so that the state is handed over without a name that would keep the arrays which the first step
         # replaces.
-        states, count, failure = _first_state(parts, checkpoints, progress)
-        recorder = _open_recorder(setup, stack, progress, scalars, count)
+        states, count, failure = _first_state(parts, checkpoints, setup.notes)
+        recorder = _open_recorder(setup, stack, progress, scalars, count, states[0].history)
         step = states[0].step
-        recorder.emit(Event("resume" if step else "start", step, {}, _start_values(parts)))
+        recorder.emit(Event("resume" if step else "start", step, {}, _start_values(parts, setup.notes)))
         _announce(progress, parts, step, directory)
 
         def save(state: RunState) -> None:
@@ -207,27 +213,24 @@ def _run_trial(
     return result
 
 
-def _refuse_other_source(source: Source, directory: RunDirectory) -> None:
-    """A trial is one algorithm's: it does not resume with other code."""
-    changed = source.differing(directory.source) if directory.has_checkpoints() else []
-    if changed:
-        raise RunError(
-            f"{changed[0]} of the submission {source.path} has changed since the trial in {directory.path} began",
-            expected=f"the files that are in {directory.source}",
-            remedy="Choose another --config.experiment_name, or start again with --config.overwrite=True.",
-        )
-
-
 def _describe(setup: _Setup, parts: Parts) -> None:
     """Writes what makes the log describe itself."""
     if not setup.is_leader:
         return
     config = setup.config
-    facts = {**_workload_facts(parts), "data_origin": parts.workload.data.origin}
+    facts = {**plain_facts(parts.view), "data_origin": parts.workload.data.origin}
+    machine = environment.meta_data(facts, config.seed, config.precision, parts.backend.devices())
+    if setup.directory.has_checkpoints():
+        earlier = setup.directory.last_meta_data()
+        if differences := environment.rounding_differences(earlier, machine):
+            setup.notes(
+                f"not where the trial was before ({'; '.join(differences)}): sums on CPUs may be rounded in another "
+                "way, so that the results are not bit for bit those of an uninterrupted run"
+            )
     describe(
         setup.directory,
         config=configuration.as_dict(config),
-        meta_data=environment.meta_data(facts, config.seed, config.precision, parts.backend.devices()),
+        meta_data=machine,
         params=parameters.abstract(parts.view.param_shapes),
         source=setup.submission.source,
         rule_report=static_report(setup.located).as_dict(),
@@ -235,22 +238,8 @@ def _describe(setup: _Setup, parts: Parts) -> None:
     )
 
 
-def _workload_facts(parts: Parts) -> dict[str, bool | int | float | str]:
-    """The view's public plain values, as the public logs list them."""
-    facts = {}
-    for name in dir(WorkloadView):
-        if not name.startswith("_") and isinstance(getattr(WorkloadView, name), property):
-            try:
-                value = getattr(parts.view, name)
-            except NotImplementedError:  # a fact that makes no sense for this workload, such as the mean of graphs
-                continue
-            if isinstance(value, bool | int | float | str):
-                facts[name] = value
-    return facts
-
-
 def _first_state(
-    parts: Parts, checkpoints: Checkpoints, progress: Progress
+    parts: Parts, checkpoints: Checkpoints, report: Callable[[str], None]
 ) -> tuple[list[RunState], int, SubmissionError | None]:
     """The state to begin with, the number of events before it, and why the submission could not make its own."""
     try:
@@ -261,29 +250,38 @@ def _first_state(
         return [RunState(None, None, None, rng=parts.keys.loop)], 0, error
     if not checkpoints.exists():
         return [new], 0, None
-    restored = checkpoints.restore(new, progress.say)
+    restored = checkpoints.restore(new, report)
     return [restored.state], restored.extra["events"], None
 
 
 def _open_recorder(
-    setup: _Setup, stack: contextlib.ExitStack, progress: Progress, scalars: ScalarLog, count: int
+    setup: _Setup,
+    stack: contextlib.ExitStack,
+    progress: Progress,
+    scalars: ScalarLog,
+    count: int,
+    history: Sequence[Evaluation],
 ) -> Recorder:
     """The recorder with the sinks of this process, after the first `count` events; shows those again."""
     sinks: list[EventSink] = []
     if setup.is_leader:
         folder, number = setup.directory.path, setup.preemption_count
-        log = EventLog(folder, keep=count, preemption_count=number)
+        log = EventLog(folder, keep=count, history=history, report=setup.notes)
         for event in log.kept:
             progress(event)
         sinks.append(log)
         if setup.config.tensorboard:
             board = TensorBoardLog(folder, preemption_count=number)
             sinks.append(stack.enter_context(contextlib.closing(board)))
+            if not board.has_earlier_files():
+                for event in log.kept:
+                    board(event)
     return Recorder(sinks, progress, scalars, count=count, preemption_count=setup.preemption_count)
 
 
-def _start_values(parts: Parts) -> dict[str, Any]:
+def _start_values(parts: Parts, notes: Notes) -> dict[str, Any]:
     return {
+        **({"notes": notes.lines} if notes.lines else {}),
         "workload": parts.workload.name,
         "submission": parts.submission.name,
         "submission_sha256": parts.submission.source.digest(),
@@ -351,7 +349,7 @@ def _finish(setup: _Setup, recorder: Recorder, outcome: Outcome, result: TrialRe
         if outcome.error is not None:
             write_text(directory.path / "failure.txt", "".join(traceback.format_exception(outcome.error)))
         if outcome.status != "interrupted":
-            values = {"status": outcome.status, "reason": outcome.reason}
+            values = {"status": outcome.status, "reason": outcome.reason, "result": result.to_json()}
             recorder.emit(Event("end", outcome.state.step, outcome.clock.readings(), values))
             result.write(directory.result)
     except OSError as error:

@@ -199,3 +199,17 @@ def _defined(value: Any, name: str, workload_name: str) -> Any:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise NotImplementedError(f"{workload_name} defines no {name}")
     return value
+
+
+def plain_facts(view: WorkloadView) -> dict[str, bool | int | float | str]:
+    """A view's public plain values, as the public logs list them."""
+    facts = {}
+    for name in dir(WorkloadView):
+        if not name.startswith("_") and isinstance(getattr(WorkloadView, name), property):
+            try:
+                value = getattr(view, name)
+            except NotImplementedError:  # a fact that makes no sense for this workload, such as the mean of graphs
+                continue
+            if isinstance(value, bool | int | float | str):
+                facts[name] = value
+    return facts

@@ -21,6 +21,8 @@ _LIBRARIES = (
     "numpy",
     "torch",
 )
+# Splitting sums among threads, and the instructions that a processor has, change their last bits.
+_ROUNDING = {"cpu_usable_count": "usable cores", "omp_num_threads": "OMP_NUM_THREADS", "cpu_model_name": "processor"}
 
 
 def versions() -> dict[str, str]:
@@ -69,6 +71,8 @@ def meta_data(
         "git_commit_hash": commit,
         "cpu_model_name": _cpu_model(),
         "cpu_count": os.cpu_count(),
+        "cpu_usable_count": _usable_cores(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "gpu_model_name": device["kind"] if gpu_count else None,
         "gpu_count": gpu_count,
         "rng_seed": seed,
@@ -76,6 +80,28 @@ def meta_data(
         "versions": versions(),
         "devices": dict(device),
     }
+
+
+def rounding_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two machines that decides how sums on CPUs are rounded, as `name: earlier, now`.
+
+    Args:
+      earlier: what `meta_data` gave there; what it lacks is not compared.
+      now: what it gives here.
+    """
+    if now["devices"]["platform"] != "cpu":
+        return []
+    one, other = _flat(earlier), _flat(now)
+    return [f"{name}: {one[name]}, {value}" for name, value in other.items() if name in one and one[name] != value]
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Name -> fact, of those that rounding depends on."""
+    found = {words: facts[name] for name, words in _ROUNDING.items() if name in facts}
+    if isinstance(devices := facts.get("devices"), Mapping) and "count" in devices:
+        found["devices"] = devices["count"]
+    libraries = facts.get("versions")
+    return {**found, **(libraries if isinstance(libraries, Mapping) else {})}
 
 
 def _git(*arguments: str) -> str | None:
@@ -91,6 +117,11 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def _usable_cores() -> int | None:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _cpu_model() -> str:

@@ -6,39 +6,45 @@ benchmark's public scoring tools read.
 
 import csv
 import io
-import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from algoperf_jax.errors import RunError
+from algoperf_jax.outputs import event_records
 from algoperf_jax.outputs.run_directory import RunDirectory, disk_error, write_text
 from algoperf_jax.trial.clock import Bucket
 from algoperf_jax.trial.events import Event
+from algoperf_jax.trial.run_state import Evaluation
 
 
 class CsvTable:
     """A CSV file whose rows may bring new columns: the first row's keys sorted, later ones in order of appearance."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
+        self.path = path
         self._columns: list[str] = []
         self._rows: list[Mapping[str, Any]] = []
 
-    def clear(self) -> None:
-        """Starts again without rows."""
-        self._columns, self._rows = [], []
-        self._path.unlink(missing_ok=True)
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a row; missing values stay empty."""
+    def add(self, row: Mapping[str, Any]) -> bool:
+        """Adds a row that the file gets with the next `write`; returns whether it has new columns."""
         new = [key for key in (row if self._columns else sorted(row)) if key not in self._columns]
         self._columns += new
         self._rows.append(row)
-        if new:
-            write_text(self._path, self._lines([dict(zip(self._columns, self._columns, strict=True)), *self._rows]))
+        return bool(new)
+
+    def write(self) -> None:
+        """Writes the whole file; a table without rows has none."""
+        if self._rows:
+            write_text(self.path, self._lines([dict(zip(self._columns, self._columns, strict=True)), *self._rows]))
         else:
-            with self._path.open("a", newline="") as file:
+            self.path.unlink(missing_ok=True)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds a row to the file; missing values stay empty."""
+        if self.add(row) or not self.path.exists():  # somebody may have deleted it meanwhile
+            self.write()
+        else:
+            with self.path.open("a", newline="") as file:
                 file.write(self._lines([row]))
 
     def _lines(self, rows: list[Mapping[str, Any]]) -> str:
@@ -48,33 +54,84 @@ class CsvTable:
         return buffer.getvalue()
 
 
+class EventTables:
+    """The tables that events make."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._measurements = CsvTable(folder / "measurements.csv")
+        self._eval_measurements = CsvTable(folder / "eval_measurements.csv")
+
+    @property
+    def paths(self) -> tuple[pathlib.Path, ...]:
+        """Their files."""
+        return self._measurements.path, self._eval_measurements.path
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Writes the tables of these events in place of what is there; they come before the rows of `append`."""
+        for event in events:
+            for table, row in self._rows(event):
+                table.add(row)
+        self._measurements.write()
+        self._eval_measurements.write()
+
+    def append(self, event: Event) -> None:
+        """Adds the rows of an event."""
+        for table, row in self._rows(event):
+            table.append(row)
+
+    def _rows(self, event: Event) -> list[tuple[CsvTable, Mapping[str, Any]]]:
+        row = {**event.values, "global_step": event.step}
+        if event.kind == "train":
+            return [(self._measurements, row)]
+        if event.kind == "evaluation":
+            return [(self._measurements, row), (self._eval_measurements, row)]
+        if event.kind == "end":
+            row = {"score": event.seconds.get(Bucket.SUBMISSION), "global_step": event.step}
+            return [(self._measurements, {**row, "preemption_count": event.values.get("preemption_count")})]
+        return []
+
+
 class EventLog:
     """Writes a trial's events; a sink. Each event is in `events.jsonl` and the tables when `__call__` returns."""
 
-    def __init__(self, folder: pathlib.Path, *, keep: int = 0, preemption_count: int = 0) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        keep: int = 0,
+        history: Sequence[Evaluation] = (),
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
         """Opens the log in `folder` after its first `keep` events; what came after the checkpoint happens again.
+
+        Of a damaged log remain the events that can be read, and the evaluations, which the checkpoint has too.
 
         Args:
           folder: the trial's directory.
           keep: how many events of those that are there remain.
-          preemption_count: how many processes have worked on this trial before.
+          history: the evaluations among them.
+          report: told in one line what is lost.
 
         Raises:
-          RunError: the log is damaged, or the disk refuses.
+          RunError: the disk refuses.
         """
         self._folder = folder
-        self._preemption_count = preemption_count
         self._events_file = RunDirectory(folder).events
-        self._measurements = CsvTable(folder / "measurements.csv")
-        self._eval_measurements = CsvTable(folder / "eval_measurements.csv")
+        self._tables = EventTables(folder)
+        self._number = keep
         try:
-            lines = self._events_file.read_text().splitlines()[:keep] if keep and self._events_file.exists() else []
-            self._kept = tuple(self._parsed(number, line) for number, line in enumerate(lines, 1))
-            write_text(self._events_file, "".join(f"{line}\n" for line in lines))
-            self._measurements.clear()
-            self._eval_measurements.clear()
-            for event in self._kept:
-                self._append_rows(event)
+            found = event_records.read(self._events_file)
+            if not keep and any(event.kind == "evaluation" for event in found.values()):
+                self._set_aside(report)
+            kept = event_records.restored(found, keep, history)
+            if kept.evaluations or kept.lost:
+                report(
+                    f"{self._events_file} is damaged: of {keep} events {kept.lost} are lost, and {kept.evaluations} "
+                    "evaluations come from the checkpoint"
+                )
+            self._kept = tuple(kept.events.values())
+            write_text(self._events_file, "".join(event_records.to_line(*pair) for pair in kept.events.items()))
+            self._tables.write(self._kept)
         except OSError as error:
             raise disk_error(self._folder, error) from error
 
@@ -89,40 +146,17 @@ class EventLog:
         Raises:
           RunError: the disk refuses.
         """
-        record = {
-            "kind": event.kind,
-            "step": event.step,
-            "seconds": dict(event.seconds),
-            "values": dict(event.values),
-        }
         try:
             with self._events_file.open("a") as file:
-                file.write(json.dumps(record, default=str) + "\n")
-            self._append_rows(event)
+                file.write(event_records.to_line(self._number, event))
+            self._number += 1
+            self._tables.append(event)
         except OSError as error:
             raise disk_error(self._folder, error) from error
 
-    def _parsed(self, number: int, line: str) -> Event:
-        try:
-            return Event(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise RunError(
-                f"{self._events_file} is damaged in line {number} ({error})",
-                remedy="Start again with --config.overwrite=True, or under another --config.experiment_name.",
-            ) from error
-
-    def _append_rows(self, event: Event) -> None:
-        if event.kind == "train":
-            self._measurements.append({**event.values, "global_step": event.step})
-        elif event.kind == "evaluation":
-            row = {**event.values, "global_step": event.step}
-            self._measurements.append(row)
-            self._eval_measurements.append(row)
-        elif event.kind == "end":
-            self._measurements.append(
-                {
-                    "score": event.seconds[Bucket.SUBMISSION],
-                    "global_step": event.step,
-                    "preemption_count": self._preemption_count,
-                }
-            )
+    def _set_aside(self, report: Callable[[str], None]) -> None:
+        """Keeps the log of a trial whose checkpoints are gone."""
+        taken = len(list(self._folder.glob("events_before_*.jsonl")))
+        aside = self._folder / f"events_before_{taken}.jsonl"
+        self._events_file.replace(aside)
+        report(f"{self._folder} has no checkpoint to resume from; what was logged before is now in {aside.name}")

@@ -28,7 +28,8 @@ class Recorder:
           progress: takes every event after them, and is shown as the steps go by.
           scalars: what the submission logs.
           count: number of events that the log holds already.
-          preemption_count: how many processes have worked on this trial before; noted with each evaluation.
+          preemption_count: how many processes have worked on this trial before; noted with each evaluation
+            and with the end.
         """
         self._sinks = (*sinks, progress)
         self._progress = progress
@@ -58,7 +59,7 @@ class Recorder:
             self._emit(event)
 
     def _emit(self, event: Event) -> None:
-        if event.kind == "evaluation":
+        if event.kind in ("evaluation", "end"):
             values = {**event.values, "preemption_count": self._preemption_count}
             event = dataclasses.replace(event, values=values)
         for sink in self._sinks:

@@ -97,7 +97,7 @@ class TrialResult:
         except (ValueError, TypeError, AttributeError) as error:
             raise RunError(
                 f"{path} is damaged: it is not the result of a trial ({error})",
-                remedy="Start again with --config.overwrite=True.",
+                remedy="Run the same command again: it takes the result from the trial's log, or resumes the trial.",
             ) from error
 
 

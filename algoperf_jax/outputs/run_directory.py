@@ -9,8 +9,9 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from algoperf_jax.errors import RunError
@@ -29,6 +30,7 @@ _MAY_DIFFER = (
     "num_studies",
     "trials",
 )
+_OF_PROCESS = re.compile(r"(?:meta_data|flags)_(\d+)\.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,17 @@ class RunDirectory:
 
     def preemption_count(self) -> int:
         """How many processes have worked on this trial before this one."""
-        return len(list(self.path.glob("meta_data_*.json")))
+        return 1 + max(_numbered_files(self.path), default=-1)
+
+    def last_meta_data(self) -> Mapping[str, Any]:
+        """What the last process with a readable file wrote about its machine; nothing if there is none."""
+        return _last_readable(self, "meta_data") or {}
+
+
+def _numbered_files(folder: pathlib.Path) -> list[int]:
+    """The numbers of the processes that left a file; not all of their files need be there."""
+    names = [path.name for path in folder.glob("*_*.json")]
+    return [int(match[1]) for name in names if (match := _OF_PROCESS.fullmatch(name))]
 
 
 def locate(config: Any, submission_name: str, framework: str, origin: str) -> RunDirectory:
@@ -123,11 +135,16 @@ def only_process(directory: RunDirectory) -> Iterator[None]:
         yield
 
 
-def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool) -> bool:
+def claim(
+    directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool, report: Callable[[str], None]
+) -> None:
     """Prepares the directory for this configuration.
 
-    Returns:
-      Whether a finished trial is there, so that nothing is left to run.
+    Args:
+      directory: of the trial.
+      config: all keys.
+      overwrite: whether what is there is deleted first.
+      report: told in one line about a damaged configuration.
 
     Raises:
       RunError: the directory belongs to another configuration, or cannot be written.
@@ -136,18 +153,25 @@ def claim(directory: RunDirectory, config: Mapping[str, Any], *, overwrite: bool
         if overwrite and directory.path.exists():
             shutil.rmtree(directory.path)
         # A run that ended before its trial began, for instance because its batch size did not fit, has no claim.
-        if directory.config.exists() and directory.events.exists():
-            _refuse_other_config(directory, config)
+        if directory.events.exists() or directory.result.exists() or directory.has_checkpoints():
+            _refuse_other_config(directory, config, report)
         else:
             directory.path.mkdir(parents=True, exist_ok=True)
             write_json(directory.config, config)
-        return directory.result.exists()
     except OSError as error:
         raise disk_error(directory.path, error) from error
 
 
-def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any]) -> None:
-    found = _read_json(directory.config)
+def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any], report: Callable[[str], None]) -> None:
+    found = read_object(directory.config)
+    if found is None:
+        found = _last_readable(directory, "flags")
+        if found is None:
+            report(f"{directory.config} is missing or damaged: what the trial began with cannot be compared")
+            found = config
+        else:
+            report(f"{directory.config} is missing or damaged; it is made again from what an earlier process was given")
+        write_json(directory.config, found)
     ours = {key: value for key, value in config.items() if key not in _MAY_DIFFER}
     theirs = {key: value for key, value in found.items() if key not in _MAY_DIFFER}
     lines = differences(json.loads(json.dumps(ours, default=str)), theirs)
@@ -171,13 +195,19 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
     return lines
 
 
-def _read_json(path: pathlib.Path) -> Any:
+def _last_readable(directory: RunDirectory, name: str) -> Mapping[str, Any] | None:
+    """The newest readable one of the files that each process writes."""
+    paths = [directory.path / f"{name}_{number}.json" for number in range(directory.preemption_count())]
+    return next((found for path in reversed(paths) if (found := read_object(path)) is not None), None)
+
+
+def read_object(path: pathlib.Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None if it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise RunError(
-            f"{path} is damaged: it is not JSON ({error})", remedy="Start afresh with --config.overwrite=True."
-        ) from error
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

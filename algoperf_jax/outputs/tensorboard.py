@@ -46,6 +46,10 @@ class TensorBoardLog:
         self._preemption_count = preemption_count
         self._file: TensorBoardFile | None = None
 
+    def has_earlier_files(self) -> bool:
+        """Whether there are the files of earlier processes."""
+        return any((self._folder / "tensorboard").glob("events.*"))
+
     def __call__(self, event: Event) -> None:
         """Appends the scalars of an event.
 

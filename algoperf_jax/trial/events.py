@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-EventKind = Literal["start", "resume", "train", "evaluation", "end"]
+EventKind = Literal["start", "resume", "train", "evaluation", "end", "lost"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,10 +13,11 @@ class Event:
 
     Attributes:
       kind: `start` and `resume` open a process's part of the trial, `train` carries scalars that the submission logs,
-        `evaluation` the results of an evaluation, `end` the outcome.
+        `evaluation` the results of an evaluation, `end` the outcome. `lost` stands for as many events as its `events`
+        say, which a damaged log no longer has.
       step: number of steps taken before it.
       seconds: the clock's buckets at the last booking.
-      values: flat name -> number (or short text in `start`, `resume` and `end`).
+      values: flat name -> number; `start`, `resume` and `end` have text, lists and objects too.
     """
 
     kind: EventKind

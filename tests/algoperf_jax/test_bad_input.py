@@ -489,13 +489,3 @@ def test_finished_run_is_not_run_again(command: Command, submission: Write, tria
     assert finished.code == 0
     assert "This trial is finished already; nothing is run." in finished.out
     assert {file: file.stat().st_mtime_ns for file in trial("algorithm").rglob("*")} == before
-
-
-@pytest.mark.parametrize("name", ["config.json", "result.json"])
-def test_damaged_record_of_a_run(name: str, command: Command, submission: Write, trial: TrialDirectory) -> None:
-    arguments = [f"--config.submission={submission()}"]
-    assert command(*arguments).code == 0
-    (trial("algorithm") / name).write_text("{")
-    line = command(*arguments).error()
-    assert f"{name} is damaged" in line
-    assert command(*arguments, "--config.overwrite=True").code == 0

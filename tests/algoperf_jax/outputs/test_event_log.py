@@ -12,12 +12,13 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event as Record  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
-from algoperf_jax.errors import RunError, SubmissionError
+from algoperf_jax.errors import SubmissionError
 from algoperf_jax.outputs.event_log import CsvTable, EventLog
 from algoperf_jax.outputs.scalar_log import ScalarLog
 from algoperf_jax.outputs.tensorboard import TensorBoardLog
 from algoperf_jax.trial.clock import Bucket
 from algoperf_jax.trial.events import Event, EventKind
+from algoperf_jax.trial.run_state import Evaluation
 from tests.algoperf_jax.conftest import Command
 
 MNIST = pathlib.Path(__file__).parents[3] / "configs/mnist.py"
@@ -74,12 +75,12 @@ def test_a_new_column_that_cannot_be_written_leaves_the_table_whole(
 
 
 def test_rows_of_events(tmp_path: pathlib.Path) -> None:
-    log = EventLog(tmp_path, preemption_count=2)
+    log = EventLog(tmp_path)
     for logged in (
         event("start", 0, workload="tiny"),
         event("train", 0, loss=1.5),
         event("evaluation", 4, **{"validation/loss": 1.0, "preemption_count": 2}),
-        event("end", 5, status="training_complete"),
+        event("end", 5, status="training_complete", preemption_count=2),
     ):
         log(logged)
     assert table(tmp_path / "measurements.csv") == [
@@ -108,7 +109,7 @@ def test_rewinding_drops_what_came_after_the_checkpoint(tmp_path: pathlib.Path) 
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"kind": "eval')  # the process was killed while it wrote
 
-    again = EventLog(tmp_path, keep=at_checkpoint, preemption_count=1)
+    again = EventLog(tmp_path, keep=at_checkpoint)
     assert [(found.kind, found.step) for found in again.kept] == [
         ("train", 1),
         ("evaluation", 1),
@@ -125,18 +126,130 @@ def test_rewinding_drops_what_came_after_the_checkpoint(tmp_path: pathlib.Path) 
 def test_rewinding_to_the_beginning(tmp_path: pathlib.Path) -> None:
     log = EventLog(tmp_path)
     log(event("train", 0, loss=1.0))
-    assert EventLog(tmp_path, preemption_count=1).kept == ()
+    assert EventLog(tmp_path).kept == ()
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"events.jsonl": 0}
 
 
-def test_damaged_log_is_named(tmp_path: pathlib.Path) -> None:
-    log = EventLog(tmp_path)
-    for step in range(3):
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+HISTORY = tuple(Evaluation(step, {"validation/loss": 1.0 / step}) for step in (2, 4, 6))
+
+
+def begun(folder: pathlib.Path) -> EventLog:
+    """A log of a start, six steps, and an evaluation after every second one: ten events."""
+    log = EventLog(folder)
+    log(event("start", 0))
+    for step in range(6):
         log(event("train", step, loss=1.0))
-    lines = (tmp_path / "events.jsonl").read_text().splitlines()
-    (tmp_path / "events.jsonl").write_text("\n".join([lines[0], lines[1][:9], lines[2]]))
-    with pytest.raises(RunError, match=r"events\.jsonl is damaged in line 2"):
-        EventLog(tmp_path, keep=3)
+        for evaluation in HISTORY:
+            if evaluation.step == step + 1:
+                log(event("evaluation", step + 1, **evaluation.results))
+    return log
+
+
+def losses(folder: pathlib.Path) -> list[tuple[str, str]]:
+    return [(row["global_step"], row["validation/loss"]) for row in table(folder / "eval_measurements.csv")]
+
+
+def numbers(folder: pathlib.Path) -> list[tuple[int, str]]:
+    return [(record["number"], record["kind"]) for record in records(folder)]
+
+
+def damage(path: pathlib.Path, how: str) -> None:
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    if how == "deleted":
+        path.unlink()
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        path.write_bytes(b"".join(lines[:4]) + lines[4][:9])
+    elif how == "zeros at the end":
+        path.write_bytes(b"".join(lines[:8]) + bytes(4096))
+    elif how == "zeros in the middle":
+        path.write_bytes(b"".join(lines[:3]) + bytes(100) + b"".join(lines[6:]))
+    elif how == "no text":
+        path.write_bytes(b"".join([*lines[:2], b"\xff\xfe\n", *lines[3:]]))
+    elif how == "no events":
+        path.write_bytes(b"".join([lines[0], b"null\n", b"[1]\n", b'{"kind": "odd"}\n', *lines[4:]]))
+    else:
+        path.write_bytes(b"".join([*lines[5:]]))  # deleted while the trial ran
+
+
+@pytest.mark.parametrize(
+    ("how", "lost"),
+    [
+        ("deleted", 7),
+        ("empty", 7),
+        ("cut", 4),
+        ("zeros at the end", 1),
+        ("zeros in the middle", 2),
+        ("no text", 1),
+        ("no events", 2),
+        ("deleted meanwhile", 4),
+    ],
+)
+def test_a_damaged_log_costs_what_it_held_and_no_evaluation(how: str, lost: int, tmp_path: pathlib.Path) -> None:
+    log = begun(tmp_path)
+    log(event("train", 6, loss=9.0))  # comes after the checkpoint
+    damage(tmp_path / "events.jsonl", how)
+    said: list[str] = []
+    again = EventLog(tmp_path, keep=10, history=HISTORY, report=said.append)
+    (line,) = said
+    assert f"events.jsonl is damaged: of 10 events {lost} are lost" in line
+    assert losses(tmp_path) == [("2", "0.5"), ("4", "0.25"), ("6", f"{1 / 6}")]
+    kinds = [kind for _, kind in numbers(tmp_path)]
+    assert kinds.count("evaluation") == 3
+    assert sum(record["values"]["events"] for record in records(tmp_path) if record["kind"] == "lost") == lost
+    assert not any(record["values"].get("loss") == 9.0 for record in records(tmp_path))
+    steps = [found.step for found in again.kept if found.kind != "lost"]
+    assert steps == sorted(steps)
+    # Said once: the log knows its gaps. What comes now is numbered on.
+    again(event("resume", 6))
+    assert numbers(tmp_path)[-1] == (10, "resume")
+    before = records(tmp_path)
+    EventLog(tmp_path, keep=11, history=HISTORY, report=said.append)
+    assert (len(said), records(tmp_path)) == (1, before)
+
+
+def test_a_damaged_end_after_the_checkpoint_costs_nothing(tmp_path: pathlib.Path) -> None:
+    begun(tmp_path)
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    with (tmp_path / "events.jsonl").open("ab") as file:
+        file.write(b'{"number": 10, "ki' + bytes(512))
+    said: list[str] = []
+    EventLog(tmp_path, keep=10, history=HISTORY, report=said.append)
+    assert said == []
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_lines_without_numbers_are_counted(tmp_path: pathlib.Path) -> None:
+    """As earlier revisions wrote them."""
+    begun(tmp_path)
+    old = [{key: value for key, value in record.items() if key != "number"} for record in records(tmp_path)]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(record) + "\n" for record in old))
+    said: list[str] = []
+    assert len(EventLog(tmp_path, keep=8, history=HISTORY[:2], report=said.append).kept) == 8
+    assert said == []
+
+
+def test_the_log_of_a_trial_without_checkpoints_is_set_aside(tmp_path: pathlib.Path) -> None:
+    begun(tmp_path)
+    content = (tmp_path / "events.jsonl").read_text()
+    said: list[str] = []
+    assert EventLog(tmp_path, report=said.append).kept == ()
+    assert "no checkpoint to resume from" in said[0]
+    assert (tmp_path / "events_before_0.jsonl").read_text() == content
+    assert {path.name: path.stat().st_size for path in tmp_path.glob("*.*s*")}["events.jsonl"] == 0
+
+
+def test_tables_that_are_deleted_meanwhile_come_back_whole(tmp_path: pathlib.Path) -> None:
+    log = begun(tmp_path)
+    for name in ("measurements.csv", "eval_measurements.csv"):
+        (tmp_path / name).unlink()
+    log(event("evaluation", 7, **{"validation/loss": 0.1}))
+    assert [step for step, _ in losses(tmp_path)] == ["2", "4", "6", "7"]
+    assert len(table(tmp_path / "measurements.csv")) == 10
 
 
 # --- TensorBoard -----------------------------------------------------------------------------------------------------

@@ -39,12 +39,15 @@ def test_scalars_come_before_the_event_that_follows_them() -> None:
     assert recorder.count == 7
 
 
-def test_evaluations_note_how_many_processes_came_before() -> None:
+def test_evaluations_and_the_end_note_how_many_processes_came_before() -> None:
     events: list[Event] = []
     recorder = Recorder([events.append], new_progress(), ScalarLog(), preemption_count=2)
     recorder.emit(Event("evaluation", 4, {}, {}))
     recorder.emit(Event("end", 5, {}, {"status": "failed"}))
-    assert [event.values for event in events] == [{"preemption_count": 2}, {"status": "failed"}]
+    assert [event.values for event in events] == [
+        {"preemption_count": 2},
+        {"status": "failed", "preemption_count": 2},
+    ]
 
 
 def test_a_step_emits_nothing_until_a_progress_line_is_due() -> None:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from algoperf_jax.errors import RunError
 from algoperf_jax.outputs import run_directory
-from algoperf_jax.outputs.run_directory import RunDirectory, claim, differences, locate, write_json, write_text
+from algoperf_jax.outputs.run_directory import RunDirectory, differences, locate, write_json, write_text
 from configs import base
 
 
@@ -18,13 +18,20 @@ def directory(tmp_path: pathlib.Path) -> RunDirectory:
     return RunDirectory(tmp_path / "trial_1")
 
 
+def claim(directory: RunDirectory, config: dict[str, Any], *, overwrite: bool) -> list[str]:
+    """Claims the directory; returns what was reported."""
+    said: list[str] = []
+    run_directory.claim(directory, config, overwrite=overwrite, report=said.append)
+    return said
+
+
 def config(**changes: Any) -> dict[str, Any]:
     return {"workload": "tiny", "seed": 0, "mesh": {"data": None}, "overwrite": False, **changes}
 
 
 def begin(directory: RunDirectory, **changes: Any) -> None:
     """What a run leaves that was interrupted."""
-    assert not claim(directory, config(**changes), overwrite=False)
+    claim(directory, config(**changes), overwrite=False)
     directory.events.touch()
 
 
@@ -54,8 +61,8 @@ def test_whether_there_are_checkpoints(directory: RunDirectory) -> None:
 
 def test_the_same_configuration_goes_on(directory: RunDirectory) -> None:
     begin(directory)
-    assert not claim(directory, config(overwrite=True), overwrite=False)
-    assert not claim(directory, config(workload="tiny"), overwrite=False)
+    claim(directory, config(overwrite=True), overwrite=False)
+    claim(directory, config(workload="tiny"), overwrite=False)
 
 
 def test_another_configuration_is_refused_with_all_differences(directory: RunDirectory) -> None:
@@ -72,35 +79,67 @@ def test_another_configuration_is_refused_with_all_differences(directory: RunDir
 def test_which_other_trials_a_study_has_may_differ(directory: RunDirectory) -> None:
     begin(directory, num_trials=3, search_space="old.json", trials=None, hyperparameters={})
     changes: dict[str, Any] = {"num_trials": 5, "num_studies": 2, "search_space": "new.json", "trials": "2:"}
-    assert not claim(directory, config(**changes, hyperparameters={}), overwrite=False)
+    claim(directory, config(**changes, hyperparameters={}), overwrite=False)
     with pytest.raises(RunError, match=r"config\.hyperparameters\.x: None there, 1 now"):
         claim(directory, config(**changes, hyperparameters={"x": 1}), overwrite=False)
 
 
 def test_a_run_in_which_nothing_began_has_no_claim(directory: RunDirectory) -> None:
-    assert not claim(directory, config(), overwrite=False)
-    assert not claim(directory, config(seed=1), overwrite=False)
+    claim(directory, config(), overwrite=False)
+    claim(directory, config(seed=1), overwrite=False)
     assert json.loads(directory.config.read_text())["seed"] == 1
 
 
 def test_overwriting_removes_what_was_there(directory: RunDirectory) -> None:
     begin(directory)
     (directory.path / "old").touch()
-    assert not claim(directory, config(seed=1), overwrite=True)
+    claim(directory, config(seed=1), overwrite=True)
     assert [path.name for path in directory.path.iterdir()] == ["config.json"]
 
 
-def test_a_finished_trial_is_found(directory: RunDirectory) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff{", b"[]", b"\0\0\0", b"null"])
+def test_a_damaged_configuration_is_made_again_from_what_an_earlier_process_had(
+    content: bytes | None, directory: RunDirectory
+) -> None:
     begin(directory)
-    write_json(directory.result, {"status": "failed"})
-    assert claim(directory, config(), overwrite=False)
+    if content is None:
+        directory.config.unlink()
+    else:
+        directory.config.write_bytes(content)
+    write_json(directory.path / "flags_0.json", config())
+    (directory.path / "flags_1.json").write_bytes(b"{")
+    with pytest.raises(RunError, match="seed: 0 there, 1 now"):
+        claim(directory, config(seed=1), overwrite=False)
+    assert json.loads(directory.config.read_text()) == config()
+    assert claim(directory, config(), overwrite=False) == []
 
 
-def test_what_is_not_json_is_refused_by_name(directory: RunDirectory) -> None:
+def test_a_damaged_configuration_of_which_there_is_no_copy_costs_no_run(directory: RunDirectory) -> None:
     begin(directory)
-    directory.config.write_bytes(b"\xff{")
-    with pytest.raises(RunError, match=r"config\.json is damaged"):
-        claim(directory, config(), overwrite=False)
+    directory.config.write_bytes(b"")
+    (line,) = claim(directory, config(), overwrite=False)
+    assert "config.json is missing or damaged: what the trial began with cannot be compared" in line
+    assert json.loads(directory.config.read_text()) == config()
+
+
+@pytest.mark.parametrize("place", ["events.jsonl", "result.json", "checkpoints/checkpoint_3"])
+def test_whatever_is_left_of_a_trial_has_a_claim(place: str, directory: RunDirectory) -> None:
+    claim(directory, config(), overwrite=False)
+    (directory.path / place).mkdir(parents=True)
+    with pytest.raises(RunError, match="seed: 0 there, 1 now"):
+        claim(directory, config(seed=1), overwrite=False)
+
+
+def test_processes_are_counted_by_the_largest_number_that_is_left(directory: RunDirectory) -> None:
+    directory.path.mkdir()
+    for name in ("meta_data_0.json", "flags_0.json", "flags_2.json", "meta_data_1.json", "meta_data_x.json"):
+        (directory.path / name).touch()
+    assert directory.preemption_count() == 3
+    (directory.path / "meta_data_0.json").unlink()
+    assert directory.preemption_count() == 3
+    assert directory.last_meta_data() == {}
+    write_json(directory.path / "meta_data_0.json", {"cpu_count": 2})
+    assert directory.last_meta_data() == {"cpu_count": 2}
 
 
 def test_readers_see_the_old_or_the_new_text(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
