@@ -83,7 +83,7 @@ def meta_data(
 
 
 def rounding_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two machines that decides how sums on CPUs are rounded, as `name: earlier, now`.
+    """What differs between two machines that decides how sums on CPUs are rounded, as `name: X before, Y now`.
 
     Args:
       earlier: what `meta_data` gave there; what it lacks is not compared.
@@ -92,7 +92,11 @@ def rounding_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> 
     if now["devices"]["platform"] != "cpu":
         return []
     one, other = _flat(earlier), _flat(now)
-    return [f"{name}: {one[name]}, {value}" for name, value in other.items() if name in one and one[name] != value]
+    return [
+        f"{name}: {one[name]} before, {value} now"
+        for name, value in other.items()
+        if name in one and one[name] != value
+    ]
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:

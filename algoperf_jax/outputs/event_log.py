@@ -126,8 +126,8 @@ class EventLog:
             kept = event_records.restored(found, keep, history)
             if kept.evaluations or kept.lost:
                 report(
-                    f"{self._events_file} is damaged: of {keep} events {kept.lost} are lost, and {kept.evaluations} "
-                    "evaluations come from the checkpoint"
+                    f"{self._events_file} is damaged: of {keep} events {kept.lost} are lost; evaluations "
+                    f"restored from the checkpoint: {kept.evaluations}"
                 )
             self._kept = tuple(kept.events.values())
             write_text(self._events_file, "".join(event_records.to_line(*pair) for pair in kept.events.items()))

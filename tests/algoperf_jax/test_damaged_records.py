@@ -238,7 +238,7 @@ def test_a_resume_on_another_number_of_cores_is_said_and_noted(
     monkeypatch.setattr(environment.os, "sched_getaffinity", lambda pid: set(range(cores + 1)))
     finished = command(*arguments)
     (line,) = notes(folder)
-    assert f"usable cores: {cores}, {cores + 1}" in line
+    assert f"usable cores: {cores} before, {cores + 1} now" in line
     assert "not bit for bit" in line
     assert finished.out.count(line) == 1
     assert json.loads((folder / "meta_data_1.json").read_text())["cpu_usable_count"] == cores + 1
@@ -253,10 +253,13 @@ def test_what_rounding_depends_on() -> None:
     differences = environment.rounding_differences
     assert differences(facts(), facts("cpu", **{"mem.total": 2})) == []
     assert differences(facts(), facts(cpu_usable_count=2, cpu_model_name="b")) == [
-        "usable cores: 1, 2",
-        "processor: a, b",
+        "usable cores: 1 before, 2 now",
+        "processor: a before, b now",
     ]
-    assert differences(facts(), facts(jax="2", omp_num_threads="1")) == ["OMP_NUM_THREADS: None, 1", "jax: 1, 2"]
-    assert differences(facts(), facts(count=8)) == ["devices: 1, 8"]
+    assert differences(facts(), facts(jax="2", omp_num_threads="1")) == [
+        "OMP_NUM_THREADS: None before, 1 now",
+        "jax: 1 before, 2 now",
+    ]
+    assert differences(facts(), facts(count=8)) == ["devices: 1 before, 8 now"]
     assert differences(facts("gpu"), facts("gpu", cpu_usable_count=2)) == []
     assert differences({}, facts()) == differences({"versions": None, "devices": 3}, facts()) == []
