@@ -31,6 +31,9 @@ from tests import golden_layouts, golden_listings
 _SAME_NUMBERS = {"imagenet_resnet_large_bn_init": "imagenet_resnet"}
 _COPIES = pathlib.Path(__file__).parent / "golden"
 
+COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
+"""Compiler options of programs that run once or twice: optimizing them takes longer than they do."""
+
 
 def folder() -> pathlib.Path:
     return pathlib.Path(os.environ.get("ALGOPERF_GOLDEN_DIR") or _COPIES)

@@ -161,7 +161,12 @@ def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[A
         (loss, new_state), grads = jax.value_and_grad(objective, has_aux=True)(params)
         return Step(jax.tree.map(lambda p, g: p - 1e-3 * g, params, grads), new_state, loss, grads)
 
-    jitted = jax.jit(step, in_shardings=(replicated, replicated, along_batch, replicated), out_shardings=replicated)
+    jitted = jax.jit(
+        step,
+        in_shardings=(replicated, replicated, along_batch, replicated),
+        out_shardings=replicated,
+        compiler_options=golden_support.COMPILE_QUICKLY,
+    )
     return jitted, lambda tree: jax.device_put(tree, replicated), lambda batch: jax.device_put(batch, along_batch)
 
 
@@ -203,7 +208,7 @@ def test_padding_and_order_do_not_matter(name: str) -> None:
     padding = take_rows(batch, rows[:1].repeat(len(rows)))
     padding["weights"] = np.zeros_like(padding["weights"])
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=golden_support.COMPILE_QUICKLY)
     def judge(params: Any, state: Any, batch: Batch) -> tuple[Any, Any, Partial]:
         key = jax.random.PRNGKey(0)
         logits, _ = workload.apply(params, state, batch, key, train=False, update_batch_norm=False)

@@ -16,7 +16,7 @@ import workloads
 from algoperf_jax import parameters
 from algoperf_jax.workload import Workload
 from tests import golden_support
-from tests.golden_support import assert_close
+from tests.golden_support import COMPILE_QUICKLY, assert_close
 from tests.workloads.case import Golden, image_batch
 from tests.workloads.fastmri.case import reconstruction_batch
 from tests.workloads.golden_batches import BATCHES, CASES
@@ -90,7 +90,8 @@ def training_step(workload: Workload, params: Any, state: Any, batch: Any) -> Tr
         return loss.summed / loss.n_valid_examples, (logits, new_state)
 
     # The arrays are arguments: the compiler would compute with constants at length.
-    (loss, (logits, new_state)), grads = jax.jit(jax.value_and_grad(objective, has_aux=True))(params, state, batch)
+    step = jax.jit(jax.value_and_grad(objective, has_aux=True), compiler_options=COMPILE_QUICKLY)
+    (loss, (logits, new_state)), grads = step(params, state, batch)
     return Trained(logits, new_state, grads, loss)
 
 
@@ -176,7 +177,7 @@ def test_evaluation_logits(name: str) -> None:
     batch = BATCHES[name](golden)
     params, state = golden_support.recipe_state(workload)
     evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
-    logits, new_state = jax.jit(evaluate)(params, state, batch, jax.random.PRNGKey(0))
+    logits, new_state = jax.jit(evaluate, compiler_options=COMPILE_QUICKLY)(params, state, batch, jax.random.PRNGKey(0))
     logits_close(name, "eval", logits, golden["eval/logits"])
     jax.tree.map(np.testing.assert_array_equal, new_state, state)
 
@@ -247,7 +248,7 @@ def test_float64(name: str) -> None:
     batch = widened(BATCHES[name](golden))
     with jax.enable_x64(True):
         evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
-        logits, _ = jax.jit(evaluate)(params, state, batch, jax.random.PRNGKey(0))
+        logits, _ = jax.jit(evaluate, compiler_options=COMPILE_QUICKLY)(params, state, batch, jax.random.PRNGKey(0))
         ours = training_step(workload, params, state, batch)
         logits, ours = jax.device_get((logits, ours))
     assert_close(logits, wide["eval/logits"], rtol=0, atol=FLOAT64_RTOL)
@@ -265,7 +266,9 @@ def test_metric_sums(name: str) -> None:
     workload, golden = workloads.load(name), golden_support.numbers(name)
     params, state = golden_support.recipe_state(workload)
     batch = image_batch(golden)
-    partial = jax.jit(workload.metrics.batch_step)(params, state, batch, jax.random.PRNGKey(0))
+    partial = jax.jit(workload.metrics.batch_step, compiler_options=COMPILE_QUICKLY)(
+        params, state, batch, jax.random.PRNGKey(0)
+    )
     assert_close(partial.sums["accuracy"], golden["eval/metric_sums/accuracy"], rtol=0, atol=0)
     assert_close(partial.sums["loss"], golden["eval/metric_sums/loss"], rtol=1e-5, atol=1e-5)
     assert partial.sums["weight"] == golden["inputs/weights"].sum()
