@@ -15,8 +15,10 @@ import optax
 import optax.contrib
 import pytest
 
+from algoperf_jax.checkpoints import jax_packing
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.submission.optax_factory import make_functions
+from algoperf_jax.trial.backend import Packed
 
 # Not optimizers, nor parts or wrappers of one.
 OTHERS: Mapping[ModuleType, str] = {
@@ -290,26 +292,33 @@ def quadratic() -> Any:
     return SimpleNamespace(model_fn=model_fn, loss_fn=loss_fn, metrics_logger=None)
 
 
-def train(make: Callable[[], Any], steps: int = 4) -> list[float]:
-    """The loss before each step and after the last, of one function compiled once."""
-    view = quadratic()
-    functions = make_functions(lambda hyperparameters, workload: make())
-    params = {"kernel": jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), "bias": jnp.asarray([2.0, 1.5])}
-    model_state, losses = None, []
-    state = functions.init_optimizer_state(view, params, model_state, SimpleNamespace(), KEY)
-    for step in range(steps + 1):
-        losses.append(float(view.model_fn(params, None, None, None, None)[0]))
-        if step < steps:
-            state, params, model_state = functions.update_params(
-                workload=view,
-                current_param_container=params,
-                model_state=model_state,
+class Training:
+    """A training of the quadratic: parameters and optimizer state."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.view = quadratic()
+        self.functions = make_functions(lambda hyperparameters, workload: make())
+        self.params: Any = {"kernel": jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), "bias": jnp.asarray([2.0, 1.5])}
+        self.state = self.functions.init_optimizer_state(self.view, self.params, None, SimpleNamespace(), KEY)
+
+    def step(self, count: int) -> list[float]:
+        """Takes steps; returns the loss before each and after the last."""
+        losses = [self.loss()]
+        for _ in range(count):
+            self.state, self.params, _ = self.functions.update_params(
+                workload=self.view,
+                current_param_container=self.params,
+                model_state=None,
                 batch={"targets": None},
-                optimizer_state=state,
-                global_step=step,
+                optimizer_state=self.state,
+                global_step=1,
                 rng=KEY,
             )
-    return losses
+            losses.append(self.loss())
+        return losses
+
+    def loss(self) -> float:
+        return float(self.view.model_fn(self.params, None, None, None, None)[0])
 
 
 # Those that take more than gradients, or have parts that may, and one that does not.
@@ -330,7 +339,7 @@ OFFERED = """
     ],
 )
 def test_an_optimizer_of_optax_trains(name: str) -> None:
-    losses = train({**OPTAX, **CONTRIB, **FORMS}[name])
+    losses = Training({**OPTAX, **CONTRIB, **FORMS}[name]).step(4)
     assert np.all(np.isfinite(losses))
     assert losses[-1] < losses[0]
 
@@ -340,4 +349,18 @@ def test_an_optimizer_of_optax_trains(name: str) -> None:
 def test_what_a_train_step_cannot_serve_is_refused_by_name(name: str) -> None:
     make, words = REFUSED[name]
     with pytest.raises(SubmissionError, match=words):
-        train(make)
+        Training(make)
+
+
+@pytest.mark.parametrize("name", ["monitor", "lbfgs with backtracking", "momo in several steps", "sam in a chain"])
+def test_states_that_are_more_than_moments_come_back_from_a_checkpoint(name: str) -> None:
+    make = {**OPTAX, **FORMS}[name]
+    whole, again = Training(make), Training(make)
+    whole.step(3)
+    packed = jax_packing.pack((whole.params, whole.state[0]))
+    kept = Packed({key: np.array(array) for key, array in packed.arrays.items()}, packed.values)
+    again.params, state = jax_packing.unpack(
+        (again.params, again.state[0]), kept, lambda array, template: jnp.asarray(array)
+    )
+    again.state = (state, *again.state[1:])
+    assert again.step(3) == whole.step(3)
