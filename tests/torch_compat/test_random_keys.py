@@ -84,6 +84,31 @@ def test_random_states_and_parameter_groups_that_were_added_resume_bit_for_bit(
     assert whole[-1].endswith("[1, 3]")
 
 
+TENSOR = """
+def add(module):
+    if not hasattr(module, "more"):
+        module.register_buffer("more", torch.ones(2))
+
+def update_params(optimizer_state, current_param_container, global_step, **rest):
+    UPDATE
+    return optimizer_state, current_param_container, None
+
+def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
+    INIT
+    return {}
+"""
+
+
+def test_a_tensor_that_a_resumed_module_would_lack_is_named_at_the_first_checkpoint(
+    command: Command, submission: Write
+) -> None:
+    during = TENSOR.replace("UPDATE", "add(current_param_container)").replace("INIT", "pass")
+    before = TENSOR.replace("UPDATE", "pass").replace("INIT", "add(params)")
+    error = command(f"--config.submission={submission(during)}").error()
+    assert "the submission added the tensor 'more' of the module during the training" in error
+    assert command(f"--config.submission={submission(before, name='before.py')}").code == 0
+
+
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_any_seed_of_a_trial_will_do(seed: int, command: Command, submission: Write) -> None:
     assert command(f"--config.submission={submission()}", f"--config.seed={seed}", "--config.max_steps=1").code == 0

@@ -53,7 +53,7 @@ def pack(content: Content, device: torch.device) -> Packed:
         random["cuda"] = torch.cuda.get_rng_state(device)
     return saved_values.pack(
         _State(
-            module=_tensors(module),
+            module=tensors(module),
             gradients=gradients,
             model_state=content.model_state,
             optimizer_state=content.optimizer_state,
@@ -71,11 +71,11 @@ def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
       RunError: the structures differ.
     """
     module: torch.nn.Module = template.params
-    tensors = _tensors(module)
+    found = tensors(module)
     state: _State = saved_values.unpack(
-        _State(dict(tensors), {}, template.model_state, template.optimizer_state, {}, None), packed
+        _State(dict(found), {}, template.model_state, template.optimizer_state, {}, None), packed
     )
-    odd = sorted(name for name in {*tensors, *state.module} if tensors.get(name) is not state.module.get(name))
+    odd = sorted(name for name in {*found, *state.module} if found.get(name) is not state.module.get(name))
     if odd:
         raise RunError(
             f"checkpoint: the tensor {odd[0]!r} of the module is in the checkpoint or in a new module, but not in both",
@@ -94,7 +94,8 @@ def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
     return Content(module, state.model_state, state.optimizer_state)
 
 
-def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters and buffers of a module by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
