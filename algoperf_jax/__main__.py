@@ -8,6 +8,7 @@ from algoperf_jax.errors import did_you_mean
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("algoperf_jax.main", "run a trial, or the trials of studies"),
+    "new": ("algoperf_jax.new", "begin a training algorithm with a copy of a ready-made one"),
     "prepare": ("algoperf_jax.prepare", "download and convert real data"),
     "bench": ("algoperf_jax.bench", "measure where the time of a trial goes"),
     "dry-run": ("algoperf_jax.dry_run", "try a submission on every workload for a few steps"),

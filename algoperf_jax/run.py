@@ -14,6 +14,7 @@ from rich.console import Console
 
 from algoperf_jax import configuration, parameters
 from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
+from algoperf_jax.checkpoints import random_states
 from algoperf_jax.devices import distributed
 from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.errors import SubmissionError
@@ -97,7 +98,7 @@ def execute(
     """
     located = locate(config.submission, config.framework)
     # Files of the submission may import more when they run, so all that follows happens within.
-    with submission_imports(located):
+    with submission_imports(located), random_states.seeded(config.seed):
         # Set-up runs from here on; only the loop can tell when it ends.
         clock = Clock.start(Bucket.SETUP, now=now)
         compile_watch = CompileWatch()

@@ -36,12 +36,13 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "configuration": ("errors", "submission", "trial", "devices"),
     "assembly": ("errors", "workload", "data", "submission", "trial", "devices", "framework", "configuration"),
     "run": (
-        *("errors", "workload", "parameters", "submission", "rule_check", "trial", "devices", "framework"),
-        *("outputs", "configuration", "assembly"),
+        *("errors", "workload", "parameters", "submission", "rule_check", "trial", "checkpoints", "devices"),
+        *("framework", "outputs", "configuration", "assembly"),
     ),
     "tuning": ("errors", "submission", "framework", "outputs", "assembly", "run"),
     "command_line": ("errors", "outputs"),
     "listing": ("errors", "workload", "submission", "configuration"),
+    "new": ("errors", "submission", "command_line"),
     "prepare": ("errors", "data", "command_line"),
     "bench": (
         "quantities",

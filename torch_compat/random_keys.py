@@ -1,6 +1,6 @@
-"""Random keys of steps as PyTorch submissions of the benchmark get them: pairs of integers, drawn with NumPy.
+"""Random keys as PyTorch submissions of the benchmark get them: pairs of integers, drawn with NumPy, and seeds.
 
-The derivation is that of the benchmark's runner.
+The derivation of steps' keys is that of the benchmark's runner.
 """
 
 import numpy as np
@@ -8,6 +8,19 @@ import numpy as np
 from algoperf_jax.trial.backend import StepKeys
 
 _LARGEST = 2**31 - 1
+
+
+def dropout_seed(rng: np.ndarray, rank: int) -> int:
+    """The seed of PyTorch's own random state in one process: 32 bits, which hang on every bit of the key and the rank.
+
+    On CPUs PyTorch takes the lowest 32 bits of a seed.
+
+    Args:
+      rng: key of the model, two integers.
+      rank: number of the process.
+    """
+    entropy = [*(int(value) % 2**32 for value in rng), rank]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 class DrawStepKeys:

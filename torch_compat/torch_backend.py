@@ -61,12 +61,14 @@ class TorchBackend:
         self._device = processes.device
         self._step_keys = DrawStepKeys()
         self._parameters: list[tuple[str, torch.nn.Parameter, torch.Size]] = []
+        self._tensor_names: set[str] | None = None
         self._probed: torch.Tensor
         self._queued: collections.deque[_Probe] = collections.deque()
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
         module, model_state = self._view.init_model_fn(rng)
         self._parameters = [(name, p, p.shape) for name, p in self._view.inner_module.named_parameters()]
+        self._tensor_names = None
         # The smallest tensor is cheap to sum, and once a loss is not finite no tensor of the parameters stays so.
         self._probed = min((parameter for _, parameter, _ in self._parameters), key=torch.Tensor.numel)
         # Compiled here, off the clock.
@@ -74,6 +76,9 @@ class TorchBackend:
         return module, model_state
 
     def step_keys(self, rng: Any, step: int) -> StepKeys:
+        if self._tensor_names is None:
+            # Not earlier: a submission may add tensors when it makes its state, as it does again before a resume.
+            self._tensor_names = set(checkpointed_state.tensors(self._view.inner_module))
         return self._step_keys(rng, step)
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
@@ -140,6 +145,16 @@ class TorchBackend:
 
     def pack(self, content: Content) -> Packed:
         inner = content._replace(params=self._processes.unwrap(content.params))
+        names = set(checkpointed_state.tensors(inner.params))
+        odd = sorted(names ^ (names if self._tensor_names is None else self._tensor_names))
+        if odd:
+            what = "added" if odd[0] in names else "removed"
+            raise SubmissionError(
+                f"the checkpoint cannot be written: the submission {what} the tensor {odd[0]!r} of the module during "
+                "the training",
+                expected="the tensors that the module had before the first step",
+                remedy="Keep tensors of your own in the optimizer state.",
+            )
         return checkpointed_state.shared(checkpointed_state.pack(inner, self._device), self._processes)
 
     def shardings(self, packed: Packed) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from algoperf_jax.parameters import ShapeTuple
 from algoperf_jax.submission.framework_names import PYTORCH
 from algoperf_jax.submission.interface import ForwardPassMode
 from algoperf_jax.workload import Batch, ModelState, RandomKey, Workload
+from torch_compat import random_keys
 from torch_compat.processes import Processes
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
@@ -67,7 +68,7 @@ class TorchView(WorkloadView):
         params, model_state = self._initialize(np.asarray(rng, np.uint32))
         if not self._modules:
             # Dropout: other numbers in each process, for each has other examples.
-            torch.manual_seed(int(rng[0]) * 2**16 + self._processes.rank)
+            torch.manual_seed(random_keys.dropout_seed(rng, self._processes.rank))
             module = self._model.make_module().to(self._processes.device)
             self._transfer.to_module(params, model_state, module)
             self._modules.append(self._processes.wrap(module))

@@ -10,12 +10,14 @@ import collections
 import enum
 import functools
 import importlib
+import random
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf_jax.checkpoints import random_states
 from algoperf_jax.errors import RunError
 
 ABSENT: Any = object()
@@ -68,6 +70,8 @@ class Writer:
         if isinstance(value, np.random.Generator | np.random.RandomState):
             state = _state_of_generator(value)
             return {"kind": "numpy_generator", "class": cls.__name__, "state": self.write(state, name)}
+        if cls is random.Random:
+            return {"kind": "python_generator", "state": self.write(random_states.of_python(value.getstate()), name)}
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return {"kind": "named_tuple", "class": reference(cls), "items": self._items(_fields(value), name)}
         if cls in _SEQUENCES.values():
@@ -154,6 +158,11 @@ class Reader:
         else:
             template.bit_generator.state = state
         return template
+
+    def _python_generator(self, node: dict[str, Any], template: Any, place: str) -> Any:
+        found = template if type(template) is random.Random else random.Random()
+        found.setstate(random_states.for_python(self.read(node["state"], ABSENT, place)))
+        return found
 
     def _named_tuple(self, node: dict[str, Any], template: Any, place: str) -> Any:
         fields = [field for field, _ in node["items"]]

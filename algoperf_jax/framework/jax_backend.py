@@ -2,13 +2,13 @@
 
 import collections
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf_jax.checkpoints import jax_packing
+from algoperf_jax.checkpoints import jax_packing, random_states
 from algoperf_jax.devices import memory
 from algoperf_jax.devices.evaluation import Evaluator
 from algoperf_jax.devices.mesh import Layout
@@ -22,6 +22,15 @@ QUEUED_STEPS = 2
 """How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
 blur the moment at which a budget is seen to be spent."""
 _CHANGED = "If the submission was changed, start afresh with --config.overwrite=True."
+
+
+class _Kept(NamedTuple):
+    """What a checkpoint keeps: `Content`, and the random states of the process."""
+
+    params: Parameters
+    model_state: ModelState
+    optimizer_state: Any
+    random: Any
 
 
 @jax.jit
@@ -114,7 +123,7 @@ class JaxBackend:
         return memory.memory_peak_bytes()
 
     def pack(self, content: Content) -> Packed:
-        packed = jax_packing.pack(content)
+        packed = jax_packing.pack(_Kept(*content, random_states.current()))
         specs = {name: self._layout.spec_of(array) for name, array in packed.arrays.items()}
         split = {name: spec for name, spec in specs.items() if spec is not None}
         return Packed(packed.arrays, {**packed.values, "specs": split})
@@ -126,7 +135,8 @@ class JaxBackend:
     def unpack(self, template: Content, packed: Packed) -> Content:
         # Before it is unpacked, for what is the template's is filled in place.
         expected = _arrays((template.params, template.model_state))
-        content: Content = jax_packing.unpack(template, packed, self._put)
+        kept: _Kept = jax_packing.unpack(_Kept(*template, None), packed, self._put)
+        content = Content(kept.params, kept.model_state, kept.optimizer_state)
         found = _arrays((content.params, content.model_state))
         odd = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         if odd:
@@ -135,6 +145,8 @@ class JaxBackend:
                 expected=f"{expected.get(odd[0], 'none of that name')}, as in a new state",
                 remedy=_CHANGED,
             )
+        # Last, for making the template may have drawn numbers.
+        random_states.restore(kept.random)
         return content
 
     def _put(self, array: Any, template: jax.Array | None) -> jax.Array:

@@ -29,7 +29,7 @@ from algoperf_jax.trial.run_state import Evaluation, RunState
 
 _BYTES_BESIDE_ARRAYS = 2**20
 _GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
-_FORMAT = 2
+_FORMAT = 3
 """Of what is written; a checkpoint of another format is refused."""
 _CHUNK_BYTES = 32 * 2**20
 """Of what is written and read at once: a chunk exists twice, an array does not."""

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from algoperf_jax.rule_check.findings import Finding
 from algoperf_jax.rule_check.modules import Module
@@ -11,16 +11,20 @@ from algoperf_jax.submission.calls import ARGUMENTS, FACTORY, REQUIRED, why_not_
 _DECORATORS_THAT_KEEP_ARGUMENTS = ("functools", "jax", "torch")
 
 
-def check(module: Module, *, required: Iterable[str]) -> Iterator[Finding]:
-    """What is missing among `required`, unless there is an optax factory, and what cannot be called.
+def check(module: Module) -> Iterator[Finding]:
+    """What is missing among the functions, unless there is an optax factory, and what cannot be called.
 
     A name that comes from another file is taken for what it should be; loading it will tell.
     """
     defined = module.own_names | set(module.imports)
-    missing = [name for name in required if name not in defined]
-    if missing and FACTORY not in defined and "*" not in module.imports:
+    is_whole = FACTORY in defined or "*" in module.imports
+    missing = [name for name in REQUIRED if name not in defined]
+    if missing and not is_whole:
         what = f"the file lacks {', '.join(missing)}; expected {', '.join(REQUIRED)}, or an optax factory {FACTORY}"
         yield Finding("error", "missing-function", what, module.name)
+    elif "get_batch_size" not in defined and not is_whole:
+        what = "the file lacks get_batch_size, which AlgoPerf's runner needs; here the workload's batch size is taken"
+        yield Finding("note", "no-batch-size", what, module.name)
     for statement in module.top_level:
         if (
             isinstance(statement, ast.FunctionDef)

@@ -9,7 +9,6 @@ from algoperf_jax.rule_check import interface, private_parts, requirements, surr
 from algoperf_jax.rule_check.findings import Finding, Report, in_order
 from algoperf_jax.rule_check.modules import Module
 from algoperf_jax.submission import framework_names
-from algoperf_jax.submission.calls import REQUIRED
 from algoperf_jax.submission.framework_names import ENTRIES
 from algoperf_jax.submission.locate import Located
 
@@ -37,12 +36,10 @@ def static_report(located: Located) -> Report:
     modules = [Module(_named(path, entry), tree) for path, tree in files.trees.items()]
     broken = sorted(files.unparsed)
     findings = [_syntax_finding(path, entry) for path in broken]
-    # The engine chooses the batch size for its own algorithms.
-    required = [name for name in REQUIRED if not (located.is_ready_made and name == "get_batch_size")]
     for module in modules:
         findings += surroundings.check(module)
         if module.name == entry.name:
-            findings += interface.check(module, required=required)
+            findings += interface.check(module)
     findings += workload_names.check(modules)
     findings += private_parts.check(modules)
     findings += requirements.check_imports(modules, files)

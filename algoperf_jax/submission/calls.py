@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from algoperf_jax.submission.interface import Submission
 
-REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params", "data_selection")
-OPTIONAL = ("prepare_for_eval", "get_eval_batch_size")
+REQUIRED = ("init_optimizer_state", "update_params", "data_selection")
+OPTIONAL = ("get_batch_size", "prepare_for_eval", "get_eval_batch_size")
 FACTORY = "make_optimizer"
 """What a submission may define instead: a factory of an optax optimizer."""
 

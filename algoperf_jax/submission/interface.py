@@ -2,7 +2,7 @@
 
 The functions are those of the benchmark's documentation:
 
-- `get_batch_size(workload_name) -> int`
+- `get_batch_size(workload_name) -> int`, optional here: without it, the workload's own batch size is taken
 - `init_optimizer_state(...) -> optimizer_state`, called by position
 - `data_selection(...) -> batch`, called by position; what it returns is passed on to `update_params` as it is
 - `update_params(...) -> (optimizer_state, params, model_state)`, called by keyword

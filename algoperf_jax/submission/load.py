@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from algoperf_jax.errors import SubmissionError, did_you_mean
+from algoperf_jax.submission import source_files
 from algoperf_jax.submission.calls import FACTORY, OPTIONAL, REQUIRED, why_not_callable
 from algoperf_jax.submission.framework_names import ENTRIES, JAX, algorithm_names
 from algoperf_jax.submission.imports import import_file, is_active, submission_imports
@@ -39,14 +40,14 @@ def load_submission(located: Located, workload: Workload) -> Submission:
     if framework == JAX and hasattr(module, FACTORY):
         return _from_factory(name, module, source, workload)
     functions: dict[str, Any] = {name: getattr(module, name, None) for name in (*REQUIRED, *OPTIONAL)}
-    if located.is_ready_made and functions["get_batch_size"] is None:
-        functions["get_batch_size"] = lambda workload_name: workload.batch_size
-    missing = [function for function in REQUIRED if not callable(functions[function])]
+    left_out = {name for name in OPTIONAL if functions[name] is None}
+    missing = [name for name, function in functions.items() if not callable(function) and name not in left_out]
     if missing:
         raise SubmissionError(
             f"submission {path} lacks {', '.join(missing)}",
             expected=f"the functions {', '.join(REQUIRED)}, or an optax factory {FACTORY}(hyperparameters, workload)",
         )
+    functions["get_batch_size"] = functions["get_batch_size"] or (lambda workload_name: workload.batch_size)
     submission = Submission(
         name=name,
         framework=framework,
@@ -112,8 +113,10 @@ def _import(located: Located) -> ModuleType:
             expected="a name without further dots",
         )
     try:
-        if path is None or (located.own_files is None and not located.is_path):
+        if path is None:
             return importlib.import_module(reference)
+        if located.own_files is None:
+            return importlib.import_module(source_files.dotted_name(path))
         return import_file(path)
     except (Exception, SystemExit) as error:
         if path is None and isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}."):

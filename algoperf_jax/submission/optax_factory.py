@@ -9,9 +9,10 @@ is a training algorithm. `workload` is the view that submissions receive (`step_
 adds the rest: one jitted, donated train step over the device mesh. Three hyperparameters, where a module declares them,
 belong to that step: `dropout_rate`, `label_smoothing` and `grad_clip` (limit on the global L2 norm of the gradient).
 
-An optimizer whose `update` takes them as keywords also gets `value` and `grad`, the loss and the gradient at the
-parameters, and `value_fn(params)` and `grad_fn(params)`, which compute them elsewhere: on the same batch, with the same
-dropout and without a trace in the model state.
+An optimizer whose `update` takes them as keywords also gets `value` (or `loss`) and `grad`, the loss and the gradient
+at the parameters, and `value_fn(params)` (or `obj_fn`) and `grad_fn(params)`, which compute them elsewhere: on the same
+batch, with the same dropout and without a trace in the model state. These are the names that optax's optimizers use.
+An optimizer that is made of others, such as an `optax.chain`, gets those that all of them take.
 
 A module may also define
 
@@ -22,18 +23,32 @@ if it judges other parameters than it trains, an average for example.
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jax.sharding import NamedSharding, PartitionSpec
 
+from algoperf_jax.errors import SubmissionError
+from algoperf_jax.submission.calls import FACTORY
 from algoperf_jax.submission.interface import ForwardPassMode
 
 _LOG_PERIOD_STEPS = 100
 _FIRST_LOG_PERIOD_STEPS = 10
+_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+"""How Python refuses a keyword argument."""
+_UNSERVED: Mapping[type, tuple[str, str]] = {
+    optax.LookaheadState: ("optax.lookahead", "trains pairs of parameters, fast and slow ones"),
+    optax.contrib.DifferentiallyPrivateAggregateState: (
+        "optax.contrib.differentially_private_aggregate",
+        "takes the gradient of each example",
+    ),
+}
+"""Optimizers that a train step cannot serve, by the type of their state: name, and why."""
 
 MakeOptimizer = Callable[[Any, Any], optax.GradientTransformation]
 EvaluationParams = Callable[[Any, Any], Any]
@@ -78,17 +93,35 @@ def make_functions(make_optimizer: MakeOptimizer, evaluation_params: EvaluationP
             # Where a state begins with the parameters it must not share their memory, which the first step gives up.
             return jax.tree.map(jnp.copy, optimizer.init(params))
 
+        shapes = jax.eval_shape(init, params)
+        _check_trainable(shapes)
         # Made next to the parameters, so that the first step meets the layouts of all later ones and compiles once.
-        state = jax.jit(init, out_shardings=_state_shardings(jax.eval_shape(init, params), params))(params)
+        state = jax.jit(init, out_shardings=_state_shardings(shapes, params))(params)
         aside = None
         if evaluation_params is not None:
             zeros = jax.jit(optax.tree.zeros_like, out_shardings=_shardings(params))(params)
             aside = Aside(zeros, holds_training_params=False)
-        shardings = _shardings((params, model_state, state))
+        shardings = (*_shardings((params, model_state)), _result_shardings(state, params))
         return state, _make_train_step(workload, optimizer, hyperparameters, shardings), aside
 
     prepare_for_eval = None if evaluation_params is None else _make_prepare_for_eval(evaluation_params)
     return Functions(init_optimizer_state, _update_params, _data_selection, prepare_for_eval)
+
+
+def _check_trainable(state: Any) -> None:
+    """Refuses what a train step cannot serve: it would fail with words of something else, or do something else.
+
+    Raises:
+      SubmissionError: an optimizer of `_UNSERVED` is part of what the state belongs to.
+    """
+    for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, tuple(_UNSERVED))):
+        for kind, (name, why) in _UNSERVED.items():
+            if isinstance(node, kind):
+                raise SubmissionError(
+                    f"{FACTORY} makes {name}, which {why}",
+                    expected="an optimizer that turns the mean gradient of a batch into updates of the parameters",
+                    remedy="Write the submission as the five functions, which may train in any way.",
+                )
 
 
 def _shardings(tree: Any) -> Any:
@@ -102,8 +135,7 @@ def _state_shardings(state: Any, params: Any) -> Any:
     ends in that one's path and it has its shape.
     """
     by_path = dict(jax.tree_util.tree_flatten_with_path(params)[0])
-    first = next(iter(by_path.values())).sharding
-    elsewhere = NamedSharding(first.mesh, PartitionSpec()) if isinstance(first, NamedSharding) else first
+    elsewhere = _on_all_devices(params)
 
     def sharding(path: tuple[Any, ...], leaf: Any) -> Any:
         for start in range(len(path) + 1):
@@ -113,6 +145,23 @@ def _state_shardings(state: Any, params: Any) -> Any:
         return elsewhere
 
     return jax.tree_util.tree_map_with_path(sharding, state)
+
+
+def _result_shardings(state: Any, params: Any) -> Any:
+    """Where the arrays of a new state are to be: where those of the old one are.
+
+    optax's measurements have no place yet before the first step; all of them are on all devices.
+    """
+
+    def sharding(node: Any) -> Any:
+        return _on_all_devices(params) if isinstance(node, optax.MonitorState) else node.sharding
+
+    return jax.tree.map(sharding, state, is_leaf=lambda node: isinstance(node, optax.MonitorState))
+
+
+def _on_all_devices(params: Any) -> Any:
+    first = jax.tree.leaves(params)[0].sharding
+    return NamedSharding(first.mesh, PartitionSpec()) if isinstance(first, NamedSharding) else first
 
 
 def _make_train_step(
@@ -147,7 +196,9 @@ def _make_train_step(
             scale = jnp.minimum(1.0, grad_clip / (norm + 1e-6))
             return jax.tree.map(lambda grad: grad * scale, grads)
 
-        def value_fn(params: Any) -> jax.Array:
+        def value_fn(params: Any, *, loss: Any = None, obj_fn: Any = None, grad_fn: Any = None) -> jax.Array:
+            # optax's line searches pass on to it whatever else is offered, and refuse what it has no parameter for.
+            del loss, obj_fn, grad_fn
             return mean_loss(params)[0]
 
         def grad_fn(params: Any, *rest: Any) -> Any:
@@ -158,14 +209,30 @@ def _make_train_step(
         (loss, new_model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
         grad_norm = optax.tree.norm(grads)
         grads = clipped(grads, grad_norm)
-        offered = {"value": loss, "grad": grads, "value_fn": value_fn, "grad_fn": grad_fn}
-        taken = _taken(optimizer.update, offered)
-        updates, new_optimizer_state = optimizer.update(grads, optimizer_state, params, **taken)
+        offered = {"value": loss, "loss": loss, "grad": grads}
+        offered |= {"value_fn": value_fn, "obj_fn": value_fn, "grad_fn": grad_fn}
+        updates, new_optimizer_state = _update(optimizer.update, grads, optimizer_state, params, offered)
         new_params = optax.apply_updates(params, updates)
         return new_params, new_model_state, new_optimizer_state, {"loss": loss, "grad_norm": grad_norm}
 
     # Results stay where their arguments are: the compiler would be free to split a state over the devices.
     return jax.jit(train_step, donate_argnums=(0, 1, 2), out_shardings=(*shardings, None))
+
+
+def _update(
+    update: Callable[..., Any], grads: Any, state: Any, params: Any, offered: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """Calls an optimizer's update with those of the keyword arguments that it takes, and its parts as well."""
+    taken = _taken(update, offered)
+    while True:
+        try:
+            return update(grads, state, params, **taken)
+        except TypeError as error:
+            # Wrappers such as `optax.chain` take every keyword, and hand it on to parts that may not. Their signatures
+            # are out of reach, so that only calling them tells; the step is being traced, where a call has no effect.
+            refused = _UNEXPECTED.search(str(error))
+            if refused is None or taken.pop(refused[1], None) is None:
+                raise
 
 
 def _taken(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:

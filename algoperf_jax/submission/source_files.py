@@ -78,6 +78,12 @@ def is_project_file(path: pathlib.Path) -> bool:
     return path.is_relative_to(project) and path.relative_to(project).parts[0] in _PROJECT_PACKAGES
 
 
+def dotted_name(path: pathlib.Path) -> str:
+    """The name by which a file of this project is imported."""
+    place = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    return ".".join(place.relative_to(pathlib.Path(__file__).parents[2]).parts)
+
+
 def find(reference: str) -> pathlib.Path | None:
     """The file that `config.submission` means, or None: the path of a file or of a folder, or a dotted module."""
     if reference.endswith(".py") or "/" in reference:

@@ -501,5 +501,5 @@ def test_torchrun_is_refused_for_a_jax_submission(monkeypatch: pytest.MonkeyPatc
 
 def test_an_optax_factory_is_no_pytorch_submission(submission: Write) -> None:
     path = submission(base="import torch\ndef make_optimizer(hyperparameters, workload): ...")
-    with pytest.raises(SubmissionError, match="lacks get_batch_size"):
+    with pytest.raises(SubmissionError, match="lacks init_optimizer_state"):
         load_submission(locate(str(path), "pytorch"), workloads.load("mnist"))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from algoperf_jax.checkpoints import random_states
 from algoperf_jax.checkpoints.checksums import checksums_here
 from algoperf_jax.errors import RunError
 from algoperf_jax.trial.backend import Content, Packed
@@ -23,7 +24,8 @@ class _State(NamedTuple):
       gradients: those of parameters that have one; some submissions add up those of several steps.
       model_state: as the submission returned it.
       optimizer_state: likewise.
-      random: state of the random generators, by device type.
+      random: state of PyTorch's random generators, by device type.
+      process_random: the random states that Python and NumPy keep for the process.
     """
 
     module: dict[str, torch.Tensor]
@@ -31,6 +33,7 @@ class _State(NamedTuple):
     model_state: Any
     optimizer_state: Any
     random: dict[str, torch.Tensor]
+    process_random: random_states.RandomStates | None
 
 
 def pack(content: Content, device: torch.device) -> Packed:
@@ -48,7 +51,16 @@ def pack(content: Content, device: torch.device) -> Packed:
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
-    return saved_values.pack(_State(_tensors(module), gradients, content.model_state, content.optimizer_state, random))
+    return saved_values.pack(
+        _State(
+            module=tensors(module),
+            gradients=gradients,
+            model_state=content.model_state,
+            optimizer_state=content.optimizer_state,
+            random=random,
+            process_random=random_states.current(),
+        )
+    )
 
 
 @torch.no_grad()
@@ -59,11 +71,11 @@ def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
       RunError: the structures differ.
     """
     module: torch.nn.Module = template.params
-    tensors = _tensors(module)
+    found = tensors(module)
     state: _State = saved_values.unpack(
-        _State(dict(tensors), {}, template.model_state, template.optimizer_state, {}), packed
+        _State(dict(found), {}, template.model_state, template.optimizer_state, {}, None), packed
     )
-    odd = sorted(name for name in {*tensors, *state.module} if tensors.get(name) is not state.module.get(name))
+    odd = sorted(name for name in {*found, *state.module} if found.get(name) is not state.module.get(name))
     if odd:
         raise RunError(
             f"checkpoint: the tensor {odd[0]!r} of the module is in the checkpoint or in a new module, but not in both",
@@ -77,10 +89,13 @@ def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
     torch.set_rng_state(state.random["cpu"])
     if device.type == "cuda" and "cuda" in state.random:
         torch.cuda.set_rng_state(state.random["cuda"], device)
+    assert state.process_random is not None
+    random_states.restore(state.process_random)
     return Content(module, state.model_state, state.optimizer_state)
 
 
-def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters and buffers of a module by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 

@@ -66,10 +66,30 @@ class _TorchWriter(Writer):
         if isinstance(value, torch.Generator):
             return {"kind": "generator", "state": self.write(value.get_state(), name)}
         if _is_stateful(value):
+            groups = self._groups(value, name)
             state = self.write(_state_of(value), name)
             inner = {key: self.write(item, f"{name}.{key}") for key, item in _inner_optimizers(value).items()}
-            return {"kind": "stateful", "class": type(value).__qualname__, "state": state, "inner": inner}
+            parts = {"groups": groups, "state": state, "inner": inner}
+            return {"kind": "stateful", "class": type(value).__qualname__, **parts}
         return super().described(value, name, number)
+
+    def _groups(self, value: Any, name: str) -> list[list[Any]] | None:
+        """The parameters of each group of an optimizer, which its `state_dict` only counts; None for what is none."""
+        if not isinstance(value, torch.optim.Optimizer):
+            return None
+        grouped = {id(parameter) for group in value.param_groups for parameter in group["params"]}
+        for parameter in value.state:
+            if isinstance(parameter, torch.Tensor) and id(parameter) not in grouped:
+                raise SubmissionError(
+                    f"the checkpoint cannot be written: {name.lstrip('.')} is a {type(value).__qualname__} that has "
+                    f"state of a parameter of shape {tuple(parameter.shape)} in no group, which its state_dict refuses",
+                    expected="state of parameters in param_groups",
+                    remedy="Delete it from the optimizer's `state` when the parameter leaves its group.",
+                )
+        return [
+            [self.write(parameter, f"{name}.param_groups.{index}") for parameter in group["params"]]
+            for index, group in enumerate(value.param_groups)
+        ]
 
     def _tensor(self, tensor: torch.Tensor, name: str) -> dict[str, Any]:
         on_host = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
@@ -124,6 +144,8 @@ class _TorchReader(Reader):
         inner = _inner_optimizers(template)
         if set(inner) != set(node["inner"]):
             raise differs(place, f"a {node['class']} with the optimizers {sorted(node['inner'])}", template)
+        if node["groups"] is not None:
+            self._regroup(node["groups"], template, place)
         # Loading gives each its own groups; a learning rate that is set for one shall stay that of the other.
         sharing = {key for key, optimizer in inner.items() if optimizer.param_groups is template.param_groups}
         # Read without a template: PyTorch's optimizers make their state when they first need it.
@@ -139,6 +161,20 @@ class _TorchReader(Reader):
             if key in sharing:
                 optimizer.param_groups = template.param_groups
         return template
+
+    def _regroup(self, groups: list[list[Any]], optimizer: torch.optim.Optimizer, place: str) -> None:
+        """Gives each group the parameters that it had, for a submission may add, remove and change groups."""
+        new = []
+        for index, nodes in enumerate(groups):
+            old = optimizer.param_groups[index] if index < len(optimizer.param_groups) else {}
+            olds = list(old.get("params", ()))
+            parameters = [
+                self.read(node, olds[at] if at < len(olds) else ABSENT, f"{place}.param_groups[{index}]")
+                for at, node in enumerate(nodes)
+            ]
+            # All else of a group is in what the optimizer loads.
+            new.append(old | {"params": parameters} if [*map(id, olds)] != [*map(id, parameters)] else old)
+        optimizer.param_groups[:] = new
 
     def _same_memory(self, node: dict[str, Any], template: Any, place: str) -> Any:
         del template, place

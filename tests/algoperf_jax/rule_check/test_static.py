@@ -208,6 +208,12 @@ def test_functions_that_are_missing_are_named(found: Found) -> None:
     assert "lacks init_optimizer_state, data_selection;" in findings[0].message
 
 
+def test_a_batch_size_that_only_the_benchmarks_runner_needs_is_noted(found: Found) -> None:
+    without = "\n".join(f"{name} = print" for name in interface.REQUIRED)
+    assert [(f.severity, f.rule) for f in found(base=without)] == [("note", "no-batch-size")]
+    assert not found(base=f"{without}\ndef get_batch_size(workload_name): return 1")
+
+
 def test_a_finding_tells_the_place(found: Found) -> None:
     base = "import os\n\n\ndef get_batch_size(workload_name):\n    return int(os.environ['SIZE'])\n"
     finding = next(f for f in found(base=f"{base}{FIVE_FUNCTIONS}") if f.rule == "environment")
@@ -252,7 +258,7 @@ def test_an_optax_factory_needs_no_other_function(found: Found) -> None:
 def test_functions_may_come_from_another_file(found: Found) -> None:
     assert not found(base="from .parts import *", parts=FIVE_FUNCTIONS)
     names = ", ".join(interface.REQUIRED)
-    assert not found(base=f"from .parts import {names}", parts=FIVE_FUNCTIONS)
+    assert not found(base=f"from .parts import {names}, get_batch_size", parts=FIVE_FUNCTIONS)
 
 
 def test_requirements_are_compared_with_what_is_installed(found: Found) -> None:

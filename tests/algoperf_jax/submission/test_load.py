@@ -49,6 +49,10 @@ def test_file(submission: Write) -> None:
     assert digests == [hashlib.sha256(path.read_bytes()).digest()]
 
 
+def test_without_a_batch_size_of_its_own_a_submission_gets_the_workloads(submission: Write) -> None:
+    assert load(submission("del get_batch_size")).get_batch_size("tiny") == WORKLOAD.batch_size
+
+
 def test_file_named_submission_is_called_after_its_folder(submission: Write) -> None:
     assert load(submission(name="submission.py")).name == "submissions"
 
@@ -92,7 +96,7 @@ def test_train_state_is_taken_by_name_only(submission: Write) -> None:
         ("os.path.nothing", "unknown algorithm: found 'os.path.nothing'"),
         ("no/such/file.py", "no such file: found 'no/such/file.py'; expected a readable Python file"),
         ("/tmp", "no such file: found '/tmp'"),
-        ("json", "lacks get_batch_size, init_optimizer_state, update_params, data_selection"),
+        ("json", "lacks init_optimizer_state, update_params, data_selection"),
         ("sys", "a package without a file: found 'sys'"),
         (".relative", "cannot be imported"),
     ],
@@ -110,7 +114,7 @@ def test_directory_with_the_name_of_a_file(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "lacks get_batch_size, init_optimizer_state, update_params, data_selection"),
+        (b"", "lacks init_optimizer_state, update_params, data_selection"),
         (b"def f(:\n", "SyntaxError: invalid syntax (algorithm.py, line 1)"),
         (b"x = '\xff\xfe'\n", "codec can't decode byte 0xff"),
         (b"\x00\x01", "SyntaxError: source code string cannot contain null bytes"),
@@ -138,6 +142,7 @@ def test_module_that_fails_is_not_called_unknown(submission: Write, monkeypatch:
     [
         ("del data_selection", "lacks data_selection; expected the functions"),
         ("get_batch_size = 5", "lacks get_batch_size"),
+        ("prepare_for_eval = 5", "lacks prepare_for_eval"),
         ("def get_batch_size(): ...", "get_batch_size() does not take what it will be given"),
         ("def init_optimizer_state(workload, params): ...", "expected 5 positional arguments"),
         ("def data_selection(workload): ...", "expected 8 positional arguments"),

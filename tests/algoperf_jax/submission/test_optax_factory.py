@@ -152,6 +152,43 @@ def looking(names: str) -> optax.GradientTransformation:
     return optax.GradientTransformationExtraArgs(lambda params: Looked(*4 * [jnp.zeros(())]), update)
 
 
+LINE_SEARCHES = {
+    "zoom": lambda: optax.lbfgs(),
+    "backtracking": lambda: optax.lbfgs(linesearch=optax.scale_by_backtracking_linesearch(10)),
+    "after descent": lambda: optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(10, store_grad=True)),
+}
+
+
+@pytest.mark.parametrize("name", LINE_SEARCHES)
+def test_line_searches_lower_the_loss_of_the_batch(name: str) -> None:
+    spy = Spy()
+    functions = make_functions(lambda hyperparameters, workload: LINE_SEARCHES[name]())
+    params, model_state = spy.init_model_fn(KEY)
+    state = functions.init_optimizer_state(spy, params, model_state, Point(), KEY)
+    reader = WORKLOAD.data.open("train", batch_size=32, seed=0, placement=make_layout(1).placement)
+    for _ in range(3):
+        state, params, model_state = functions.update_params(
+            workload=spy,
+            current_param_container=params,
+            model_state=model_state,
+            batch=reader.batch(0),
+            optimizer_state=state,
+            global_step=0,
+            rng=KEY,
+        )
+    losses = [values["loss"] for _, values in spy.logged]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_an_error_of_an_optimizer_is_not_taken_for_an_argument_that_it_refuses() -> None:
+    def update(updates: Any, state: Any, params: Any = None, **offered: Any) -> Any:
+        raise TypeError("f() got an unexpected keyword argument 'other'")
+
+    optimizer = optax.GradientTransformationExtraArgs(lambda params: (), update)
+    with pytest.raises(TypeError, match="'other'"):
+        one_step(lambda hyperparameters, workload: optimizer, Point())
+
+
 class CountingSpy(Spy):
     """A workload with a model state that tells where the model was called, and how often."""
 

@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import functools
 import json
 import math
 import types
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from algoperf_jax.errors import RunError
+from algoperf_jax.errors import RunError, SubmissionError
 from algoperf_jax.trial.backend import Packed
 from torch_compat.checkpoints.saved_values import pack, unpack
 
@@ -289,9 +290,84 @@ def test_what_cannot_be_put_back_is_named(value: Any, template: Any, message: st
 
 
 def test_what_load_state_dict_refuses_is_named() -> None:
-    two, one = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1)) for _ in range(n)], lr=0.1) for n in (2, 1))
-    with pytest.raises(RunError, match=r"\['o'\]: load_state_dict raised ValueError"):
-        returned({"o": two}, {"o": one})
+    with pytest.raises(RunError, match=r"\['o'\]: load_state_dict raised ValueError: another width"):
+        returned({"o": Picky(2)}, {"o": Picky(1)})
+
+
+class Picky:
+    """Loads only what is of its width."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"width": self.width}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["width"] != self.width:
+            raise ValueError("another width")
+
+
+# --- parameter groups that change -------------------------------------------------------------------------------------
+
+
+def test_a_parameter_without_a_group_whose_state_is_left_is_named_when_the_checkpoint_is_written() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.Adam([parameter])
+    parameter.grad = torch.ones(2)
+    optimizer.step()
+    optimizer.param_groups.clear()
+    with pytest.raises(SubmissionError, match=r"o is a Adam that has state of a parameter .*shape \(2,\).* no group"):
+        pack({"o": optimizer})
+
+
+def change_groups(optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor], how: str) -> None:
+    if how == "added":
+        optimizer.add_param_group({"params": parameters[1:], "lr": 0.05})
+    elif how == "extended":
+        optimizer.param_groups[0]["params"] += parameters[1:]
+    elif how == "replaced":
+        optimizer.param_groups[0]["params"] = [parameters[2]]
+        optimizer.state.clear()
+    elif how == "removed":
+        optimizer.param_groups.clear()
+        optimizer.state.clear()
+        optimizer.add_param_group({"params": parameters[1:]})
+    elif how == "of its own":  # a tensor that is not the module's
+        scale = torch.full((1,), 3.0, requires_grad=True)
+        optimizer.add_param_group({"params": [scale]})
+        parameters.append(scale)
+
+
+@pytest.mark.parametrize("kind", [functools.partial(torch.optim.SGD, momentum=0.9), torch.optim.Adam])
+@pytest.mark.parametrize("how", ["added", "extended", "replaced", "removed", "of its own"])
+def test_parameter_groups_that_changed_come_back(kind: Any, how: str) -> None:
+    def made() -> tuple[list[Any], Any, Any]:
+        parameters: list[Any] = [torch.nn.Parameter(torch.arange(1.0, 3.0 + size)) for size in range(3)]
+        optimizer = kind(parameters[:1], lr=0.1)
+        return parameters, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+    def advance(parameters: Any, optimizer: Any, scheduler: Any, steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            torch.stack([(parameter**2).sum() for parameter in parameters]).sum().backward()
+            optimizer.step()
+            scheduler.step()
+
+    whole = made()
+    advance(*whole, steps=2)
+    change_groups(whole[1], whole[0], how)
+    advance(*whole, steps=2)
+    template = made()
+    originals = list(template[0])
+    resumed = returned(whole, template)
+    assert all(one is other for one, other in zip(resumed[0][:3], originals, strict=True))
+    groups = [[id(parameter) for parameter in group["params"]] for group in resumed[1].param_groups]
+    assert {identity for group in groups for identity in group} <= {id(parameter) for parameter in resumed[0]}
+    for one in (whole, resumed):
+        advance(*one, steps=3)
+    for ours, theirs in zip(resumed[0], whole[0], strict=True):
+        assert torch.equal(ours, theirs)
 
 
 # --- what hangs together ---------------------------------------------------------------------------------------------
