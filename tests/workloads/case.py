@@ -28,6 +28,7 @@ class Case:
       reduced_batch: `workload -> batch` for a reduced one, where the batch of the reference numbers does not fit it.
       smallest_batch: a batch size that works on eight devices.
       devices_rtol: how far 1 and 8 devices may differ, relative to the largest number of an array.
+      compiles_quickly: whether the two may be compiled without optimization, which rounds in other places.
       compares_norms: whether the norm of the difference counts instead of the largest.
       num_outputs: what the last layer puts out, where that is not the last axis of the logits.
     """
@@ -37,5 +38,6 @@ class Case:
     reduced_batch: Callable[[Any], dict[str, Any]] | None = None
     smallest_batch: int = 8
     devices_rtol: float = 1e-5
+    compiles_quickly: bool = True
     compares_norms: bool = False
     num_outputs: int | None = None

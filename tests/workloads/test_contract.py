@@ -165,7 +165,7 @@ def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[A
         step,
         in_shardings=(replicated, replicated, along_batch, replicated),
         out_shardings=replicated,
-        compiler_options=golden_support.COMPILE_QUICKLY,
+        compiler_options=golden_support.COMPILE_QUICKLY if ALL_CASES[workload.base_name].compiles_quickly else None,
     )
     return jitted, lambda tree: jax.device_put(tree, replicated), lambda batch: jax.device_put(batch, along_batch)
 

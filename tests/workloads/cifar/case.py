@@ -1,3 +1,3 @@
 from tests.workloads.case import Case
 
-CASE = Case()
+CASE = Case(compiles_quickly=False)
