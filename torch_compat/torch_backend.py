@@ -76,7 +76,7 @@ class TorchBackend:
         return module, model_state
 
     def step_keys(self, rng: Any, step: int) -> StepKeys:
-        if self._tensor_names is None:
+        if self._tensor_names is None and self._parameters:
             # Not earlier: a submission may add tensors when it makes its state, as it does again before a resume.
             self._tensor_names = set(checkpointed_state.tensors(self._view.inner_module))
         return self._step_keys(rng, step)

@@ -41,6 +41,8 @@ def test_the_command_that_names_the_others(
 
 def test_a_command_gets_its_arguments(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["algoperf", "check", "adamw", "--static", "--format=xml"])
+    # Another test may have imported what runs as the main module here; a process of its own has not.
+    monkeypatch.delitem(sys.modules, "algoperf_jax.check_submission.__main__", raising=False)
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
