@@ -96,6 +96,7 @@ def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> 
             "--config.hyperparameters.dropout_rate=0.0",
             "--config.eval_batch_size=128",
             "--config.max_runtime_sec=1000",
+            "--config.eval_period_sec=1000",  # else a slow machine evaluates more often
             *(joined if count > 1 else ()),
             *arguments,
         ]
