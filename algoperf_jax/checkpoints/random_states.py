@@ -40,14 +40,14 @@ def seeded(seed: int) -> Iterator[None]:
 
 def current() -> RandomStates:
     """The states now."""
-    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 -- as above
     return RandomStates(of_python(random.getstate()), state)
 
 
 def restore(states: RandomStates) -> None:
     """Makes `states` those of the process."""
     random.setstate(for_python(states.python))
-    np.random.set_state(states.numpy)  # noqa: NPY002
+    np.random.set_state(states.numpy)  # noqa: NPY002 -- as above
 
 
 def of_python(state: Any) -> tuple[int, np.ndarray, float | None]:
