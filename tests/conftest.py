@@ -1,26 +1,27 @@
 """Strict numerics and eight virtual CPU devices for every test; no test reaches the network.
 
-What one test has compiled, the others read from a folder of this run: those in other pytest-xdist workers and in the
-processes that tests start. The folder is new for each run. A program that is read counts as compiled, as in JAX's own
-events.
+What one test has compiled, the others read from a folder: those in other pytest-xdist workers, those in the processes
+that tests start, and those of later runs. The folder is part of pytest's cache, so `pytest --cache-clear` empties it. A
+program that is read counts as compiled, as in JAX's own events.
 """
 
 import os
 import pathlib
-import shutil
-import tempfile
-
-import pytest
+import platform
 
 _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not _IS_WORKER:  # workers, and processes that tests start, inherit the environment
+    # Compiled programs are for the processor that compiled them, and JAX does not check that.
+    _COMPILED = pathlib.Path(__file__).parents[1] / f".pytest_cache/d/compiled-{platform.node()}"
+    _COMPILED.mkdir(parents=True, exist_ok=True)
     os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": tempfile.mkdtemp(prefix="algoperf-compiled-"),
+        "JAX_COMPILATION_CACHE_DIR": str(_COMPILED),
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         # Smaller programs take as long to write as to compile.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-        # With a limit JAX locks the folder, so that no process reads what another one is still writing.
-        "JAX_COMPILATION_CACHE_MAX_SIZE": str(8 * 2**30),
+        # Least recently used programs go first. With a limit JAX also locks the folder, so that no process reads what
+        # another one is still writing.
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(4 * 2**30),
         # Each worker has a core or less to itself; more threads would wait for each other.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
@@ -36,9 +37,3 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 
 jax.config.update("jax_default_matmul_precision", "highest")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    del config
-    if not _IS_WORKER:
-        shutil.rmtree(pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"]), ignore_errors=True)

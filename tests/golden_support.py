@@ -33,6 +33,8 @@ _COPIES = pathlib.Path(__file__).parent / "golden"
 
 COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
 """Compiler options of programs that run once or twice: optimizing them takes longer than they do."""
+COMPILE_FLOAT64 = {"xla_backend_optimization_level": 1}
+"""The same in float64, where XLA writes the loops of convolutions itself: without optimization they take minutes."""
 
 
 def folder() -> pathlib.Path:

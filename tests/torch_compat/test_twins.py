@@ -110,7 +110,7 @@ def in_jax(name: str) -> Outcome:
             logits, new_state = apply(params, state, batch, train=True, update_batch_norm=True)
             return (coefficients(logits.shape) * logits**2).sum(), (logits, new_state)
 
-        @functools.partial(jax.jit, compiler_options=golden_support.COMPILE_QUICKLY)
+        @functools.partial(jax.jit, compiler_options=golden_support.COMPILE_FLOAT64)
         def run(params: Any, state: Any, batch: Any) -> Any:
             evaluated, _ = apply(params, state, batch, train=False, update_batch_norm=False)
             gradients, (trained, new_state) = jax.grad(objective, has_aux=True)(params, state, batch)

@@ -5,7 +5,7 @@ A new workload is a `case.py` beside its tests and two files in `tests/golden/`;
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +14,9 @@ import pytest
 
 import workloads
 from algoperf_jax import parameters
-from algoperf_jax.workload import Workload
+from algoperf_jax.workload import Partial, Workload
 from tests import golden_support
-from tests.golden_support import COMPILE_QUICKLY, assert_close
+from tests.golden_support import COMPILE_FLOAT64, COMPILE_QUICKLY, assert_close
 from tests.workloads.case import Golden, image_batch
 from tests.workloads.fastmri.case import reconstruction_batch
 from tests.workloads.golden_batches import BATCHES, CASES
@@ -67,6 +67,11 @@ IN_FLOAT64 = ("imagenet_resnet", "imagenet_resnet_silu", "imagenet_vit", *(f"ima
 FLOAT64_RTOL = 1e-8
 
 
+def of_one_model_together(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Tests for each name; the scope makes pytest run those of one name in a row, and they share what it computes."""
+    return pytest.mark.parametrize("name", names, scope="module")
+
+
 class Trained(NamedTuple):
     logits: Any
     new_state: Any
@@ -74,14 +79,40 @@ class Trained(NamedTuple):
     loss: Any
 
 
-@functools.cache
+class Evaluated(NamedTuple):
+    logits: Any
+    new_state: Any
+    partial: Partial
+
+
+@functools.lru_cache(maxsize=1)
+def recipe_state(name: str) -> tuple[Any, Any]:
+    return golden_support.recipe_state(workloads.load(name))
+
+
+@functools.lru_cache(maxsize=1)
 def trained(name: str) -> Trained:
     """The forward and backward pass of a training step, without dropout."""
     batch = BATCHES[name](golden_support.numbers(name))
-    return training_step(workloads.load(name), *golden_support.recipe_state(workloads.load(name)), batch)
+    return training_step(workloads.load(name), *recipe_state(name), batch)
 
 
-def training_step(workload: Workload, params: Any, state: Any, batch: Any) -> Trained:
+@functools.lru_cache(maxsize=1)
+def evaluated(name: str) -> Evaluated:
+    """The forward pass of an evaluation and its metrics, in one program."""
+    workload, (params, state) = workloads.load(name), recipe_state(name)
+
+    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
+    def evaluate(params: Any, state: Any, batch: Any, rng: Any) -> Evaluated:
+        logits, new_state = workload.apply(params, state, batch, rng, train=False, update_batch_norm=False)
+        return Evaluated(logits, new_state, workload.metrics.batch_step(params, state, batch, rng))
+
+    return evaluate(params, state, BATCHES[name](golden_support.numbers(name)), jax.random.PRNGKey(0))
+
+
+def training_step(
+    workload: Workload, params: Any, state: Any, batch: Any, compiler_options: Mapping[str, Any] = COMPILE_QUICKLY
+) -> Trained:
     def objective(params: Any, state: Any, batch: Any) -> tuple[Any, tuple[Any, Any]]:
         logits, new_state = workload.apply(
             params, state, batch, jax.random.PRNGKey(0), train=True, update_batch_norm=True, dropout_rate=0.0
@@ -90,7 +121,7 @@ def training_step(workload: Workload, params: Any, state: Any, batch: Any) -> Tr
         return loss.summed / loss.n_valid_examples, (logits, new_state)
 
     # The arrays are arguments: the compiler would compute with constants at length.
-    step = jax.jit(jax.value_and_grad(objective, has_aux=True), compiler_options=COMPILE_QUICKLY)
+    step = jax.jit(jax.value_and_grad(objective, has_aux=True), compiler_options=dict(compiler_options))
     (loss, (logits, new_state)), grads = step(params, state, batch)
     return Trained(logits, new_state, grads, loss)
 
@@ -171,19 +202,15 @@ def same_distribution(path: str, ours: np.ndarray, theirs: Mapping[str, float]) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BATCHES)
+@of_one_model_together(BATCHES)
 def test_evaluation_logits(name: str) -> None:
-    workload, golden = workloads.load(name), golden_support.numbers(name)
-    batch = BATCHES[name](golden)
-    params, state = golden_support.recipe_state(workload)
-    evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
-    logits, new_state = jax.jit(evaluate, compiler_options=COMPILE_QUICKLY)(params, state, batch, jax.random.PRNGKey(0))
-    logits_close(name, "eval", logits, golden["eval/logits"])
-    jax.tree.map(np.testing.assert_array_equal, new_state, state)
+    logits, new_state, _ = evaluated(name)
+    logits_close(name, "eval", logits, golden_support.numbers(name)["eval/logits"])
+    jax.tree.map(np.testing.assert_array_equal, new_state, recipe_state(name)[1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BATCHES)
+@of_one_model_together(BATCHES)
 def test_training_logits(name: str) -> None:
     logits_close(name, "train", trained(name).logits, golden_support.numbers(name)["train/logits"])
 
@@ -211,14 +238,14 @@ def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BATCHES)
+@of_one_model_together(BATCHES)
 def test_gradients(name: str) -> None:
     rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
     golden_support.assert_gradients_match(trained(name).grads, golden_support.numbers(name), rtol=rtol)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BATCHES)
+@of_one_model_together(BATCHES)
 def test_new_batch_statistics(name: str) -> None:
     golden, new_state = golden_support.numbers(name), trained(name).new_state
     if "train/new_batch_stats/path" not in golden:
@@ -239,17 +266,17 @@ def in_float64(golden: Golden) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IN_FLOAT64)
+@of_one_model_together(IN_FLOAT64)
 def test_float64(name: str) -> None:
     """The same function to eight digits, whatever float32 makes of it."""
     workload, golden = workloads.load(name), golden_support.numbers(name)
     wide = in_float64(golden)
-    params, state = widened(golden_support.recipe_state(workload))
+    params, state = widened(recipe_state(name))
     batch = widened(BATCHES[name](golden))
     with jax.enable_x64(True):
         evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
-        logits, _ = jax.jit(evaluate, compiler_options=COMPILE_QUICKLY)(params, state, batch, jax.random.PRNGKey(0))
-        ours = training_step(workload, params, state, batch)
+        logits, _ = jax.jit(evaluate, compiler_options=COMPILE_FLOAT64)(params, state, batch, jax.random.PRNGKey(0))
+        ours = training_step(workload, params, state, batch, COMPILE_FLOAT64)
         logits, ours = jax.device_get((logits, ours))
     assert_close(logits, wide["eval/logits"], rtol=0, atol=FLOAT64_RTOL)
     assert_close(ours.loss, wide["train/loss"], rtol=FLOAT64_RTOL, atol=0)
@@ -261,14 +288,9 @@ def test_float64(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@of_one_model_together(CLASSIFIERS)
 def test_metric_sums(name: str) -> None:
-    workload, golden = workloads.load(name), golden_support.numbers(name)
-    params, state = golden_support.recipe_state(workload)
-    batch = image_batch(golden)
-    partial = jax.jit(workload.metrics.batch_step, compiler_options=COMPILE_QUICKLY)(
-        params, state, batch, jax.random.PRNGKey(0)
-    )
+    golden, partial = golden_support.numbers(name), evaluated(name).partial
     assert_close(partial.sums["accuracy"], golden["eval/metric_sums/accuracy"], rtol=0, atol=0)
     assert_close(partial.sums["loss"], golden["eval/metric_sums/loss"], rtol=1e-5, atol=1e-5)
     assert partial.sums["weight"] == golden["inputs/weights"].sum()
