@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests import narrow_run
 from tests.algoperf_jax.test_resume import final_record
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,7 +26,7 @@ from algoperf_jax.submission.interface import ForwardPassMode
 from torch_compat.layers.collectives import sum_over_processes
 
 def get_batch_size(workload_name):
-    return {"ogbg": 24, "cifar": 8}.get(workload_name, 32)
+    return {"narrow": 24, "cifar": 8}.get(workload_name, 32)
 
 def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
     return {"optimizer": torch.optim.SGD(params.parameters(), lr=0.01), "wrapper": type(params).__name__}
@@ -69,11 +70,11 @@ def train(folder: pathlib.Path, name: str, count: int) -> tuple[list[Any], dict[
     submission = folder / "recording.py"
     folder.mkdir()
     submission.write_text(RECORDING)
-    sizes = {"ogbg": 4096, "mnist": 1000}
+    sizes = {narrow_run.NAME: 4096, "mnist": 1000}
     done = run(
         count,
-        "algoperf_jax.main",
-        f"--config=configs/{name}.py",
+        "tests.narrow_run",
+        f"--config={'tests/narrow_config.py' if name == narrow_run.NAME else name}",
         f"--config.submission={submission}",
         f"--config.experiment_dir={folder}",
         "--config.max_steps=3",
@@ -90,7 +91,7 @@ def train(folder: pathlib.Path, name: str, count: int) -> tuple[list[Any], dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist", "ogbg"])
+@pytest.mark.parametrize("name", ["mnist", narrow_run.NAME])
 def test_two_processes_train_as_one(name: str, tmp_path: pathlib.Path) -> None:
     (alone,), one, _ = train(tmp_path / "one", name, 1)
     together, two, trial = train(tmp_path / "two", name, 2)

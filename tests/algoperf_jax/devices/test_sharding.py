@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+import workloads
 from algoperf_jax.assembly import assemble, initial_state, load_workload
 from algoperf_jax.framework.jax_framework import FRAMEWORK
 from algoperf_jax.outputs.scalar_log import ScalarLog
@@ -22,6 +23,7 @@ from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.loop import run
 from algoperf_jax.trial.rules import TIMING_RULES
 from configs import base
+from tests import narrow_run
 
 ROOT = pathlib.Path(__file__).parents[3]
 TIME_LIMIT_SEC = 300
@@ -32,7 +34,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
     config: Any = base.named(name, "")
     config.mesh.data = devices
     config.hyperparameters = {"learning_rate": 1e-3, "dropout_rate": 0.0}
-    if name == "ogbg":
+    if name == narrow_run.NAME:
         config.batch_size, config.eval_batch_size = 32, 64
     workload = load_workload(config)
     submission = load_submission(locate(config.submission), workload)
@@ -57,11 +59,12 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist", "ogbg"])
+@pytest.mark.parametrize("name", ["mnist", narrow_run.NAME])
 def test_one_and_eight_devices_train_alike(name: str) -> None:
     assert len(jax.devices()) == 8
-    one, one_metrics = train(name, 1, 5)
-    eight, eight_metrics = train(name, 8, 5)
+    with workloads.registered(narrow_run.NAME, narrow_run.ENTRY):
+        one, one_metrics = train(name, 1, 5)
+        eight, eight_metrics = train(name, 8, 5)
     np.testing.assert_allclose(eight, one, rtol=1e-5)
     assert one[-1] != one[0]
     for key, value in one_metrics.items():
@@ -75,7 +78,7 @@ def free_port() -> int:
 
 
 def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> dict[str, Any]:
-    """Trains ogbg on the built-in data in `count` processes and returns the result."""
+    """Trains on graphs, on the built-in data, in `count` processes and returns the result."""
     environment = {**os.environ, "XLA_FLAGS": "", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
     address = f"127.0.0.1:{free_port()}"
     processes = []
@@ -88,8 +91,8 @@ def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> 
         command = [
             sys.executable,
             "-m",
-            "algoperf_jax.main",
-            "--config=configs/ogbg.py",
+            "tests.narrow_run",
+            "--config=tests/narrow_config.py",
             f"--config.experiment_dir={experiment_dir}",
             "--config.batch_size=32",
             "--config.max_steps=4",
