@@ -19,11 +19,14 @@ _LISTING = {"params": "parameters", "num_params": "total_parameter_count"}
 
 
 def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays under the names of the first layout, and `loss/logits`, those that the losses are of."""
+    """The arrays under the names of the first layout, and `loss/logits`, those that the losses are of.
+
+    Where the logits of a copy are rounded, `loss/logits_rounding` is the largest error of that.
+    """
     renamed = {_renamed(key): array for key, array in arrays.items()}
-    # Some copies are rounded, to 1.5e-5.
     if "eval/logits_times_32768" in renamed:
         renamed["eval/logits"] = (renamed.pop("eval/logits_times_32768") / 32768).astype(np.float32)
+        renamed["loss/logits_rounding"] = np.asarray(0.5 / 32768)
     if "train/logits_maxabsdiff_vs_eval" in renamed and "train/logits" not in renamed:
         renamed["train/logits"] = renamed["eval/logits"]
     of_training = "loss/summed" in arrays
