@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from ml_collections import ConfigDict
 
 from algoperf_jax import command_line
+from algoperf_jax.devices import huge_pages
 
 if TYPE_CHECKING:
     from algoperf_jax.outputs.result import TrialResult
@@ -131,4 +132,5 @@ def _failure(result: "TrialResult") -> str | None:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_them()
     sys.exit(main(sys.argv[1:]))

@@ -24,6 +24,8 @@ if not _IS_WORKER:  # workers, and processes that tests start, inherit the envir
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(4 * 2**30),
         # Each worker has a core or less to itself; more threads would wait for each other.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        # Commands that tests start are too short to restart themselves for the sake of speed.
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),
     }
 # Must be set before JAX starts its backend.
 _XLA_FLAGS = (

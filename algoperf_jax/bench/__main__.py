@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from algoperf_jax import command_line
+from algoperf_jax.devices import huge_pages
 from algoperf_jax.errors import ConfigError
 
 DEFAULT_STEPS = 100
@@ -163,4 +164,5 @@ def _read(path: pathlib.Path) -> str:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_them()
     sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from algoperf_jax import command_line
+from algoperf_jax.devices import huge_pages
 from algoperf_jax.errors import ConfigError
 
 _SET_BY_THE_COMMAND = {
@@ -129,4 +130,5 @@ def _first_point(config: ConfigDict) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_them()
     sys.exit(main(sys.argv[1:]))

@@ -73,6 +73,7 @@ def meta_data(
         "cpu_count": os.cpu_count(),
         "cpu_usable_count": _usable_cores(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES"),
         "gpu_model_name": device["kind"] if gpu_count else None,
         "gpu_count": gpu_count,
         "rng_seed": seed,

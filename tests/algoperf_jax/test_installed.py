@@ -1,5 +1,6 @@
 """The project as users install it: a wheel, used from a folder that holds none of its files."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ import venv
 import pytest
 
 from algoperf_jax.__main__ import COMMANDS, main
+from algoperf_jax.devices import huge_pages
 
 ROOT = pathlib.Path(__file__).parents[2]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
@@ -53,7 +55,8 @@ def test_a_wheel_trains_from_an_empty_folder(tmp_path: pathlib.Path) -> None:
     python = _installed(tmp_path)
     folder = tmp_path / "empty"
     folder.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
+    ours = ("PYTHONPATH", "XLA_FLAGS", huge_pages.VARIABLE)
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         [python.with_name("algoperf"), "train", "--config=mnist", "--config.max_steps=10"],
         cwd=folder,
@@ -66,6 +69,9 @@ def test_a_wheel_trains_from_an_empty_folder(tmp_path: pathlib.Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "mnist/nadamw: step 10: evaluation" in done.stdout
     assert [path.name for path in folder.iterdir()] == ["experiments"]
+    (machine,) = folder.rglob("meta_data_0.json")
+    expected = huge_pages.SETTING if huge_pages.help_here({}) else None
+    assert json.loads(machine.read_text())["glibc_tunables"] == expected
 
 
 def _installed(folder: pathlib.Path) -> pathlib.Path:

@@ -234,7 +234,7 @@ def test_loss_without_mask(name: str) -> None:
 
 def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
     # No loss changes by more than its logits do, and sums are of a few examples.
-    atol = 1e-6 + len(golden["loss/logits"]) * golden.get("loss/logits_rounding", 0.0)
+    atol = 1e-6 + len(golden["loss/logits"]) * float(golden.get("loss/logits_rounding", 0.0))
     for field, value in loss._asdict().items():
         assert_close(value, golden[f"{prefix}/{field}"], rtol=1e-6, atol=atol)
 
