@@ -8,8 +8,8 @@
 # by itself: shard 0 of 2 draws from the first half in every epoch.
 #
 # Why it matters here: batches depend on the number of processes. Where files are sorted, by class or by length,
-# each process trains on its own classes all the time, and a global batch is stratified; results on 1 and 8
-# devices are not comparable.
+# each process trains on its own classes all the time, and a global batch is stratified; results of 1 and 8
+# processes are not comparable.
 #
 # Seen with: grain==0.2.18, numpy==2.4.6; CPython 3.11, x86-64 Linux, CPU; 2026-11-28.
 set -euo pipefail

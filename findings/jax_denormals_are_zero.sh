@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# JAX on CPU takes denormal numbers for zero, even when it compares or divides.
+# JAX on CPU treats denormal numbers as zero, even in comparisons.
 #
 # Expected: float32 arithmetic on a CPU follows IEEE 754, as that of NumPy and PyTorch does: 1e-20 squared is
 # 1e-40.
 #
-# What happens: every operation of JAX on the CPU backend, jitted or not, reads numbers below 1.18e-38 as 0 and
-# returns 0 for them. An array that holds 1e-40 prints so, yet `x > 0` is False, `x == 0` is True and `log(x)` is
-# -inf. Adam without an epsilon divides 1e-20 by 0 where NumPy, in float32 too, returns 1.
+# What happens: arithmetic, comparisons and logarithms of JAX on the CPU backend, jitted or not, read numbers
+# below 1.18e-38 as 0 and return 0 for them; operations on the sign keep them. An array that holds 1e-40 prints
+# so, yet `x > 0` is False, `x == 0` is True and `log(x)` is -inf. Adam without an epsilon divides 1e-20 by 0
+# where NumPy, in float32 too, returns 1.
 #
 # Why it matters here: second moments of gradients below 1e-19 vanish, so an optimizer with a small or no epsilon
 # behaves differently in JAX and PyTorch on the same machine; and a check of `x == 0` on the host disagrees with
@@ -38,6 +39,7 @@ assert not x > 0
 assert x == 0
 assert x + x == 0
 assert jnp.log(x) == -np.inf
+assert np.asarray(-x) == -tiny
 
 small = np.float32(1e-20)
 print("1e-20 squared: NumPy", small * small, "JAX", jax.jit(jnp.square)(small))

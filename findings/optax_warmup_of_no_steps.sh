@@ -4,7 +4,7 @@
 # Expected: a transition over 0 steps is over at once: the documentation of `linear_schedule` gives the end value
 # for all t >= begin + 0. `warmup_constant_schedule(0, peak, 0)` is the constant peak.
 #
-# What happens: both are constant at the initial value, 0, for ever, with a line in the log at level INFO.
+# What happens: both stay at the initial value, 0, forever, with a line in the log at level INFO.
 # `warmup_cosine_decay_schedule` with 0 warmup steps begins at the peak, as one expects, and
 # `cosine_decay_schedule` refuses 0 steps.
 #

@@ -7,7 +7,7 @@
 # this or another process, opens the same file for writing and empties it: the events of the first are gone.
 #
 # Why it matters here: the processes that a launcher starts begin in the same second, and so do a short trial and
-# its repetition in a test. Curves are missing then, at random.
+# its repetition in a test. Then curves are missing at random.
 #
 # Seen with: tensorboardX==2.6.5, numpy==2.4.6; CPython 3.11, x86-64 Linux, CPU; 2026-11-28.
 set -euo pipefail
