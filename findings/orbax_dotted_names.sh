@@ -4,8 +4,8 @@
 # Expected: a tree with the keys `{"layer.weight": a, "layer": {"weight": b}}` comes back as it was, or is refused
 # when it is saved.
 #
-# What happens: it is saved without an error, and both leaves come back with the values of one of them: files are
-# named by the keys joined by dots. Only other shapes make it fail.
+# What happens: it is saved without an error, and both leaves come back with the values of one of them, not the
+# same one in each run: files are named by the keys joined by dots. Only other shapes make it fail.
 #
 # Why it matters here: names with dots are those of PyTorch's state dicts and of flattened trees of flax. A tree
 # that holds both forms loses an array, and the checkpoint is found out after a resume at the earliest.
