@@ -35,5 +35,6 @@ def warmup_linear(
 
 
 def _after_warmup(schedule: optax.Schedule, learning_rate: float, warmup_steps: int) -> optax.Schedule:
+    # A schedule over 0 steps would never end. See findings/optax_warmup_of_no_steps.sh.
     warmup = optax.linear_schedule(0.0, learning_rate, max(warmup_steps, 1))
     return optax.join_schedules([warmup, schedule], boundaries=[warmup_steps])

@@ -99,6 +99,7 @@ class Checkpoints:
             self._damaged.remove(state.step)
         self._check_space(state.step, sum(array.nbytes for array in arrays.values()))
         try:
+            # Without force a step below the newest is dropped. See findings/orbax_saves_after_going_back.sh.
             self._manager.save(state.step, args=arguments, force=True)
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:

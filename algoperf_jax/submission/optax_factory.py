@@ -91,6 +91,7 @@ def make_functions(make_optimizer: MakeOptimizer, evaluation_params: EvaluationP
 
         def init(params: Any) -> Any:
             # Where a state begins with the parameters it must not share their memory, which the first step gives up.
+            # See findings/optax_states_share_parameters.sh.
             return jax.tree.map(jnp.copy, optimizer.init(params))
 
         shapes = jax.eval_shape(init, params)
@@ -198,6 +199,7 @@ def _make_train_step(
 
         def value_fn(params: Any, *, loss: Any = None, obj_fn: Any = None, grad_fn: Any = None) -> jax.Array:
             # optax's line searches pass on to it whatever else is offered, and refuse what it has no parameter for.
+            # See findings/optax_line_search_arguments.sh.
             del loss, obj_fn, grad_fn
             return mean_loss(params)[0]
 

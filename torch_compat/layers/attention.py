@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,10 +23,14 @@ def attend(
       temperature: divides what goes into the softmax.
     """
     query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
-    # The smallest number in place of minus infinity, so that a row without any key is no row of NaN.
-    bias = None if mask is None else torch.where(mask, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
+    if mask is not None:
+        # A query of 0 that may look at every key gets the mean of all values, and has no gradient, as in JAX. Masking
+        # with the smallest number instead makes that row's gradients wrong.
+        # See findings/torch_attention_masked_row.sh.
+        has_key = mask.any(-1, keepdim=True)
+        query, mask = query * has_key, mask | ~has_key
     scale = None if temperature == 1.0 else 1 / (temperature * math.sqrt(query.shape[-1]))
-    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     return attended.transpose(1, 2).flatten(2)
 
 

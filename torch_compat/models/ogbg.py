@@ -160,7 +160,10 @@ def _times(rows: Tensor | Embedded, weight: Tensor, bias: Tensor | None) -> Tens
 
 def _sum_at(rows: Tensor, index: Tensor, count: int) -> Tensor:
     """Adds up the rows [n, f] that share an index [n], to [count, f]."""
-    return rows.new_zeros((count, rows.shape[1])).index_add(0, index, rows)
+    # Narrow rows, as a submission may make them, in float32: in bfloat16 a sum of ones ends at 256.
+    wide = torch.promote_types(rows.dtype, torch.float32)
+    sums = rows.new_zeros((count, rows.shape[1]), dtype=wide).index_add(0, index, rows.to(wide))
+    return sums.to(rows.dtype)
 
 
 def build(workload: Workload) -> TorchModel:

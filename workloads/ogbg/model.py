@@ -29,9 +29,12 @@ _gather_sorted = jax.vmap(lambda rows, index: rows.at[index].get(indices_are_sor
 
 def _sum_at(rows: jax.Array, index: jax.Array, count: int, *, is_sorted: bool = False) -> jax.Array:
     """Adds up the rows [S, n, f] that share an index [S, n], to [S, count, f]."""
-    return jax.vmap(
+    # Narrow rows, as a submission may make them, in float32: in bfloat16 a sum of ones ends at 256.
+    wide = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
+    sums = jax.vmap(
         lambda rows, index: jraph.segment_sum(rows, index, num_segments=count, indices_are_sorted=is_sorted)
-    )(rows, index)
+    )(wide, index)
+    return sums.astype(rows.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,19 @@ def test_seeds_differ() -> None:
     assert not np.array_equal(shuffle.endless_indices(100, 0)(0, 100), shuffle.endless_indices(100, 1)(0, 100))
 
 
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_no_epoch_of_a_seed_is_another_epoch_of_a_neighbouring_seed(by_blocks: bool) -> None:
+    """As it would be if the epoch were added to the seed, which grain's shuffles do."""
+
+    def stream(seed: int) -> shuffle.IndexStream:
+        if by_blocks:
+            return shuffle.endless_indices_by_blocks(np.full(5, 4), seed, group=2)
+        return shuffle.endless_indices(20, seed)
+
+    orders = [tuple(stream(seed)(20 * epoch, 20 * epoch + 20)) for seed in range(5) for epoch in range(5)]
+    assert len(set(orders)) == 25
+
+
 def test_augmentation_draws_are_independent_of_the_shuffling() -> None:
     first = shuffle.batch_generator(5, 0).permutation(50)
     assert not np.array_equal(first, shuffle.epoch_order(50, 5, 0))

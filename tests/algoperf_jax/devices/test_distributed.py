@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -27,6 +28,21 @@ def test_incomplete_settings_are_refused_by_name() -> None:
 def test_process_id_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"config\.distributed\.process_id: found 2; expected 0 to 1"):
         distributed.initialize(settings(coordinator_address="127.0.0.1:1", num_processes=2, process_id=2))
+
+
+def test_under_slurm_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX's own guess is one port for all steps of an allocation."""
+    joined: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *arguments: joined.append(arguments))
+    slurm = {"JOB_ID": "7", "STEP_ID": "1", "STEP_NODELIST": "host1", "NTASKS": "2", "PROCID": "1", "LOCALID": "0"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    distributed.initialize(settings())
+    assert joined == []
+    with pytest.raises(ConfigError, match=r"config\.distributed\.coordinator_address is missing"):
+        distributed.initialize(settings(num_processes=2, process_id=1))
+    distributed.initialize(settings(coordinator_address="host2:1234", num_processes=2, process_id=1))
+    assert joined == [("host2:1234", 2, 1)]
 
 
 class OtherProcess:

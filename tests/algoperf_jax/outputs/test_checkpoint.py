@@ -199,6 +199,25 @@ def test_an_array_of_another_shape_is_refused_by_name(tmp_path: pathlib.Path, ba
         checkpoints.restore(other, nothing_to_report)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int32", "bool"])
+def test_an_array_of_another_type_is_refused_by_name(tmp_path: pathlib.Path, backend: JaxBackend, dtype: str) -> None:
+    """orbax by itself would cast it."""
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(RunState({"w": jnp.full(3, 1.7)}, None, None, np.zeros(2, np.uint32), step=1), {})
+    other = RunState({"w": jnp.ones(3, dtype)}, None, None, np.zeros(2, np.uint32))
+    with pytest.raises(RunError, match=rf"'params\.w' is float32\[3\] there; expected {dtype}\[3\]"):
+        checkpoints.restore(other, nothing_to_report)
+
+
+def test_a_step_below_the_newest_is_saved(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+    """A resume from an older checkpoint comes to such steps; orbax by itself would drop them."""
+    checkpoints = open_checkpoints(tmp_path, backend, keep=3)
+    for step in (2, 5, 3):
+        checkpoints.save(state_of(1.0, step), {})
+    checkpoints.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_2", "checkpoint_3", "checkpoint_5"]
+
+
 @dataclasses.dataclass(frozen=True)
 class LargerState(RunState):
     """The state of a later version, with a field more."""

@@ -344,6 +344,13 @@ def test_an_optimizer_of_optax_trains(name: str) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_injected_hyperparameters_train_as_plain_ones() -> None:
+    """optax casts them to the type of the parameters: in bfloat16, Adam's 0.999 would be 1, and the update NaN."""
+    plain = Training(lambda: optax.adam(0.05)).step(3)
+    injected = Training(lambda: optax.inject_hyperparams(optax.adam)(0.05)).step(3)
+    np.testing.assert_allclose(injected, plain, rtol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_a_train_step_cannot_serve_is_refused_by_name(name: str) -> None:

@@ -264,6 +264,22 @@ def test_states_of_another_type_than_their_parameter_are_not_converted() -> None
     assert_same(next(iter(found.state.values()))["moment"], moment)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_moments_keep_their_parameter_and_their_type(dtype: torch.dtype) -> None:
+    """Loading by itself goes by the order of the parameters, and rounds moments to the parameters' type."""
+
+    def made(order: tuple[int, int]) -> tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]:
+        parameters = {name: torch.nn.Parameter(torch.zeros(2, dtype=dtype)) for name in ("first", "second")}
+        return parameters, torch.optim.SGD([[*parameters.values()][index] for index in order], lr=0.1)
+
+    saved_parameters, saved_optimizer = made((0, 1))
+    for value, parameter in enumerate(saved_parameters.values()):
+        saved_optimizer.state[parameter]["moment"] = torch.full((2,), value + 1 / 3)
+    parameters, optimizer = returned((saved_parameters, saved_optimizer), made((1, 0)))
+    for name, parameter in parameters.items():
+        assert_same(optimizer.state[parameter]["moment"], saved_optimizer.state[saved_parameters[name]]["moment"])
+
+
 def test_a_generator_goes_on() -> None:
     generator, other = torch.Generator().manual_seed(3), torch.Generator()
     torch.rand(5, generator=generator)

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from algoperf_jax import parameters
-from torch_compat.layers.attention import CrossAttention, SelfAttention, cross_attention_leaves, self_attention_leaves
+from torch_compat.layers.attention import (
+    CrossAttention,
+    SelfAttention,
+    attend,
+    cross_attention_leaves,
+    self_attention_leaves,
+)
 from torch_compat.transfer.torch_model import Joined
 from workloads.layers.attention import multi_head_attention
 
@@ -133,3 +139,37 @@ def test_the_twins_compute_the_same(bias: bool, is_masked: bool, temperature: fl
         (outputs(net, found, QUERY_TOKENS, None, own_mask), own(*tensors(QUERY_TOKENS, own_mask))),
     ):
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_twins_have_the_same_gradients_with_a_query_that_may_look_at_no_key() -> None:
+    net = Net({})
+    found = variables(net, QUERY_TOKENS, KEY_TOKENS)
+    leaves = cross_attention_leaves("layer", "attention", WIDTH)
+    cross = filled(CrossAttention(WIDTH, HEADS), leaves, found["params"])  # pyright: ignore[reportArgumentType]
+    weights = RNG.standard_normal((BATCH, QUERIES, WIDTH), np.float32)
+
+    def weighted(queries: jax.Array, tokens: jax.Array) -> jax.Array:
+        return jnp.vdot(weights, jnp.asarray(net.apply(found, queries, tokens, MASK)))
+
+    expected = jax.grad(weighted, argnums=(0, 1))(QUERY_TOKENS, KEY_TOKENS)
+    inputs = [torch.tensor(array, requires_grad=True) for array in (QUERY_TOKENS, KEY_TOKENS)]
+    (torch.from_numpy(weights) * cross(*inputs, torch.from_numpy(MASK))).sum().backward()
+    for ours, theirs in zip(expected, inputs, strict=True):
+        assert theirs.grad is not None
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-4, atol=1e-4)
+    assert not np.asarray(expected[0])[0, 1].any()
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_a_query_that_may_look_at_no_key_gets_the_mean_of_all_values_in_every_type(name: str) -> None:
+    rows = [4 * RNG.standard_normal((1, count, WIDTH), np.float32) for count in (QUERIES, KEYS, KEYS)]
+    mask = np.zeros((1, 1, QUERIES, KEYS), bool)
+    query, key, value = (torch.from_numpy(row).to(getattr(torch, name)) for row in rows)
+    in_torch = attend(query, key, value, HEADS, torch.from_numpy(mask))
+    queries, keys, values = (jnp.asarray(row, name).reshape(1, -1, HEADS, WIDTH // HEADS) for row in rows)
+    in_jax = nn.dot_product_attention(queries, keys, values, mask=jnp.asarray(mask)).reshape(1, QUERIES, WIDTH)
+    mean = np.broadcast_to(rows[2].mean(axis=1, keepdims=True), in_jax.shape)
+    # Rounding of the values and of the result.
+    tolerance = 8 * float(jnp.finfo(name).eps)
+    np.testing.assert_allclose(in_torch.float(), mean, atol=tolerance)
+    np.testing.assert_allclose(np.asarray(in_jax, np.float32), mean, atol=tolerance)

@@ -6,15 +6,18 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import workloads
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import LossType, Workload
 from tests.workloads.ogbg.molecule_columns import random_molecules
-from workloads.ogbg import graph_batching
+from torch_compat.models import ogbg as torch_ogbg
+from workloads.ogbg import graph_batching, model
 from workloads.ogbg.graph_batching import ShardBudget
 
 
@@ -122,3 +125,13 @@ def test_facts_of_variants() -> None:
 def test_unknown_activation() -> None:
     with pytest.raises(ConfigError, match="'relu'"):
         workloads.load("ogbg", activation="rellu")
+
+
+def test_narrow_rows_are_added_up_without_stalling() -> None:
+    """As they are where a submission casts parameters or uses autocast; 256 + 1 is 256 in bfloat16."""
+    count, in_torch = 1000, torch.ones(1000, 1, dtype=torch.bfloat16)
+    index = np.zeros(count, np.int32)
+    ours = model._sum_at(jnp.ones((1, count, 1), jnp.bfloat16), jnp.asarray(index)[None], 2)
+    theirs = torch_ogbg._sum_at(in_torch, torch.from_numpy(index), 2)
+    assert (ours.dtype, theirs.dtype) == (jnp.bfloat16, torch.bfloat16)
+    assert ours.reshape(-1).tolist() == theirs.reshape(-1).tolist() == [count, 0]
