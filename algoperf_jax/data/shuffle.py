@@ -103,22 +103,22 @@ def _endless(num_examples: int, within: Callable[[int, int, int], np.ndarray]) -
     return between
 
 
-_BLOCK_ORDER, _ROW_ORDER = 3, 4
+_EXAMPLE, _BATCH, _BLOCK_ORDER, _ROW_ORDER = 1, 2, 3, 4
 
 
 def _generator(seed: int, epoch: int, purpose: int, number: int = 0) -> np.random.Generator:
-    """Generators whose draws have nothing in common with each other or with those below."""
+    """Generators whose draws have nothing in common with each other or with those of `_permutation`."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, purpose, number]))
 
 
 def batch_generator(seed: int, batch_index: int) -> np.random.Generator:
     """The generator for augmentation of global batch `batch_index`, independent of the shuffling's draws."""
-    return np.random.Generator(np.random.Philox(key=[seed, batch_index], counter=[1, 0, 0, 0]))
+    return _generator(seed, batch_index, _BATCH)
 
 
 def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The generator for augmentation of one example in one epoch, wherever in the epoch it comes."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 1, index]))
+    return _generator(seed, epoch, _EXAMPLE, index)
 
 
 def eval_train_indices(num_train: int, count: int) -> np.ndarray:

@@ -39,6 +39,18 @@ def test_no_epoch_of_a_seed_is_another_epoch_of_a_neighbouring_seed(by_blocks: b
     assert len(set(orders)) == 25
 
 
+def test_no_generator_of_a_seed_shares_words_with_another() -> None:
+    """As it would if one began where another is after a few draws, whatever each then makes of the words."""
+    generators = {
+        "shuffling": np.random.Generator(np.random.Philox(key=[5, 7])),
+        "batch": shuffle.batch_generator(5, 7),
+        "example 0": shuffle.example_generator(5, 7, 0),
+        "example 1": shuffle.example_generator(5, 7, 1),
+    }
+    words = [set(generator.integers(2**64, size=1000, dtype=np.uint64)) for generator in generators.values()]
+    assert len(set.union(*words)) == 4000
+
+
 def test_augmentation_draws_are_independent_of_the_shuffling() -> None:
     first = shuffle.batch_generator(5, 0).permutation(50)
     assert not np.array_equal(first, shuffle.epoch_order(50, 5, 0))
