@@ -1,12 +1,12 @@
-"""Scoring: from log files to times to target, performance profiles and the benchmark's score.
+"""Scoring: turns log files into times to target, performance profiles and the benchmark's score.
 
     logs = scoring.load("logs/external_tuning", "v0.5")
     scores = scoring.score(logs, rule="official")
     scores.leaderboard
     scoring.bootstrap(logs, rule="official").intervals
 
-Reads files only. `Logs`, `Scores` and `Uncertainty` document the columns and units of their tables; `comparisons` and
-`usage` make further ones, and `reports` all that the command line writes.
+It only reads files. `Logs`, `Scores` and `Uncertainty` document the columns and units of their tables. `comparisons`
+and `usage` compute further tables, and `reports` everything that the command line writes.
 """
 
 from scoring.errors import ScoringError

@@ -26,23 +26,27 @@ def _parser() -> Parser:
     parser.add_argument("--targets", default="v0.6", help="version of the benchmark, or a JSON file (default: v0.6)")
     parser.add_argument("--ruleset", default="external", choices=RULESETS)
     parser.add_argument("--rule", default="documented", choices=RULES, help="how a study's trial is chosen")
-    parser.add_argument("--ties", default="fastest", choices=TIES, help="which of equals the official rule takes")
-    parser.add_argument("--builtin", action="store_true", help="score the runs on built-in data, and only them")
-    parser.add_argument("--strict", action="store_true", help="refuse logs that are not complete")
+    parser.add_argument("--ties", default="fastest", choices=TIES, help="how the official rule breaks ties")
+    parser.add_argument("--builtin", action="store_true", help="score only the runs on built-in data")
+    parser.add_argument("--strict", action="store_true", help="refuse incomplete logs")
     parser.add_argument(
-        "--calibrated", action="store_true", help="times as on the benchmark's hardware, by the logs' calibrations"
+        "--calibrated",
+        action="store_true",
+        help="convert times to the benchmark's hardware, with the logs' calibrations",
     )
-    parser.add_argument("--resamples", type=int, help="for intervals of scores (default: 1000 with --out, else none)")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
-    parser.add_argument("--baseline", help="submission that speedups are over (default: baseline)")
-    parser.add_argument("--devices", type=float, help="devices of each run (default: as logged)")
-    parser.add_argument("--price-per-device-hour", type=float, help="for the cost of the runs, in any currency")
+    parser.add_argument(
+        "--resamples", type=int, help="resamples for score intervals (default: 1000 with --out, else none)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
+    parser.add_argument("--baseline", help="submission that speedups are relative to (default: baseline)")
+    parser.add_argument("--devices", type=float, help="number of devices per run (default: as logged)")
+    parser.add_argument("--price-per-device-hour", type=float, help="price for the cost of the runs, in any currency")
     parser.add_argument("--out", type=pathlib.Path, help="folder for scores.csv, report.html, tables and figures")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, 2 for what the user can mend."""
+    """Runs the command; returns its exit code, 2 for errors that the user can fix."""
     try:
         options = _parser().parse_args(arguments)
         logs = load(options.logs, options.targets, ruleset=options.ruleset, builtin=options.builtin)

@@ -1,9 +1,9 @@
-"""How long scoring takes: loading logs, scoring them, and resampling; and how much memory it needs.
+"""Measures how long scoring takes (loading logs, scoring and resampling) and how much memory it needs.
 
 python -m scoring.benchmark --logs=DIR [--targets=v0.5|v0.6|FILE] [--ruleset=external|self] [--resamples=1000]
   [--repeats=3]
 
-Each repeat is a process of its own, so that imports are paid for and nothing is left over from the one before.
+Each repeat runs in its own process, so that it includes imports and inherits nothing from the previous one.
 """
 
 import argparse
@@ -41,7 +41,7 @@ sys.exit(scoring.benchmark.measure_here(start, sys.argv[1:]))
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """One process.
+    """What one process measured.
 
     Attributes:
       wall_sec: seconds of wall time of each of `STAGES`.
@@ -58,7 +58,7 @@ class Measurement:
 
 def _peak_bytes() -> int:
     try:
-        # What `getrusage` tells may include the parent, before the program was loaded.
+        # The peak that `getrusage` reports may include that of the parent process.
         status = pathlib.Path("/proc/self/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
     except (OSError, StopIteration):
@@ -70,20 +70,20 @@ def _parser() -> Parser:
     parser.add_argument("--logs", required=True, type=pathlib.Path, help="folder with one directory per submission")
     parser.add_argument("--targets", default="v0.6", help="version of the benchmark, or a JSON file (default: v0.6)")
     parser.add_argument("--ruleset", default="external", choices=RULESETS)
-    parser.add_argument("--resamples", default=1000, type=int, help="of the bootstrap (default: 1000)")
-    parser.add_argument("--repeats", default=3, type=int, help="processes whose median is shown (default: 3)")
+    parser.add_argument("--resamples", default=1000, type=int, help="resamples of the bootstrap (default: 1000)")
+    parser.add_argument("--repeats", default=3, type=int, help="number of processes; medians are shown (default: 3)")
     return parser
 
 
 def measure_here(start: tuple[float, float], arguments: Sequence[str]) -> int:
-    """Loads, scores and resamples once, and prints a `Measurement` as JSON; what a repeat does in its process.
+    """Runs one repeat in this process: loads, scores and resamples, and prints a `Measurement` as JSON.
 
     Args:
-      start: wall and CPU clock, seconds, before this module was imported.
-      arguments: of the command line.
+      start: readings of the wall and CPU clock before this module was imported, seconds.
+      arguments: those of the command line.
 
     Returns:
-      The exit code, 2 for what the user can mend.
+      The exit code, 2 for errors that the user can fix.
     """
     clocks, peaks = [start, (time.perf_counter(), time.process_time())], []
     try:
@@ -105,7 +105,7 @@ def measure_here(start: tuple[float, float], arguments: Sequence[str]) -> int:
 
 
 def measure(arguments: Sequence[str]) -> Measurement:
-    """`measure_here` in a process of its own.
+    """Runs `measure_here` in its own process.
 
     Raises:
       ScoringError: the logs or the arguments cannot be used.
@@ -163,7 +163,7 @@ def report(options: argparse.Namespace, measurements: Sequence[Measurement]) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, 2 for what the user can mend."""
+    """Runs the command; returns its exit code, 2 for errors that the user can fix."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = _parser().parse_args(given)

@@ -1,4 +1,4 @@
-"""What the command lines have in common."""
+"""What the commands share."""
 
 import argparse
 from typing import NoReturn
@@ -7,8 +7,8 @@ from scoring.errors import ScoringError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises a `ScoringError` of one line, where its parent prints the usage and exits."""
+    """An argument parser that raises a one-line `ScoringError` instead of printing the usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuses the arguments."""
-        raise ScoringError(f"{message}; {self.prog} --help shows what there is")
+        """Raises `message` as an error."""
+        raise ScoringError(f"{message}; {self.prog} --help lists the options")

@@ -1,4 +1,4 @@
-"""What scores are made of: speedups over a baseline, contributions of workloads, and scores without one of them."""
+"""Breaks scores down: speedups over a baseline, contributions of workloads, and scores without one of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from scoring.scores import Scores
 
 @dataclasses.dataclass(frozen=True)
 class Speedups:
-    """How many times faster than a baseline each submission is, the baseline itself included.
+    """How many times faster than a baseline each submission is, including the baseline itself.
 
     Attributes:
       baseline: the submission that the others are compared with.
       workloads: a row per submission and base workload: `submission`, `workload`, the medians `time_sec` and
-        `baseline_time_sec` (seconds, infinite for a miss, NaN for what was never read; no rule on held-out or slow
-        workloads takes part), `budget_sec` (of the ruleset; infinite where it is not known) and `speedup`,
-        baseline time by time, 2 for twice as fast. A miss counts as the budget and one second, two misses are equal.
-        NaN where something was never read, or missed and there is no budget.
-      means: a row per submission, the fastest first: `submission`, `workloads` (that have a speedup), `geometric_mean`,
-        `arithmetic_mean` and `harmonic_mean` over all base workloads, NaN where one has none; `percent_faster`, the
-        percentage by which the geometric mean of the ratios of times is below 1.
+        `baseline_time_sec` (seconds, infinite for a miss, NaN if never read; the rules on held-out and slow workloads
+        are not applied), `budget_sec` (of the ruleset; infinite if unknown) and `speedup`, baseline time divided by
+        time, so 2 is twice as fast. A miss counts as the budget plus one second, so two misses are equal. NaN where
+        something was never read, or was missed and has no budget.
+      means: a row per submission, the fastest first: `submission`, `workloads` (number of those with a speedup),
+        `geometric_mean`, `arithmetic_mean` and `harmonic_mean` over all base workloads, NaN if one has no speedup;
+        `percent_faster`, the percentage by which the geometric mean of the time ratios is below 1.
     """
 
     baseline: str
@@ -34,7 +34,7 @@ class Speedups:
 
 
 def _rows(**names: Sequence[str] | pd.Index) -> pd.DataFrame:
-    """A row per combination, the last name changing first."""
+    """A row per combination; the last name varies fastest."""
     return pd.MultiIndex.from_product(list(names.values()), names=list(names)).to_frame(index=False)
 
 
@@ -54,7 +54,7 @@ def speedup_table(logs: Logs, scores: Scores, baseline: str = "baseline") -> Spe
     targets = logs.targets
     budgets = {name: targets.budget_sec(name, logs.ruleset) for name in sorted(targets.base_workloads)}
     times = scores.times.reindex(columns=list(budgets)).astype(float)
-    # Without a budget nothing can stand for a miss.
+    # Without a budget there is no time to substitute for a miss.
     known = times.where(np.isfinite(list(budgets.values())) | (times != np.inf))
     factors, means = profiles.speedups(known, baseline, budgets)
     rows = _rows(submission=factors.index, workload=factors.columns)
@@ -74,15 +74,15 @@ def contributions(scores: Scores) -> pd.DataFrame:
 
     Returns:
       A row per submission and base workload, submissions in the order of the leaderboard: `submission`, `workload`,
-      `ratio` (to the best; infinite for a miss, NaN for what was never read), `contribution` and `exact_contribution`,
-      which add up to `score` and `exact_score` over the workloads but for rounding, and their `share` and
-      `exact_share` of them, NaN where the score is 0.
+      `ratio` (to the best; infinite for a miss, NaN if never read), `contribution` and `exact_contribution`, which add
+      up over the workloads to `score` and `exact_score` except for rounding, and `share` and `exact_share`, the
+      fractions of the score that they are; NaN if the score is 0.
     """
     grid = scores.profile.columns.to_numpy(dtype=float)
     order = scores.leaderboard["submission"].tolist()
     ratios = scores.ratios.loc[order]
     values = ratios.to_numpy()
-    # With an axis of one workload each, a profile is that of the workload alone.
+    # Each workload gets an axis of length 1 here, so each profile is that of one workload.
     alone = rules.profile_heights(values[:, :, None], grid)
     on_grid = rules.mean_heights(alone, profiles.grid_places(grid, scale=scores.scale)) / values.shape[1]
     exact = rules.exact_heights(values, grid[-1]) / values.shape[1]
@@ -96,14 +96,14 @@ def contributions(scores: Scores) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class LeaveOneOut:
-    """Scores over all base workloads but one, which takes its held-out workloads along.
+    """Scores over all base workloads but one; its held-out variants are left out with it.
 
     Attributes:
       scores: a row per base workload and submission, submissions in the order of the leaderboard: `left_out`,
-        `submission`, `score`, `exact_score`, `rank` (by `score`; equals share a rank), `score_change` and
-        `rank_change`: the value without the workload, less the one with all.
-      changes: a row per base workload: `left_out`, `ranks_changed` (number of submissions with another rank),
-        `largest_score_change` (without its sign).
+        `submission`, `score`, `exact_score`, `rank` (by `score`; ties share a rank), `score_change` and `rank_change`:
+        the value without the workload minus the one with all.
+      changes: a row per base workload: `left_out`, `ranks_changed` (number of submissions whose rank changes),
+        `largest_score_change` (absolute value).
     """
 
     scores: pd.DataFrame
@@ -111,7 +111,7 @@ class LeaveOneOut:
 
 
 def leave_one_out(scores: Scores) -> LeaveOneOut:
-    """Leaves one base workload out after the other; the tables are empty if there is one only."""
+    """Leaves out each base workload in turn; the tables are empty if there is only one."""
     order = scores.leaderboard["submission"].tolist()
     values, names = scores.ratios.loc[order].to_numpy(), list(scores.ratios.columns)
     left_out = names if len(names) > 1 else []

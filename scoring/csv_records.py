@@ -1,4 +1,4 @@
-"""CSV files as they lie on disk: a writer that was stopped, or still writes, leaves its last row incomplete."""
+"""Reads CSV files whose last row may be incomplete, because the writer was stopped or is still writing."""
 
 import csv
 import dataclasses
@@ -16,12 +16,12 @@ class Records:
     """The records of a CSV file.
 
     Attributes:
-      header: the first one with content.
-      header_row: its number, the first record of the file being 1.
-      rows: the further ones with content, with their numbers. A last one that cannot be read has one cell, the
+      header: the first record with content.
+      header_row: its number; the first record of the file is 1.
+      rows: the other records with content, with their numbers. A last record that cannot be read has one cell, the
         replacement character.
-      ignored: numbers of those without content or equal to the header, with the reason.
-      ends_with_line_end: whether the last of `rows` is known to be whole.
+      ignored: numbers of the records that are empty or repeat the header, with the reason.
+      ends_with_line_end: whether the last of `rows` is known to be complete.
     """
 
     header: list[str]
@@ -39,7 +39,7 @@ def _parse_all_but_a_cut_end(path: pathlib.Path, content: bytes, shown: str) -> 
     try:
         return _parse(content)
     except (UnicodeDecodeError, csv.Error) as error:
-        # Cut within a letter of several bytes, or within quotes: the lines before are whole.
+        # Cut inside a multi-byte character or inside quotes: the lines before are complete.
         before, line_end, _ = content.rstrip(_BLANK.encode()).rpartition(b"\n")
         try:
             if line_end:
@@ -50,17 +50,17 @@ def _parse_all_but_a_cut_end(path: pathlib.Path, content: bytes, shown: str) -> 
 
 
 def read_records(path: pathlib.Path, shown: str) -> Records | None:
-    """Reads a file.
+    """Reads the records of a file.
 
     Args:
       path: the file.
-      shown: its name in errors.
+      shown: its name in error messages.
 
     Returns:
       Its records, or None if it has no content.
 
     Raises:
-      ScoringError: no CSV file in UTF-8, apart from its last line.
+      ScoringError: the file, except for its last line, is not CSV in UTF-8.
     """
     try:
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The error that a user can mend: one line that names the file, the row and the remedy."""
+"""The error that a user can fix: one line that names the file, the row and the remedy."""
 
 
 class ScoringError(Exception):

@@ -1,4 +1,4 @@
-"""One table of evaluations: reading `eval_measurements.csv`, repairing what can be repaired."""
+"""Reads the evaluations of one trial, `eval_measurements.csv`, and repairs what can be repaired."""
 
 import dataclasses
 import math
@@ -11,14 +11,14 @@ from scoring.csv_records import Records, read_records
 from scoring.errors import ScoringError
 
 TIME, STEP = "score", "global_step"
-# Columns that need not be there: name in `LogTable` -> name in the file.
+# Optional columns: name in `LogTable` -> name in the file.
 _OPTIONAL = {
     "total_duration_sec": "total_duration",
     "evaluation_time_sec": "accumulated_eval_time",
     "logging_time_sec": "accumulated_logging_time",
     "energy_joules": "accumulated_energy_joules",
 }
-# What the same writer logs beside `score`; equal in all published logs.
+# The same writer logs this next to `score`; the two are equal in all published logs.
 _TIME_ELSEWHERE = "accumulated_submission_time"
 
 
@@ -29,7 +29,7 @@ class Finding:
     Attributes:
       kind: "left out", "repaired" or "noted".
       path: file or directory, relative to the folder of logs.
-      row: line of the file, the header being 1, or None.
+      row: line of the file (the header is line 1), or None.
       reason: why, in a few words.
     """
 
@@ -41,13 +41,13 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class LogTable:
-    """The evaluations of one trial, arrays of equal length.
+    """The evaluations of one trial, as arrays of equal length.
 
     Attributes:
       row: number of the evaluation in the file, from 0; rows that were left out leave gaps.
       global_step: steps done.
       submission_time_sec: time on the submission's clock, seconds.
-      total_duration_sec: wall time, seconds; NaN where it is not logged, as are the next three.
+      total_duration_sec: wall time, seconds; this and the next three are NaN where they are not logged.
       evaluation_time_sec: time spent on evaluations, seconds.
       logging_time_sec: time spent on logs and checkpoints, seconds.
       energy_joules: energy used since the start.
@@ -67,7 +67,7 @@ class LogTable:
 
 
 def _column_names(header: list[str], metric: str, shown: str) -> tuple[dict[str, str], list[str]]:
-    """Field of `LogTable` -> column of the file that it is read from, and notes about the header."""
+    """Maps fields of `LogTable` to columns of the file; also returns notes about the header."""
     notes = [f"column {name!r} occurs twice: the first is read" for name in {n for n in header if header.count(n) > 1}]
     time = TIME
     if TIME not in header and _TIME_ELSEWHERE in header:
@@ -85,10 +85,10 @@ def _numbers(cells: list[str], header: list[str], places: Sequence[int]) -> list
     """The cells at `places`; NaN for blank ones.
 
     Raises:
-      ValueError: the row is damaged; says how.
+      ValueError: the row is damaged; the message says how.
     """
     if "\0" in "".join(cells):
-        raise ValueError("NUL bytes in it")
+        raise ValueError("it contains NUL bytes")
     if len(cells) != len(header):
         raise ValueError(f"{len(cells)} cells; expected {len(header)}, as in the header")
     numbers = []
@@ -101,7 +101,7 @@ def _numbers(cells: list[str], header: list[str], places: Sequence[int]) -> list
 
 
 def _read_rows(records: Records, columns: Mapping[str, str], shown: str) -> tuple[list[int], np.ndarray, list[Finding]]:
-    """The rows without a damaged last one, in which the writer was stopped: their numbers, and [rows, columns]."""
+    """Row numbers and cells [rows, columns], without a damaged last row: there the writer was stopped."""
     findings, kept, values = [], [], []
     places = [records.header.index(name) for name in columns.values()]
     for number, cells in records.rows:
@@ -134,8 +134,8 @@ def _check_order(values: np.ndarray, lines: list[int], what: str, shown: str) ->
 def _without_infinities(
     values: np.ndarray, field: str, column: str, lines: list[int], shown: str
 ) -> tuple[np.ndarray, list[Finding]]:
-    """The values, NaN where they are infinite, and the findings: no metric that is not finite reaches a target."""
-    consequence = "counts as not reached" if field == "validation" else "taken as unknown"
+    """The values with NaN for infinite ones, and the findings: only finite metrics reach a target."""
+    consequence = "counts as not reached" if field == "validation" else "treated as unknown"
     unknown = np.isinf(values) if field not in ("validation", "test") else ~np.isfinite(values)
     findings = [
         Finding(
@@ -152,8 +152,8 @@ def _without_infinities(
 def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | None, list[Finding]]:
     """Reads the evaluations of a trial.
 
-    Repeated headers, empty lines, rows without time or step and a damaged last row are dropped; a metric that is blank
-    or infinite is NaN and never counts as reached. Everything of the kind is in the findings.
+    Repeated headers, empty lines, rows without time or step and a damaged last row are dropped. A blank or infinite
+    metric is NaN and never counts as reached. The findings list every such repair.
 
     Args:
       path: the CSV file.
@@ -164,8 +164,8 @@ def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | 
       The table, or None if the file has no evaluation, and the findings.
 
     Raises:
-      ScoringError: not CSV, a needed column missing, a damaged row that is not the last, times or steps that are
-        negative or go backwards.
+      ScoringError: the file is not CSV, lacks a required column, has a damaged row that is not the last, or has times
+        or steps that are negative or decrease.
     """
     records = read_records(path, shown)
     if records is None:
@@ -196,6 +196,6 @@ def read_table(path: pathlib.Path, metric: str, shown: str) -> tuple[LogTable | 
     _check_order(used["submission_time_sec"], lines_used, "submission time", shown)
     _check_order(used["global_step"], lines_used, STEP, shown)
     if len(lines_used) == 1:
-        findings.append(Finding("noted", shown, None, "one evaluation only"))
+        findings.append(Finding("noted", shown, None, "only one evaluation"))
     findings.sort(key=lambda finding: (finding.row is None, finding.row or 0))
     return LogTable(row=np.flatnonzero(usable), **used), findings

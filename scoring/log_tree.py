@@ -1,7 +1,7 @@
 """The directories of logs: `<folder>/<submission>/<study>/<workload>_<framework>/trial_<k>`.
 
-Entries are taken in the order of their names, so that the result does not depend on the file system. A time stamp at
-the end of any of these names says when an experiment was started again: it is no part of the name.
+Entries are sorted by name, so that the result does not depend on the file system. A timestamp at the end of any of
+these names says when an experiment was restarted; it is not part of the name.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class TrialFolder:
     """The directory of a trial.
 
     Attributes:
-      submission: what it is a trial of; all names are without time stamps.
+      submission: name of its submission; no name includes a timestamp.
       study: its study.
       workload: its workload.
       framework: "jax" or "pytorch".
@@ -40,18 +40,18 @@ class TrialFolder:
 
     @property
     def has_regular_name(self) -> bool:
-        """Whether it is called trial_<number>, and no more."""
+        """Whether the directory's name is exactly trial_<number>."""
         return _TRIAL.fullmatch(self.trial) is not None
 
 
 def _named_folders(
     parent: pathlib.Path, root: pathlib.Path, findings: list[Finding], *, of_trials: bool = False
 ) -> Iterator[tuple[str, pathlib.Path]]:
-    """The directories in `parent`, with their names without time stamps."""
+    """The directories in `parent`, with their names without timestamps."""
     for path in sorted(parent.iterdir(), key=lambda path: path.name):
         shown = str(path.relative_to(root))
         if not path.is_dir():
-            # Logs of whole workloads lie beside trials: plain files are nothing to report there.
+            # Logs of whole workloads lie next to the trials, so plain files there are not reported.
             if not of_trials:
                 findings.append(Finding("left out", shown, None, "not a directory"))
             continue
@@ -64,7 +64,7 @@ def _named_folders(
 
 def _why_left_out(workload: str, targets: Targets, *, builtin: bool) -> str | None:
     if workload.endswith(f"_{BUILTIN}") != builtin:
-        return "real data, where built-in data was asked for" if builtin else "built-in data (--builtin scores it)"
+        return "real data; built-in data was requested" if builtin else "built-in data (--builtin scores it)"
     if workload not in targets.workloads:
         return f"unknown workload: {targets.version} has no target for it"
     return None
@@ -78,8 +78,8 @@ def trial_folders(
     Args:
       root: the folder of logs.
       targets: names the workloads.
-      findings: what is left out or noted is appended.
-      builtin: whether to take the runs on built-in data, and only them, instead of the others.
+      findings: a list to which what is left out or noted is appended.
+      builtin: take only the runs on built-in data, instead of the others.
     """
     for submission, submission_folder in _named_folders(root, root, findings):
         for study, study_folder in _named_folders(submission_folder, root, findings):
@@ -96,7 +96,7 @@ def trial_folders(
                     continue
                 trials = list(_named_folders(folder, root, findings, of_trials=True))
                 if not trials:
-                    findings.append(Finding("left out", shown, None, "no trial in it"))
+                    findings.append(Finding("left out", shown, None, "it contains no trial"))
                 for trial, path in trials:
                     if _TRIAL.match(trial):
                         yield TrialFolder(submission, study, workload, framework, trial, path)

@@ -27,11 +27,11 @@ class Logs:
 
     Attributes:
       folder: where it is.
-      targets: what the logs are judged by.
+      targets: the targets that the logs are scored with.
       ruleset: "external" or "self".
       trials: a row per trial that has evaluations: `trial_id` (row number), `submission`, `workload`, `framework`,
         `study`, `trial` (its name, as in `repetitions.Trial`), `path` (of the directory, relative to `folder`),
-        `regular_name` (the directory is called trial_<number>, and no more), `evaluations` (number of them).
+        `regular_name` (the directory's name is exactly trial_<number>), `evaluations` (number of them).
       evaluations: a row per evaluation: `trial_id`, and the columns of `log_tables.LogTable` (times in seconds).
       findings: what was left out, repaired or noted: `kind`, `path`, `row`, `reason`, as in `log_tables.Finding`.
     """
@@ -45,7 +45,7 @@ class Logs:
 
 
 def meta_data_files(names: Sequence[str]) -> list[str]:
-    """Those of `names` that hold facts about a process of the run, in order of their numbers."""
+    """Those of `names` that are meta data files, one per process of the run, sorted by number."""
     numbered = [(int(match[1]), name) for name in names if (match := _META_DATA.fullmatch(name))]
     return [name for _, name in sorted(numbered)]
 
@@ -79,7 +79,7 @@ def _check_frameworks(trials: Sequence[Trial]) -> None:
         if other.framework != folder.framework:
             raise ScoringError(
                 f"{folder.path / EVALUATIONS}: {folder.submission} has {folder.workload} in a second framework, "
-                f"besides {other.path / EVALUATIONS}"
+                f"in addition to {other.path / EVALUATIONS}"
             )
 
 
@@ -93,15 +93,15 @@ def load(
     """Reads a folder of logs.
 
     Args:
-      folder: it holds one directory per submission.
+      folder: contains one directory per submission.
       targets: a version of the benchmark, the path of a file of targets, or targets.
-      ruleset: "external" or "self": how many trials are expected, and which budget holds.
-      builtin: whether to read the runs on built-in data, which are left out else, and only them. They have targets of
-        their own, and the score averages over the workloads that are found.
+      ruleset: "external" or "self"; decides how many trials are expected and which budget applies.
+      builtin: read only the runs on built-in data, which are otherwise left out. They have their own targets, and the
+        score averages over the workloads that are found.
 
     Raises:
-      ScoringError: no logs, unknown targets, a file that cannot be used (the line names file and row), or trials or
-        studies beyond those of the targets, which runs on built-in data may have.
+      ScoringError: there are no logs, the targets are unknown, a file cannot be used (the message names file and row),
+        or there are more trials or studies than the targets allow (runs on built-in data may have more).
     """
     root = pathlib.Path(folder)
     if ruleset not in RULESETS:
@@ -120,13 +120,13 @@ def load(
     _check_frameworks(found)
     for path, reason in surplus(found, judged_by, ruleset):
         if not builtin:
-            raise ScoringError(f"{root}: {reason}; move what is too much out of the folder of logs")
+            raise ScoringError(f"{root}: {reason}; move the surplus out of the folder of logs")
         findings.append(Finding("noted", path, None, reason))
     rows, tables = [], [trial.table for trial in found]
     for trial in found:
         of, regular = trial.folder, trial.folder.has_regular_name
         if not regular:
-            reason = "not called trial_<number>: counts by the official rule only"
+            reason = "not called trial_<number>: counts only under the official rule"
             findings.append(Finding("noted", trial.path, None, reason))
         rows.append((len(rows), of.submission, of.workload, of.framework, of.study, trial.name, trial.path, regular))
     if not rows:

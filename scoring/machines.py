@@ -1,7 +1,7 @@
-"""What `meta_data_<n>.json` tells about the machine of each trial.
+"""Reads about the machine of each trial from `meta_data_<n>.json`.
 
-A trial has one such file for every process that worked on it, so that preempted runs have several. The published logs
-and this project's own name their facts alike; `calibration.relative_speed` is read where a log carries it.
+A trial has one such file for every process that worked on it, so preempted runs have several. The published logs and
+this project's own use the same keys; `calibration.relative_speed` is read where a log has it.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ RELATIVE_SPEED = "calibration.relative_speed"
 
 
 def _devices(facts: dict[str, Any], file: str) -> tuple[str | None, float]:
-    """Name and number of the accelerators; a machine without any counts as one device.
+    """Name and number of the accelerators; a machine without accelerators counts as one device.
 
     Raises:
-      ValueError: they are no text and no number; says how.
+      ValueError: the name is not text, or the number is not a positive number; the message says which.
     """
     own = facts.get("devices")
     if isinstance(own, dict):
@@ -42,10 +42,10 @@ def _devices(facts: dict[str, Any], file: str) -> tuple[str | None, float]:
 
 
 def _facts(path: pathlib.Path) -> dict[str, Any]:
-    """The content of a file.
+    """The content of a meta data file.
 
     Raises:
-      ValueError: it is not as it should be; says how.
+      ValueError: the content is invalid; the message says how.
     """
     try:
         facts = json.loads(path.read_text())
@@ -63,11 +63,11 @@ def machines(logs: Logs) -> pd.DataFrame:
     """The machine of each trial.
 
     Returns:
-      A row per trial, in the order of `logs.trials`: `trial_id`, `processes` (that worked on it, one after another; 0
-      if nothing tells), `device` (name, or None), `devices` (number; NaN if nothing tells), `relative_speed` (of the
-      machine, by a calibration, 1 being the benchmark's own hardware; NaN without calibration), `problem` (of a file
-      that tells nothing because it is damaged, or None). Several processes that disagree: `device` has all names,
-      `devices` the largest number, `relative_speed` their mean.
+      A row per trial, in the order of `logs.trials`: `trial_id`, `processes` (number that worked on it, one after
+      another; 0 if unknown), `device` (name, or None), `devices` (number; NaN if unknown), `relative_speed` (of the
+      machine by calibration, where 1 is the benchmark's own hardware; NaN without calibration), `problem` (why a
+      damaged file could not be used, or None). If several processes disagree, `device` has all names, `devices` the
+      largest number and `relative_speed` their mean.
     """
     rows = []
     for trial_id, trial in zip(logs.trials["trial_id"], logs.trials["path"], strict=True):
@@ -102,10 +102,10 @@ _SECONDS = ("submission_time_sec", "total_duration_sec", "evaluation_time_sec", 
 
 
 def calibrated(logs: Logs) -> Logs:
-    """The logs with every time as it would be on the benchmark's own hardware: multiplied by the machine's speed.
+    """Converts every time to the benchmark's own hardware, by multiplying it with the machine's relative speed.
 
     Raises:
-      ScoringError: a trial whose log carries no calibration; the line names it.
+      ScoringError: the log of a trial has no calibration; the message names the trial.
     """
     table = machines(logs)
     unknown = np.flatnonzero(table["relative_speed"].isna())
@@ -113,7 +113,7 @@ def calibrated(logs: Logs) -> Logs:
         first = int(unknown[0])
         why = table["problem"].iloc[first] or f"no {RELATIVE_SPEED} in its meta_data files"
         raise ScoringError(
-            f"{logs.folder / logs.trials['path'].iloc[first]}: {why}; {len(unknown) - 1} more trials are without "
+            f"{logs.folder / logs.trials['path'].iloc[first]}: {why}; {len(unknown) - 1} more trials have no "
             "calibration; score without --calibrated"
         )
     speed = table["relative_speed"].to_numpy()[logs.evaluations["trial_id"].to_numpy()]

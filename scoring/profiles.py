@@ -1,6 +1,6 @@
-"""Performance ratios, performance profiles and the scores made of them.
+"""Performance ratios, performance profiles and the scores computed from them.
 
-Dolan and Moré, "Benchmarking optimization software with performance profiles" (2002); the score is the area below the
+Dolan and Moré, "Benchmarking optimization software with performance profiles" (2002). The score is the area below the
 profile between 1 and `max_ratio`, divided by `max_ratio - 1`.
 """
 
@@ -18,11 +18,11 @@ def performance_ratios(times: pd.DataFrame, reference: str | None = None) -> pd.
     """Times divided by the best of each workload, or by those of a reference submission.
 
     Args:
-      times: index `submission`, a column per workload; infinite for a miss, NaN for what was never read.
+      times: index `submission`, a column per workload; infinite for a miss, NaN if never read.
       reference: name of a submission, or None for the best.
 
     Returns:
-      The same shape; infinite for a miss, NaN for what was never read.
+      Ratios of the same shape; infinite for a miss, NaN if never read.
 
     Raises:
       ScoringError: there is no such reference.
@@ -34,14 +34,14 @@ def performance_ratios(times: pd.DataFrame, reference: str | None = None) -> pd.
 
 
 def ratio_grid(max_ratio: float = MAX_RATIO, points: int = POINTS, *, scale: str = "linear") -> np.ndarray:
-    """Ratios from 1 to `max_ratio`, equally spaced, or so in their logarithm (`scale="log"`)."""
+    """Ratios from 1 to `max_ratio`, equally spaced, or equally spaced in their logarithm with `scale="log"`."""
     if scale == "log":
         return np.logspace(0.0, np.log10(max_ratio), points)
     return np.linspace(1.0, max_ratio, points)
 
 
 def largest_ratio(ratios: pd.DataFrame) -> float:
-    """The largest finite ratio: where a profile stops to change."""
+    """The largest finite ratio, beyond which no profile changes."""
     values = ratios.to_numpy()
     return float(values[np.isfinite(values)].max(initial=1.0))
 
@@ -52,7 +52,7 @@ def performance_profile(ratios: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
 
 
 def grid_places(grid: np.ndarray, *, scale: str = "linear") -> np.ndarray:
-    """Where a grid's ratios lie on the axis over which profiles are averaged."""
+    """Positions of a grid's ratios on the axis over which profiles are averaged."""
     return np.log10(grid) if scale == "log" else grid
 
 
@@ -68,16 +68,16 @@ def exact_scores(ratios: pd.DataFrame, max_ratio: float = MAX_RATIO) -> pd.Serie
 
 
 def speedups(times: pd.DataFrame, reference: str, budgets_sec: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How many times faster than a reference each submission is; no held-out or ratio rule takes part.
+    """How many times faster than a reference each submission is; no held-out or ratio rule is applied.
 
     Args:
       times: medians, index `submission`; only the columns of `budgets_sec` are read.
       reference: name of the submission to compare with.
-      budgets_sec: workload -> budget, seconds. A miss counts as the budget and one second.
+      budgets_sec: workload -> budget, seconds. A miss counts as the budget plus one second.
 
     Returns:
       Reference time divided by submission time, index `submission`, a column per workload; and its `geometric_mean`,
-      `arithmetic_mean` and `harmonic_mean` over workloads. NaN where a workload was never read.
+      `arithmetic_mean` and `harmonic_mean` over workloads. NaN if a workload was never read.
 
     Raises:
       ScoringError: there is no such reference.

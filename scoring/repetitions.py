@@ -1,4 +1,4 @@
-"""Trials that are there twice, and trials and studies beyond those that the rules allow."""
+"""Finds trials that occur twice, and trials and studies beyond what the rules allow."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ class Trial:
     Attributes:
       folder: its directory.
       path: the same, relative to the folder of logs.
-      name: of the directory; where a study has two trials of one name, the second's says where it is.
+      name: name of the directory; if a study has two trials of one name, the second's includes its place.
       table: its evaluations.
     """
 
@@ -44,7 +44,7 @@ def _continues(longer: LogTable, shorter: LogTable) -> bool:
 
 
 def _copies_of_one_name(trials: Sequence[Trial]) -> tuple[list[Trial], list[Finding]]:
-    """Trials of one name in one study: those that are no copies, and what was found."""
+    """Given trials of one name in one study, returns those that are not copies, and the findings."""
     kept, findings = [], []
     for trial in sorted(trials, key=lambda trial: (-len(trial.table.row), len(trial.path), trial.path)):
         whole = next((other for other in kept if _continues(other.table, trial.table)), None)
@@ -52,7 +52,7 @@ def _copies_of_one_name(trials: Sequence[Trial]) -> tuple[list[Trial], list[Find
             findings.append(Finding("left out", trial.path, None, f"a copy: {whole.path} has the same evaluations"))
             continue
         if kept:
-            reason = f"a second {trial.name} of this study, besides {kept[0].path}: both count"
+            reason = f"a second {trial.name} of this study, in addition to {kept[0].path}: both count"
             findings.append(Finding("noted", trial.path, None, reason))
             parts = pathlib.PurePath(trial.path).parts
             trial = dataclasses.replace(trial, name=f"{trial.name} of {'/'.join(parts[:-1])}")
@@ -61,11 +61,11 @@ def _copies_of_one_name(trials: Sequence[Trial]) -> tuple[list[Trial], list[Find
 
 
 def without_copies(trials: Iterable[Trial]) -> tuple[list[Trial], list[Finding]]:
-    """Trials by paths, each once.
+    """Removes copies of trials; the others are sorted by path.
 
-    An experiment that was copied or started again lies in several directories of one submission (with time stamps): of
-    trials of one name in one study, one whose evaluations are the beginning of another's is its copy. Others are
-    trials of their own. Elsewhere equal evaluations are noted only: somebody must know which is the original.
+    An experiment that was copied or restarted lies in several directories of one submission, with timestamps. Among
+    trials of one name in one study, one whose evaluations are the beginning of another's is its copy; others are
+    separate trials. Equal evaluations elsewhere are only noted, since only people know which is the original.
     """
     by_name: dict[tuple[str, ...], list[Trial]] = defaultdict(list)
     for trial in trials:
@@ -80,7 +80,7 @@ def without_copies(trials: Iterable[Trial]) -> tuple[list[Trial], list[Finding]]
     first: dict[tuple[str, bytes], Trial] = {}
     for trial in kept:
         table = trial.table
-        # The single evaluation of a run that failed at once tells little.
+        # The single evaluation of a run that failed at once says little.
         if len(table.row) > 1:
             content = hashlib.sha256(table.submission_time_sec.tobytes() + table.validation.tobytes()).digest()
             original = first.setdefault((trial.folder.workload, content), trial)
@@ -95,7 +95,7 @@ def _number(trial: Trial) -> tuple[int, str]:
 
 
 def _in_folders(trials: Sequence[Trial], allowed: int) -> str:
-    """Where trials are: the surplus if all are in one directory, else how many are in which."""
+    """Where trials are: names the surplus if all are in one directory, else counts those in each."""
     folders: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         folders[str(pathlib.PurePath(trial.path).parent)].append(trial)
@@ -106,9 +106,9 @@ def _in_folders(trials: Sequence[Trial], allowed: int) -> str:
 
 
 def surplus(trials: Sequence[Trial], targets: Targets, ruleset: str) -> list[tuple[str, str]]:
-    """Trials of a study and studies of a workload beyond those of the rules: the path of the first, and what is wrong.
+    """Trials of a study and studies of a workload beyond the rules: the path of the first, and what is wrong.
 
-    Trials that are not called trial_<number> are no part of it: see `times`.
+    Trials not called trial_<number> are not considered: see `times`.
     """
     studies: dict[tuple[str, str], dict[str, list[Trial]]] = defaultdict(lambda: defaultdict(list))
     for trial in trials:

@@ -1,4 +1,4 @@
-"""A report as files: tables in several formats, figures, and one HTML page."""
+"""Writes a report as files: tables in several formats, figures, and one HTML page."""
 
 import dataclasses
 import json
@@ -24,14 +24,14 @@ def _with_rule(table: ReportTable, rule: str) -> ReportTable:
 
 
 def write_report(report: Report, folder: pathlib.Path) -> None:
-    """Writes a report into `folder`, which is made if need be.
+    """Writes a report into `folder`, which is created if needed.
 
-    `scores.csv` has the columns `submission,score`, the best first. Every other table is `<name>.csv` with the full
-    precision and a column `rule`; those of `reports.report_tables` are in `tables/` as text, Markdown and LaTeX, too.
-    `figures/` has PNG and SVG, `report.html` everything to look at, `settings.json` how it was made.
+    `scores.csv` has the columns `submission,score`, the best first. Every other table is `<name>.csv`, in full
+    precision and with a column `rule`; those of `reports.report_tables` are also in `tables/` as text, Markdown and
+    LaTeX. `figures/` has PNG and SVG files, `report.html` shows everything, `settings.json` says how it was made.
 
     Raises:
-      ScoringError: the disk refuses.
+      ScoringError: a file cannot be written.
     """
     scores, tables = report.scores, report_tables(report)
     files = {

@@ -1,4 +1,4 @@
-"""What is reported of a folder of logs: the leaderboard, and the tables behind it."""
+"""The report on a folder of logs: the leaderboard, and the tables behind it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from scoring.summaries import trial_summaries
 from scoring.usage import usage
 
 BASELINE = "baseline"
-# Longer lists are cut on the screen, never in the files.
+# Longer lists are cut on the screen, but never in the files.
 _REASONS_SHOWN = 12
 _SCORE, _SECONDS, _SHARE = ".4f", ",.0f", ".1%"
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Scores and all that is computed besides them.
+    """Scores and everything else that is computed from the logs.
 
     Attributes:
       logs: what was scored.
       scores: of these logs.
       uncertainty: intervals from resamples, or None if there are none.
       speedups: over a baseline, or None if the logs have no such submission.
-      usage: what the runs took, as in `usage.usage`.
+      usage: resources that the runs used, as in `usage.usage`.
       findings: `scores.findings` and those on damaged meta data.
-      settings: how everything was made, name -> value.
+      settings: how everything was computed, name -> value.
     """
 
     logs: Logs
@@ -55,20 +55,20 @@ def make_report(
     devices: float | None = None,
     price_per_device_hour: float | None = None,
 ) -> Report:
-    """Computes what a report tells besides `scores`.
+    """Computes the rest of a report on `scores`.
 
     Args:
       logs: from `load`.
       scores: of these logs, in seconds.
-      ties: as `scores` were made with.
-      resamples: for intervals of scores and ranks; 0 for none.
-      seed: of the resamples.
-      baseline: the submission that speedups are over; None for the one called "baseline", if there is one.
-      devices: number of devices of each run; None for what meta data tell.
-      price_per_device_hour: in any currency, or None.
+      ties: how `scores` broke ties.
+      resamples: number of resamples for intervals of scores and ranks; 0 for no intervals.
+      seed: seed of the resamples.
+      baseline: submission that speedups are relative to; None for the one called "baseline", if there is one.
+      devices: number of devices of each run; None for the number in the meta data.
+      price_per_device_hour: price in any currency, or None.
 
     Raises:
-      ScoringError: there is no such baseline, or a number that cannot be.
+      ScoringError: there is no such baseline, or a number is out of range.
     """
     known = machines(logs)
     damaged = known["problem"].notna()
@@ -130,7 +130,7 @@ def leaderboard(scores: Scores, uncertainty: resampling.Uncertainty | None = Non
 
 
 def reasons(findings: pd.DataFrame) -> pd.DataFrame:
-    """Findings by `kind` and `reason`: `count`, and the `path` of the first; the most frequent first."""
+    """Groups findings by `kind` and `reason`, with `count` and the `path` of the first; the most frequent first."""
     grouped = findings.groupby(["kind", "reason"]).agg(count=("path", "size"), path=("path", "first"))
     return grouped.sort_values("count", ascending=False, kind="stable").reset_index()
 
@@ -147,7 +147,7 @@ def leaderboard_text(
       logs: from `load`.
       scores: of these logs.
       uncertainty: intervals of the scores, if there are any.
-      findings: those of a report; None for those of `scores`.
+      findings: findings of a report; None for those of `scores`.
     """
     table = to_text(leaderboard(scores, uncertainty)).splitlines()
     # The title and the caption are for readers of files.
@@ -181,7 +181,7 @@ def _times(scores: Scores) -> ReportTable:
     return ReportTable(
         "times_to_target",
         "Times to target",
-        f"{names['time']}: median over the studies read; {names['counted_time']}: after the rules on held-out and slow "
+        f"{names['time']}: median over studies; {names['counted_time']}: after the rules on held-out and slow "
         "workloads; ratio: to the best. Empty where nothing was read or the workload is not scored.",
         table,
         {**dict.fromkeys(names.values(), _SECONDS), "ratio": ".3f"},
@@ -201,17 +201,17 @@ def _uncertainty_tables(uncertainty: resampling.Uncertainty) -> list[ReportTable
         ),
         ReportTable(
             "faster",
-            "How sure is one submission ahead of another",
-            "probability: share of resamples in which the score of submission is higher than that of other, equals "
-            "counting half.",
+            "How certain is it that one submission is ahead of another?",
+            "probability: share of resamples in which the score of submission is higher than that of other; ties "
+            "count half.",
             uncertainty.faster.drop(columns="rule"),
             {"probability": ".3f"},
         ),
         ReportTable(
             "workload_faster",
-            "How sure is one submission faster than another on a workload",
+            "How certain is it that one submission is faster than another on a workload?",
             "probability: share of resamples in which the median time to target of submission is shorter than that of "
-            "other, equals and two misses counting half.",
+            "other; ties and two misses count half.",
             uncertainty.workload_faster.drop(columns="rule"),
             {"probability": ".3f"},
         ),
@@ -225,15 +225,15 @@ def _speedup_tables(speedups: comparisons.Speedups) -> list[ReportTable]:
             "speedup_means",
             f"Speedups {over}, means",
             f"Means over workloads of the time of {speedups.baseline} divided by that of the submission, 2 for twice "
-            "as fast; percent_faster: by how much the geometric mean of the ratios of times is below 1.",
+            "as fast; percent_faster: by how much the geometric mean of the time ratios is below 1.",
             speedups.means,
             dict.fromkeys(("geometric_mean", "arithmetic_mean", "harmonic_mean"), ".3f") | {"percent_faster": ".1f"},
         ),
         ReportTable(
             "speedups",
             f"Speedups {over}",
-            "speedup: baseline_time_sec divided by time_sec (medians, seconds). A miss counts as the budget and a "
-            "second; no rule on held-out or slow workloads takes part.",
+            "speedup: baseline_time_sec divided by time_sec (medians, seconds). A miss counts as the budget plus one "
+            "second; the rules on held-out and slow workloads are not applied.",
             speedups.workloads,
             {"time_sec": _SECONDS, "baseline_time_sec": _SECONDS, "budget_sec": _SECONDS, "speedup": ".3f"},
         ),
@@ -241,7 +241,7 @@ def _speedup_tables(speedups: comparisons.Speedups) -> list[ReportTable]:
 
 
 def report_tables(report: Report) -> list[ReportTable]:
-    """The tables of a report, the leaderboard first; what is long or of detail is in `detail_tables`."""
+    """The tables of a report, the leaderboard first; long and detailed ones are in `detail_tables`."""
     scores, left_out = report.scores, comparisons.leave_one_out(report.scores)
     contributions = comparisons.contributions(scores)
     shares = {name: _SCORE if "contribution" in name else _SHARE for name in contributions.columns[3:]}
@@ -264,21 +264,21 @@ def report_tables(report: Report) -> list[ReportTable]:
         ReportTable(
             "leave_one_out_changes",
             "Ranks without one workload",
-            "ranks_changed: number of submissions with another rank if the workload is left out; largest_score_change: "
-            "without its sign.",
+            "ranks_changed: number of submissions whose rank changes if the workload is left out; "
+            "largest_score_change: absolute value.",
             left_out.changes,
             {"largest_score_change": _SCORE},
         ),
         ReportTable(
             "leave_one_out",
             "Scores without one workload",
-            "Scores and ranks over all workloads but left_out; changes are against those with all.",
+            "Scores and ranks over all workloads but left_out; changes are relative to those with all.",
             left_out.scores,
             {"score": _SCORE, "exact_score": _SCORE, "score_change": "+.4f"},
         ),
         ReportTable(
             "usage",
-            "What the runs took",
+            "Resources that the runs used",
             "Sums over all trials up to their last evaluation; shares of wall time; step_time_sec: median, seconds; "
             "device_hours: wall time times devices.",
             report.usage,
@@ -287,14 +287,14 @@ def report_tables(report: Report) -> list[ReportTable]:
         ReportTable(
             "validity",
             "Are the logs complete?",
-            "Studies and trials read and expected; ended_early: number of trials that ended without the target and "
-            "with budget left.",
+            "Studies and trials read and expected; ended_early: number of trials that ended without reaching the "
+            "target and with budget left.",
             scores.validity,
         ),
         ReportTable(
             "reasons",
             "What was left out, repaired or noted",
-            "path: of the first; findings.csv lists all.",
+            "path: the first such path; findings.csv lists all.",
             reasons(report.findings),
         ),
     ]

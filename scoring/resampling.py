@@ -1,22 +1,22 @@
-"""How far scores hang on which studies and trials happened to run: a bootstrap of two levels.
+"""Estimates how much scores depend on which studies and trials happened to run, with a two-level bootstrap.
 
-Efron and Tibshirani, "An Introduction to the Bootstrap" (1993). In each resample, for each submission and workload, as
-many studies as were read are drawn from them with replacement, and for each study that is drawn as many trials as it
-has, from its own and with replacement. The rules that make scores of trials are then applied as ever: the trial of a
-study, the median over studies, held-out workloads, slow ones, and the ratio to the best, which is drawn anew as well.
+Efron and Tibshirani, "An Introduction to the Bootstrap" (1993). Each resample draws, for each submission and workload,
+as many studies as were read, with replacement; and for each study drawn, as many of its trials as it has, with
+replacement. Scores are then computed from the drawn trials by the usual rules: the trial of a study, the median over
+studies, held-out workloads, slow ones, and the ratio to the best, which comes from the same resample.
 
-What this captures: chance in the times of trials and studies, in whether a workload is reached at all, and in the
-submissions that set the pace. What it does not:
+This captures chance in the times of trials and studies, in whether a target is reached at all, and in the submissions
+that set the pace. It does not capture the following:
 
-- Workloads are drawn independently of each other, since the runs of a study on two workloads have nothing but its
-  number in common; what would move all workloads at once, such as a slow machine, is not there to be seen.
+- Workloads are drawn independently of each other, since the runs of a study on two workloads share nothing but its
+  number. An effect on all workloads at once, such as a slow machine, is invisible.
 - In the published logs a submission's studies try the same hyperparameters: trial k is the same point in each. That is
-  the luck of one draw of points from the search space; how another draw would have done, no resample knows.
-- Studies are the only replicates. With 3 or 5 of them a median takes few values, and intervals tend to be too narrow.
-  A workload with one study of one trial looks certain, and so does one that no trial reaches.
-- The fastest of m trials is drawn in 1 - (1 - 1/m)^m of the cases only (67 % for 5), so resampled times are later than
-  those read, never earlier than the fastest. Intervals are those percentiles, as they are: they need not lie evenly
-  around the score, and may miss it.
+  the luck of one draw of points from the search space; no resample knows how another draw would have done.
+- Studies are the only replicates. With 3 or 5 of them a median takes few values, and intervals tend to be too narrow. A
+  workload with one study of one trial looks certain, and so does one that no trial reaches.
+- The fastest of m trials is drawn in only 1 - (1 - 1/m)^m of the cases (67 % for 5), so resampled times tend to be
+  later than those read, and are never earlier than the fastest. The intervals are the plain percentiles: they need not
+  be symmetric around the score, and may exclude it.
 """
 
 import dataclasses
@@ -30,29 +30,29 @@ from scoring.errors import ScoringError
 from scoring.logs import Logs
 from scoring.times import trials_by_preference, workloads_that_count
 
-# Cells of the largest array made at a time: 8 bytes each.
+# Number of elements of the largest array made at a time, 8 bytes each.
 _CELLS = 2**22
 
 
 @dataclasses.dataclass(frozen=True)
 class Uncertainty:
-    """What resamples tell of scores and ranks; scores between 0 and 1, probabilities as shares of resamples.
+    """Uncertainty of scores and ranks. Scores are between 0 and 1, probabilities are shares of resamples.
 
     Attributes:
       rule: "documented" or "official".
-      resamples: number of them.
-      seed: of the draws.
+      resamples: number of resamples.
+      seed: seed of the draws.
       level: share of resamples within each interval.
       intervals: a row per submission, in the order of the leaderboard: `submission`, `score` (on the grid of 100
         ratios), `score_low`, `score_high`, `exact_score`, `exact_score_low`, `exact_score_high` (integrated exactly),
-        `rank` (by `score`; equals share a rank), `rank_low`, `rank_high`, `rule`, `level`, `resamples`, `seed`. The
-        point values are those of `scoring.score`; low and high are percentiles over resamples, for ranks the nearest
-        whole ones that leave no more outside.
+        `rank` (by `score`; ties share a rank), `rank_low`, `rank_high`, `rule`, `level`, `resamples`, `seed`. The point
+        values are those of `scoring.score`; low and high are percentiles over resamples, for ranks rounded outwards to
+        whole numbers.
       faster: a row per ordered pair: `submission`, `other`, `probability` that the score of the first is higher,
-        `rule`. Equals count half, so that the probabilities of both orders add up to 1.
-      workload_faster: a row per ordered pair and workload that counts, held-out ones included: `submission`, `other`,
-        `workload`, `probability` that the median time to target of the first is shorter, before the rules on held-out
-        and slow workloads, `rule`. Equals count half, two misses among them; what was never read is a miss.
+        `rule`. Ties count half, so that the probabilities of both orders add up to 1.
+      workload_faster: a row per ordered pair and workload that counts, including held-out ones: `submission`, `other`,
+        `workload`, `probability` that the median time to target of the first is shorter (before the rules on held-out
+        and slow workloads), `rule`. Ties, including two misses, count half; what was never read is a miss.
     """
 
     rule: str
@@ -69,8 +69,8 @@ class _Studies:
     """The trials of a submission on a workload.
 
     Attributes:
-      values: [studies, most trials], those of each study in the order in which the rule prefers them; infinite for a
-        miss and behind a study's last.
+      values: [studies, most trials], with each study's trials in the order in which the rule prefers them; infinite for
+        a miss and after a study's last trial.
       trials: how many trials each study has, [studies].
     """
 
@@ -78,22 +78,22 @@ class _Studies:
     trials: np.ndarray
 
     def median(self) -> float:
-        """Of what was read."""
+        """Median over the studies that were read."""
         return float(np.median(self.values[:, 0]))
 
     def resampled_medians(self, generator: np.random.Generator, resamples: int) -> np.ndarray:
-        """Of studies and trials drawn with replacement: [resamples]."""
+        """Medians over studies and trials drawn with replacement: [resamples]."""
         number, most = self.values.shape
         studies = generator.integers(number, size=(resamples, number))
         trials = self.trials[studies][:, :, None]
         drawn = generator.integers(trials, size=(resamples, number, most))
-        # A study draws as many as it has; the one that the rule prefers comes first.
+        # A study draws as many trials as it has; the minimum is the one that the rule prefers.
         chosen = np.where(np.arange(most) < trials, drawn, most).min(axis=-1)
         return np.median(self.values[studies, chosen], axis=-1)
 
 
 def _studies(trials: pd.DataFrame) -> dict[tuple[str, str], _Studies]:
-    """Submission and workload -> their studies, of `times.trials_by_preference`."""
+    """Maps submission and workload to their studies; `trials` come from `times.trials_by_preference`."""
     place = trials.groupby(["submission", "workload", "study"]).cumcount().to_numpy()
     submissions, workloads, values = (trials[name].to_numpy() for name in ("submission", "workload", "value"))
     keys = list(zip(submissions, workloads, strict=True))
@@ -109,7 +109,7 @@ def _studies(trials: pd.DataFrame) -> dict[tuple[str, str], _Studies]:
 
 
 def _scores(times: np.ndarray, workloads: Sequence[str], logs: Logs) -> tuple[np.ndarray, np.ndarray]:
-    """Scores on the grid and exact ones, [resamples, submissions], of medians [resamples, submissions, workloads]."""
+    """Scores on the grid and exact ones, [resamples, submissions], from medians [resamples, submissions, workloads]."""
     grid = profiles.ratio_grid()
     step = max(1, _CELLS // (times[0].size * len(grid)))
     parts = []
@@ -121,7 +121,7 @@ def _scores(times: np.ndarray, workloads: Sequence[str], logs: Logs) -> tuple[np
 
 
 def _win_shares(values: np.ndarray) -> np.ndarray:
-    """Share of resamples in which the first of two has the smaller value, equals counting half.
+    """Share of resamples in which the first of two has the smaller value; ties count half.
 
     Args:
       values: [resamples, submissions, ...].
@@ -147,7 +147,7 @@ def _check(resamples: int, seed: int, level: float) -> None:
 
 
 def _pairs(names: dict[str, list[str]], shares: np.ndarray, rule: str) -> pd.DataFrame:
-    """A row per ordered pair of two submissions, and per name of the further axes."""
+    """A table with a row per ordered pair of two submissions, and per name on the other axes."""
     index = pd.MultiIndex.from_product([names["submission"], names["submission"], *list(names.values())[1:]])
     table = pd.Series(shares.ravel(), index.set_names(["submission", "other", *list(names)[1:]]))
     table = table.rename("probability").reset_index()
@@ -163,28 +163,28 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Uncertainty:
-    """Resamples studies and trials, see the module, and scores each resample.
+    """Resamples studies and trials, as described in the module, and scores each resample.
 
-    Each submission and workload has a stream of draws of its own, by their names: the order of the logs' rows does not
-    matter, nor do the other submissions. The fewer resamples are not the first of the more.
+    Each submission and workload has its own stream of draws, derived from their names: neither the order of the logs'
+    rows nor the other submissions matter. Different `resamples` give different draws, even with one seed.
 
     Args:
       logs: from `load`.
       rule: "documented" or "official", see `times`.
       ties: how the official rule breaks ties, as for `score`.
-      resamples: number of them; 1,000 settle the ends of intervals of 95 % to about their second digit.
-      seed: of the draws.
-      level: share of resamples that an interval holds.
+      resamples: number of resamples; with 1,000 the ends of 95 % intervals are stable to about two digits.
+      seed: seed of the draws.
+      level: share of resamples within each interval.
 
     Raises:
-      ScoringError: unknown rule or ties, no resamples, a seed that does not fit 32 bits, or a level that is no share.
+      ScoringError: the rule or ties are unknown, or `resamples`, `seed` or `level` is out of range.
     """
     _check(resamples, seed, level)
     studies = _studies(trials_by_preference(logs, rule=rule, ties=ties))
     submissions = sorted(logs.trials["submission"].unique())
     read = {workload for _, workload in studies}
     workloads = workloads_that_count(read, logs.targets, empty_means_all=rule == "official")
-    # The first is no resample, but what was read.
+    # The first row is not a resample, but what was read.
     times = np.full((1 + resamples, len(submissions), len(workloads)), np.nan)
     for (submission, workload), group in studies.items():
         if workload in workloads:

@@ -1,7 +1,7 @@
-"""The rules between medians and scores, on arrays.
+"""The rules that turn medians into scores, on arrays.
 
-The last axes are submissions and workloads; any axes may lead, such as one of resamples. Times are in one unit,
-infinite for a miss and NaN for what was never read, which counts as a miss too.
+The last axes are submissions and workloads; any axes may come before them, such as one of resamples. All times have one
+unit; they are infinite for a miss, and NaN if never read, which also counts as a miss.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scoring.targets import Targets
 
 # A time beyond this multiple of the best counts as a miss.
 MAX_RATIO = 4.0
-# Scores that agree to so many decimals are equals: the order of additions alone makes differences below.
+# Scores that agree to this many decimals are tied: the order of additions alone causes smaller differences.
 _DECIMALS = 12
 
 
@@ -82,7 +82,7 @@ def mean_heights(heights: np.ndarray, places: np.ndarray) -> np.ndarray:
     width = places[-1] - places[0]
     if not width:
         return np.full(heights.shape[:-1], np.nan)
-    # One layout, so that equal numbers are added up in one order, whatever axes lead.
+    # One memory layout, so that equal numbers are added in the same order regardless of the leading axes.
     return np.trapezoid(np.ascontiguousarray(heights), places, axis=-1) / width
 
 

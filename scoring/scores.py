@@ -14,19 +14,19 @@ from scoring.times import counted_times, first_hits, medians, study_times, withi
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores and the tables that they are made of; times in seconds of submission time, or in steps.
+    """Scores and the tables behind them; times are seconds of submission time, or steps.
 
     Attributes:
       rule: "documented" or "official".
       unit: "seconds" or "steps".
       scale: "linear", or "log" for a profile over the logarithm of ratios.
-      leaderboard: `submission`, `score` (mean height of the profile on the grid of 100 ratios, which is what is
-        published), `exact_score` (integrated exactly); the best first, equals by name.
+      leaderboard: `submission`, `score` (mean height of the profile on the grid of 100 ratios, the published score),
+        `exact_score` (integrated exactly); the best first, ties by name.
       studies: what each study contributes, as in `times.study_times`.
-      times: medians over studies, index `submission`, a column for every workload read; infinite for a miss, NaN for
-        what was never read.
-      counted_times: those on base workloads after the rules on held-out and slow workloads.
-      ratios: `counted_times` by the best of each workload.
+      times: medians over studies, index `submission`, a column for every workload read; infinite for a miss, NaN if
+        never read.
+      counted_times: times on base workloads after the rules on held-out and slow workloads.
+      ratios: `counted_times` divided by the best of each workload.
       profile: share of workloads within each ratio, index `submission`, a column per ratio.
       validity: whether the logs are complete, as in `summaries.validity`.
       findings: `kind`, `path`, `row`, `reason`: what was left out, repaired or noted, in the logs and here.
@@ -59,13 +59,13 @@ def _new_findings(logs: Logs, times: pd.DataFrame, rule: str) -> pd.DataFrame:
     targets = logs.targets
     scored = {*targets.base_workloads, *targets.held_out_workloads}
     found += [
-        Finding("noted", "", None, f"nobody has logs of {workload}: a miss for all")
+        Finding("noted", "", None, f"no submission has logs of {workload}: a miss for all")
         for workload in sorted(scored - set(times.columns))
     ]
-    # If no workload is held out, the official rule takes every further one as if it were.
+    # If no workload is held out, the official rule treats every other workload as held out.
     takes_all = rule == "official" and not targets.held_out_workloads
     for workload in sorted(set(times.columns) - scored):
-        treatment = "taken as held out, since none is named" if takes_all else "not scored"
+        treatment = "treated as held out, since none is named" if takes_all else "not scored"
         found.append(Finding("noted", "", None, f"{workload}: {treatment} with the targets {targets.version}"))
     return findings_table(found)
 
@@ -85,17 +85,17 @@ def score(
 
     Args:
       logs: from `load`.
-      rule: "documented" (a study counts with its fastest trial) or "official" (with the trial whose hit comes in the
-        earliest row), see `times`.
+      rule: "documented" (a study counts with its fastest trial) or "official" (with the trial that hits the target in
+        the earliest row), see `times`.
       ties: how the official rule breaks ties: "fastest", "name", or paths of trials in order of preference.
       unit: "seconds" of submission time, or "steps".
       scale: "linear", or "log" for a profile over the logarithm of ratios (`exact_score` stays linear).
       max_ratio: where the profile ends; None for the largest ratio that occurs.
       points: number of ratios of the grid.
-      reference: submission whose times the others' are divided by, instead of the best; ratios below 1 count as 1.
+      reference: submission by whose times all are divided, instead of by the best; ratios below 1 count as 1.
 
     Raises:
-      ScoringError: unknown rule, ties, unit or reference.
+      ScoringError: the rule, ties, unit or reference is unknown.
     """
     studies = study_times(logs, rule=rule, ties=ties, unit=unit)
     times = medians(studies).reindex(sorted(logs.trials["submission"].unique()))

@@ -7,7 +7,7 @@ from scoring.errors import ScoringError
 from scoring.logs import Logs
 from scoring.times import first_hits
 
-# In the published logs runs have either less than two evaluation periods left, or many.
+# In the published logs, runs have either fewer than two evaluation periods left, or many.
 _SEVERAL_EVALUATIONS = 3
 
 
@@ -34,8 +34,8 @@ def step_times(logs: Logs) -> pd.Series:
 def ended_early(logs: Logs) -> np.ndarray:
     """Whether each trial ended without its target and with budget left for several evaluations; bool [trials].
 
-    Such a run crashed, diverged or was stopped. Several are more than three times the longest time between two
-    evaluations; a trial of one evaluation only says nothing about that, but ended early, too.
+    Such a run crashed, diverged or was stopped. "Several" means more than three times the longest time between two
+    evaluations. A trial with only one evaluation has no such time; it ended early, too.
     """
     trials, evaluations = logs.trials, logs.evaluations
     trial, seconds = evaluations["trial_id"].to_numpy(), evaluations["submission_time_sec"].to_numpy()
@@ -55,9 +55,9 @@ def trial_summaries(logs: Logs, *, rule: str = "documented") -> pd.DataFrame:
     Returns:
       A row per trial: `submission`, `workload`, `framework`, `study`, `trial`, `metric`, `validation_target`,
       `reached`, `best_validation`, `time_to_best_sec` (submission time of the first evaluation with that value,
-      seconds), `time_to_target_sec` (infinite where not reached), `ended_early` (see there), `step_time_sec` (as in
-      `step_times`), `step_hint`.
-      Under the official rule `time_to_best_sec` is the time of the first blank metric, if there is one.
+      seconds), `time_to_target_sec` (infinite if not reached), `ended_early` (as in `ended_early`), `step_time_sec` (as
+      in `step_times`), `step_hint`. Under the official rule `time_to_best_sec` is the time of the first blank metric,
+      if there is one.
     """
     hits, evaluations = first_hits(logs), logs.evaluations
     targets = [logs.targets.workloads[workload] for workload in hits["workload"]]
@@ -88,7 +88,7 @@ def validity(logs: Logs) -> pd.DataFrame:
 
     Returns:
       A row per submission and scored workload: `studies` and `studies_expected`, `fewest_trials` (of a study) and
-      `most_trials`, `trials_expected`, `ended_early` (number of trials, see there), `complete`.
+      `most_trials`, `trials_expected`, `ended_early` (number of such trials), `complete`.
     """
     targets = logs.targets
     scored = sorted({*targets.base_workloads, *targets.held_out_workloads})
@@ -110,10 +110,10 @@ def validity(logs: Logs) -> pd.DataFrame:
 
 
 def require_complete(logs: Logs) -> None:
-    """Checks that the logs suffice for an official score, see `validity`.
+    """Checks that the logs suffice for an official score, as in `validity`.
 
     Raises:
-      ScoringError: they do not; the line names the first gap and counts the others.
+      ScoringError: they do not; the message names the first gap and counts the others.
     """
     table = validity(logs)
     gaps = table[~table["complete"]]
@@ -123,6 +123,7 @@ def require_complete(logs: Logs) -> None:
     trials = sorted({int(first["fewest_trials"]), int(first["most_trials"])})
     raise ScoringError(
         f"logs are not complete: {first['submission']} has {first['studies']} of {first['studies_expected']} studies "
-        f"of {first['workload']}, with {' to '.join(map(str, trials))} of {first['trials_expected']} trials; so have "
-        f"{len(gaps) - 1} more pairs of submission and workload; without --strict, validity.csv in --out lists all"
+        f"of {first['workload']}, with {' to '.join(map(str, trials))} of {first['trials_expected']} trials; "
+        f"{len(gaps) - 1} more pairs of submission and workload have gaps; without --strict, validity.csv in --out "
+        "lists all"
     )

@@ -1,11 +1,11 @@
-"""Times to the target: of a trial, of a study, of a submission; and which of them count.
+"""Times to target of trials, studies and submissions, and which of them count.
 
 Two rules choose a study's trial:
 
-- `documented`: the fastest. Hits after the budget do not count, nor do directories that are not called trial_<number>.
-- `official`, what the official implementation does: the trial whose hit comes in the earliest row of its table, which
-  is not always the fastest. It leaves ties to the order in which the file system lists directories; here they go to the
-  fastest trial, to the first name, or by a given order.
+- `documented`: the fastest. Hits after the budget do not count, nor do directories not called trial_<number>.
+- `official`, what the official implementation does: the trial that hits the target in the earliest row of its table,
+  which is not always the fastest. The official implementation leaves ties to the order in which the file system lists
+  directories; here the fastest trial wins, or the first name, or the first in a given order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,15 +25,15 @@ _STUDY = ["submission", "workload", "study"]
 
 
 def first_hits(logs: Logs) -> pd.DataFrame:
-    """When each trial reaches its validation target first.
+    """When each trial first reaches its validation target.
 
     Returns:
       `logs.trials`, with `hit_row` (number of the evaluation, from 0), `hit_time_sec` (submission time, seconds) and
-      `hit_step`; all infinite where the target is not reached.
+      `hit_step`; all infinite if the target is not reached.
     """
     evaluations, trials = logs.evaluations, logs.trials
     targets = [logs.targets.workloads[workload] for workload in trials["workload"]]
-    # Large values are good after the change of sign, which is exact.
+    # After the exact change of sign, larger is better.
     sign = np.array([1.0 if target.direction == "max" else -1.0 for target in targets])
     bound = np.array([target.validation_target for target in targets])
     trial = evaluations["trial_id"].to_numpy()
@@ -53,7 +53,7 @@ def first_hits(logs: Logs) -> pd.DataFrame:
 
 
 def within_budget(hits: pd.DataFrame, logs: Logs) -> np.ndarray:
-    """Whether each trial's hit came in the budget; a trial without a hit is within."""
+    """Whether each trial's hit is within the budget; true for a trial without a hit."""
     budgets = np.array([logs.targets.budget_sec(name, logs.ruleset) for name in hits["workload"]])
     seconds = hits["hit_time_sec"].to_numpy()
     return (seconds <= budgets) | np.isinf(seconds)
@@ -62,21 +62,21 @@ def within_budget(hits: pd.DataFrame, logs: Logs) -> np.ndarray:
 def trials_by_preference(
     logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest", unit: str = "seconds"
 ) -> pd.DataFrame:
-    """The trials that may count, those of each study in the order in which the rule prefers them.
+    """The trials that may count, with each study's trials in the order in which the rule prefers them.
 
     Args:
       logs: from `load`.
       rule: "documented" or "official", see the module.
-      ties: for the official rule: "fastest", "name", or paths of trials, the preferred first (trials that are not
-        among them come after, by name).
+      ties: for the official rule: "fastest", "name", or paths of trials, the preferred first (other trials follow by
+        name).
       unit: "seconds" of submission time, or "steps".
 
     Returns:
-      A row per trial, by the names of submission, workload and study, then by preference: the columns of `first_hits`,
-      and `value` (seconds or steps, infinite for a miss), which is the study's if the trial is its first.
+      A row per trial, sorted by submission, workload and study, then by preference: the columns of `first_hits`, and
+      `value` (seconds or steps, infinite for a miss). A study's value is that of its first trial.
 
     Raises:
-      ScoringError: unknown rule, ties or unit.
+      ScoringError: the rule, ties or unit is unknown.
     """
     for value, known in ((rule, RULES), (unit, UNITS), *(((ties, TIES),) if isinstance(ties, str) else ())):
         if value not in known:
@@ -100,7 +100,7 @@ def trials_by_preference(
 def study_times(
     logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest", unit: str = "seconds"
 ) -> pd.DataFrame:
-    """What each study contributes.
+    """The chosen trial and the time of each study.
 
     Args:
       logs: from `load`.
@@ -110,8 +110,8 @@ def study_times(
 
     Returns:
       A row per submission, workload and study, in order of names: `trials_read`, `trials_reaching_target`,
-      `chosen_trial` and `chosen_eval_row` (number from 0; both empty where no trial reaches the target), `value`
-      (seconds or steps, infinite for a miss).
+      `chosen_trial` and `chosen_eval_row` (number from 0; both empty if no trial reaches the target), `value` (seconds
+      or steps, infinite for a miss).
 
     Raises:
       ScoringError: unknown rule, ties or unit.
@@ -133,8 +133,8 @@ def study_times(
 
 
 def medians(studies: pd.DataFrame) -> pd.DataFrame:
-    """Median over the studies that were read: index `submission`, a column per workload, infinite for a miss, NaN
-    for what was never read.
+    """Median over the studies that were read: index `submission`, a column per workload; infinite for a miss, NaN if
+    never read.
     """
     long = studies.groupby(["submission", "workload"])["value"].agg(lambda values: float(np.median(values)))
     return pd.DataFrame(long.unstack("workload")).sort_index(axis=1)
@@ -144,9 +144,9 @@ def workloads_that_count(read: Iterable[str], targets: Targets, *, empty_means_a
     """Names of the base and held-out workloads, in order.
 
     Args:
-      read: names of the workloads that somebody has logs of.
+      read: names of the workloads with logs of any submission.
       targets: names the base and held-out workloads.
-      empty_means_all: if no workload is held out, treat every further one that was read as if it were, as the official
+      empty_means_all: if no workload is held out, treat every other workload read as held out, as the official
         implementation does.
     """
     named = {*targets.base_workloads, *targets.held_out_workloads}
@@ -162,7 +162,7 @@ def counted_times(times: pd.DataFrame, targets: Targets, *, empty_means_all: boo
       empty_means_all: as for `workloads_that_count`.
 
     Returns:
-      Index as in `times`, the base workloads in order of their names; NaN for what was never read.
+      Index as in `times`, the base workloads in order of their names; NaN if never read.
     """
     workloads = workloads_that_count(times.columns, targets, empty_means_all=empty_means_all)
     counted = rules.counted_times(times.reindex(columns=workloads).to_numpy(dtype=float), workloads, targets)

@@ -1,4 +1,4 @@
-"""What the runs took: steps, time and its parts, device-hours, money and energy."""
+"""Resources that the runs used: steps, time and its parts, device-hours, money and energy."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ _KEYS = ["submission", "workload"]
 
 
 def _trial_ends(logs: Logs, devices: float | pd.Series | None) -> pd.DataFrame:
-    """What each trial had taken at its last evaluation, a row per trial."""
+    """What each trial had used by its last evaluation, a row per trial."""
     last = np.cumsum(logs.trials["evaluations"].to_numpy()) - 1
     ends = pd.DataFrame(logs.evaluations.iloc[last].reset_index(drop=True))
     total = ends["total_duration_sec"].fillna(ends["submission_time_sec"])
@@ -38,24 +38,24 @@ def usage(
     devices: float | pd.Series | None = None,
     price_per_device_hour: float | None = None,
 ) -> pd.DataFrame:
-    """What the runs of each submission took, up to their last evaluation.
+    """Resources that the runs of each submission used, up to their last evaluation.
 
     Args:
       logs: from `scoring.load`.
       rule: how a study's trial is chosen, see `times`; only `steps_to_target` depends on it.
-      devices: number of devices of every run, or of each; None for what each run's meta data say.
-      price_per_device_hour: of one device, in any currency.
+      devices: number of devices of all runs, or of each run; None for the number in each run's meta data.
+      price_per_device_hour: price of one device for one hour, in any currency.
 
     Returns:
       A row per submission and workload, and one per submission with the workload "all": `trials` (with evaluations),
       `step_time_sec` (median, as in `summaries.step_times`), `steps_to_target` (median over studies, infinite for a
-      miss), `steps`, `submission_hours` (time on the clock), `total_hours` (wall time; that on the clock where a log
-      tells no other), `submission_share`, `evaluation_share`, `logging_share` (of the wall time), `device_hours` (wall
-      time times devices), `cost` (if there is a price), `energy_kwh`. Sums are over trials. NaN is what the logs of a
-      trial do not tell.
+      miss), `steps`, `submission_hours` (time on the clock), `total_hours` (wall time, or time on the clock where a log
+      has no wall time), `submission_share`, `evaluation_share`, `logging_share` (of the wall time), `device_hours`
+      (wall time times devices), `cost` (if there is a price), `energy_kwh`. Sums are over trials. A value is NaN if the
+      logs of any trial do not contain it.
 
     Raises:
-      ScoringError: a number of devices or a price that is not positive, or a damaged file of meta data.
+      ScoringError: a number of devices or a price is not positive, or a file of meta data is damaged.
     """
     for name, value in (("devices", devices), ("price per device-hour", price_per_device_hour)):
         if isinstance(value, int | float) and not 0 < value < np.inf:
@@ -66,7 +66,7 @@ def usage(
     table = pd.DataFrame({"trials": groups.size()})
     table["step_time_sec"] = step_times(logs)
     table["steps_to_target"] = medians(study_times(logs, rule=rule, unit="steps")).stack()
-    # A sum over trials of which one tells nothing is unknown.
+    # NaN if any trial has no value.
     sums = groups.agg(lambda values: values.sum(skipna=False))
     table = table.join(sums[["steps", "submission_hours", "total_hours"]])
     table["submission_share"] = sums["submission_hours"] / sums["total_hours"]

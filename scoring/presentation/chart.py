@@ -1,10 +1,10 @@
-"""What charts for the HTML report are made of: SVG that its style sheet colours and its script brings to life.
+"""Building blocks of charts for the HTML report: SVG that its style sheet colours and its script makes interactive.
 
 What the script reads:
 
 - `.plot.lines` holds a coordinate system, with `data-x-range` and `data-y-range` (the values at its edges),
-  `data-x-label`, `data-y-label`, `data-x-digits` and `data-y-digits` (decimals), and `data-steps` where lines stay
-  level between points. Its `path.line` have `data-submission` (place in the leaderboard) and `data-name`.
+  `data-x-label`, `data-y-label`, `data-x-digits` and `data-y-digits` (decimals), and `data-steps` if lines stay level
+  between points. Its `path.line` have `data-submission` (place in the leaderboard) and `data-name`.
 - `.plot.cells` holds `.cell`, each with `data-submission`, `data-row`, `data-column`, `data-name` and `data-text`.
 """
 
@@ -16,7 +16,7 @@ from scoring.presentation.svg import Axis, element
 
 @dataclasses.dataclass(frozen=True)
 class ChartGroup:
-    """What charts that stand together have in common.
+    """Heading and caption shared by neighbouring charts.
 
     Attributes:
       title: heading.
@@ -32,12 +32,12 @@ class Chart:
     """A chart of the report.
 
     Attributes:
-      name: identifier: letters, digits, underscores and hyphens.
+      name: identifier of letters, digits, underscores and hyphens.
       title: heading.
       caption: how to read it.
       svg: the drawing, one element.
-      submissions: names by the numbers that `data-submission` refers to.
-      group: neighbours of the same group come under one heading.
+      submissions: names, in the order of the numbers in `data-submission`.
+      group: neighbouring charts of one group share a heading.
     """
 
     name: str
@@ -54,7 +54,7 @@ def look(series: Series) -> str:
 
 
 def drawing(width: float, height: float, label: str, *parts: str) -> str:
-    """The whole of a chart; `width` and `height` give its proportions, `label` is what screen readers say."""
+    """The root element of a chart; `width` and `height` set its proportions, `label` is what screen readers say."""
     box = f"0 0 {width:g} {height:g}"
     return element("svg", *parts, viewBox=box, class_="chart", role="group", aria_label=label)
 
@@ -62,7 +62,7 @@ def drawing(width: float, height: float, label: str, *parts: str) -> str:
 def plot_area(
     horizontal: Axis, vertical: Axis, names: tuple[str, str], digits: tuple[int, int], *parts: str, **more: str
 ) -> str:
-    """A coordinate system of its own, whose edges cut off what it holds."""
+    """A coordinate system whose edges clip its content."""
     left, right = horizontal.pixels
     bottom, top = vertical.pixels
     return element(

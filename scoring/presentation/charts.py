@@ -14,14 +14,14 @@ from scoring.presentation.time_cells import TimeCell, time_cells
 from scoring.presentation.wrapping import text_width, wrapped
 from scoring.scores import Scores
 
-# Letters are as large in all charts that take the whole width of the page: `.chart` in `assets/report.css`.
+# Letters have the same size in all charts as wide as the page: `.chart` in `assets/report.css`.
 _LEAST_WIDTH = 1000.0
 _LETTER_SIZE, _LINE_HEIGHT = 14.0, 16.0
 _LEAST_NAME_WIDTH = 170.0
 
 
 def _names(series: Sequence[Series], most: float) -> tuple[list[list[str]], float]:
-    """The names of submissions in lines, and the width for them, `most` or less."""
+    """The names of submissions, wrapped into lines, and the width that they need, at most `most`."""
     names = [shown(one.submission) for one in series]
     width = min(max(_LEAST_NAME_WIDTH, *(text_width(name, _LETTER_SIZE) for name in names)), most)
     return [wrapped(name, width, _LETTER_SIZE) for name in names], width
@@ -33,7 +33,7 @@ def profile_chart(scores: Scores) -> Chart:
     series = all_series(scores)
     names, name_width = _names(series, 320.0)
     gap = 8.0 + _LINE_HEIGHT * max(map(len, names))
-    # Line samples stand left of the names, scores right of them.
+    # Line samples go left of the names, scores right of them.
     width, height = _LEAST_WIDTH, max(500.0, 50.0 + gap * len(series))
     horizontal = Axis((1.0, end if end > 1.0 else 2.0), (52.0, width - 64.0 - name_width - 66.0))
     vertical = Axis((-2.0, 102.0), (height - 48.0, 34.0))
@@ -47,7 +47,7 @@ def profile_chart(scores: Scores) -> Chart:
             element("path", class_=f"line bold {look(one)}", d=corners, data_submission=one.number, data_name=one.label)
         )
         ends.append(float(y[-1]) + top)
-    # The best score stands above others of the same height.
+    # Among lines of the same height, the best score goes on top.
     wanted = [place + 1e-3 * one.number for one, place in zip(series, ends, strict=True)]
     right = horizontal.pixels[1]
     labels = [
@@ -70,7 +70,7 @@ def profile_chart(scores: Scores) -> Chart:
         title="Performance profiles",
         caption=(
             f"Share of the {scores.ratios.shape[1]} workloads on which a submission's {what} is within a ratio of the "
-            "best one's. The score beside each name is the mean height of its line."
+            "best submission's. The score next to each name is the mean height of its line."
         ),
         svg=drawing(
             width,
@@ -164,8 +164,8 @@ def time_heat_map(scores: Scores, budgets: Mapping[str, float]) -> Chart:
         caption=(
             f"Median {what} over the studies until the validation target is reached, and the {share}, which is the "
             "colour. Outlined cells were reached but do not count: more than 4 times the best of the column, or lost "
-            "with a held-out variant of the workload. A miss has logs that do not reach the target; dashed cells have "
-            "none."
+            "through a held-out variant of the workload. A miss has logs that do not reach the target; dashed cells "
+            "have none."
         ),
         svg=drawing(
             width,

@@ -16,7 +16,7 @@ _CURVE_BINS = 70
 def _curve_path(curve: Curve, horizontal: Axis, vertical: Axis) -> str:
     x = horizontal.place(curve.time_sec / _HOUR) - horizontal.pixels[0]
     y = vertical.place(curve.validation) - vertical.pixels[1]
-    # Far outside is as good as a little outside, and shorter.
+    # Points far outside are moved closer, which takes fewer characters.
     y = np.clip(y, -2e3, 2e3)
     points = drawn_points(x, y, [] if curve.hit is None else [curve.hit], _CURVE_BINS)
     kind = f"bold {look(curve.series)}" if curve.typical else f"thin colour-{curve.series.number % len(COLOURS)}"
@@ -76,11 +76,11 @@ def _curve_chart(plot: WorkloadCurves, series: list[Series], group: ChartGroup) 
 
 
 def learning_curve_charts(logs: Logs, scores: Scores) -> list[Chart]:
-    """Validation metric over submission time: a chart for each base workload that was run, all of one group."""
+    """Validation metric over submission time: a chart for each base workload that was run, all in one group."""
     group = ChartGroup(
         "Learning curves",
         "Validation metric over submission time, the best trial of each study. The middle study of a submission is "
         "bold, with a dot where it first reaches the target (dotted line). The vertical line is the end of the budget. "
-        "Early and diverging parts may lie outside.",
+        "Early and diverging parts may lie outside the plot.",
     )
     return [_curve_chart(plot, all_series(scores), group) for plot in workload_curves(logs, scores)]

@@ -1,4 +1,4 @@
-"""Which trials show how a submission learns, and what of them is drawn."""
+"""Chooses the trials that show how a submission learns, and which of their points are drawn."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scoring.scores import Scores
 from scoring.targets import WorkloadTarget
 
 _STUDY = ["submission", "workload", "study"]
-# A diverging run, or the first evaluations of any, would squeeze the rest: shares of the budget and of the values.
+# A diverging run, or the first evaluations of any run, would squeeze the rest: shares of the budget and of the values.
 _EARLY, _BULK, _MARGIN = 0.08, 0.9, 0.05
 
 
@@ -23,11 +23,11 @@ class Curve:
     Attributes:
       series: the submission.
       study: its study.
-      trial: the study's best trial: the one that the scores chose, or where all miss, the one with the best metric.
+      trial: the study's best trial: the one that the scores chose or, if all miss, the one with the best metric.
       typical: whether the study is the middle one of the submission, by time to target, then by the best metric.
       time_sec: submission time of each evaluation with a finite metric, seconds.
       validation: the metric there.
-      hit: number of the first of these at the target, or None.
+      hit: index of the first of these evaluations at the target, or None.
     """
 
     series: Series
@@ -46,7 +46,7 @@ class WorkloadCurves:
     Attributes:
       workload: its name.
       target: metric, direction and value.
-      budget_sec: submission time allowed, seconds; infinite where it is not known.
+      budget_sec: submission time allowed, seconds; infinite if unknown.
       curves: the best trial of every study; submissions in the order of the leaderboard, the typical study last.
     """
 
@@ -64,7 +64,7 @@ class WorkloadCurves:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Where the axis of the metric begins and ends: the target, the best, and most of what is not early."""
+        """Ends of the metric's axis: they enclose the target, the best value, and most values that are not early."""
         sign = -1.0 if self.target.direction == "min" else 1.0
         late = [curve.validation[curve.time_sec > _EARLY * self.end_sec] for curve in self.curves]
         values = sign * np.concatenate([[self.target.validation_target], *late])
@@ -76,7 +76,7 @@ class WorkloadCurves:
 
 
 def _best_trials(logs: Logs, scores: Scores) -> pd.DataFrame:
-    """One row of `logs.trials` per study of a base workload, with its `value` and the `best` metric, small is good."""
+    """One row of `logs.trials` per study of a base workload, with its `value` and its `best` metric (small is good)."""
     trials = pd.DataFrame(logs.trials[logs.trials["workload"].isin(list(logs.targets.base_workloads))])
     signs = {name: -1.0 if target.direction == "max" else 1.0 for name, target in logs.targets.workloads.items()}
     values = logs.evaluations["validation"].where(np.isfinite(logs.evaluations["validation"]))
@@ -90,7 +90,7 @@ def _best_trials(logs: Logs, scores: Scores) -> pd.DataFrame:
 
 
 def workload_curves(logs: Logs, scores: Scores) -> list[WorkloadCurves]:
-    """The curves of every base workload that has any, by name of the workload."""
+    """The curves of every base workload that has any, sorted by name."""
     rows = _best_trials(logs, scores).sort_values([*_STUDY[:2], "value", "best", "study"])
     starts = np.concatenate([[0], np.cumsum(logs.trials["evaluations"].to_numpy())])
     time = logs.evaluations["submission_time_sec"].to_numpy()
@@ -119,14 +119,14 @@ def workload_curves(logs: Logs, scores: Scores) -> list[WorkloadCurves]:
 
 
 def drawn_points(place: np.ndarray, value: np.ndarray, kept: Sequence[int], bins: int) -> np.ndarray:
-    """Numbers of the points that suffice to draw a line.
+    """Indices of the points that suffice to draw a line.
 
-    Those are the first and the last, the lowest and the highest in each of `bins` equal parts of the width, and `kept`.
+    These are the first and the last, the lowest and the highest in each of `bins` equal parts of the width, and `kept`.
 
     Args:
       place: where the points are, in ascending order.
       value: their heights.
-      kept: numbers of points that must stay.
+      kept: indices of points that must stay.
       bins: number of parts.
     """
     if len(place) <= 2 * bins:

@@ -21,7 +21,7 @@ from scoring.presentation.time_cells import TimeCell, time_cells
 from scoring.scores import Scores
 
 _DOTS_PER_INCH = 150
-# Points: of names of submissions, of the letters of labels.
+# Points: width of the names of submissions, size of the letters of labels.
 _NAME_WIDTH, _LETTER_SIZE = 170.0, 10.0
 _TEXT, _FAINT = "#1c2530", "#d8dee6"
 _MISS_FILL, _MISS_TEXT = "#eceef1", "#6b7480"
@@ -34,11 +34,13 @@ def _plain(axes: Axes) -> None:
 
 
 def performance_profile_figure(scores: Scores) -> Figure:
-    """Share of workloads (percent) over the ratio to the best time; steps at the exact ratios, labels at the ends."""
+    """Share of workloads (percent) over the ratio to the best time, with steps at the exact ratios and labels at the
+    ends.
+    """
     end = float(scores.profile.columns[-1])
     series = all_series(scores)
     labels = [one.wrapped_label(_NAME_WIDTH, _LETTER_SIZE) for one in series]
-    # The labels' distance in percent of the workloads, which the height turns into inches.
+    # The distance of labels in percent of the workloads; the height turns it into inches.
     gap = 1.6 + 4.0 * max(1 + label.count("\n") for label in labels)
     stretch = max(1.0, gap * (len(series) - 1) / 104.0)
     figure = Figure(figsize=(9.0, 5.2 * stretch), layout="constrained")
@@ -60,7 +62,7 @@ def performance_profile_figure(scores: Scores) -> Figure:
     axes.set_xlabel("time to target, divided by the best" if scores.unit == "seconds" else "steps, divided by the best")
     axes.set_ylabel("workloads within that ratio (%)")
     heights = [100.0 * float(share[-1]) for _, share in lines]
-    # The best score stands above others of the same height.
+    # Among lines of the same height, the best score goes on top.
     wanted = [height - 1e-3 * one.number for one, height in zip(series, heights, strict=True)]
     beside = axes.get_yaxis_transform()
     places = spread(wanted, gap / stretch, -2.0, 102.0)
@@ -140,12 +142,12 @@ def time_heat_map_figure(scores: Scores, budgets: Mapping[str, float]) -> Figure
 
 
 def write_figures(folder: pathlib.Path, logs: Logs, scores: Scores) -> list[pathlib.Path]:
-    """Writes every figure as PNG and as SVG, the same bytes each time; returns the files.
+    """Writes every figure as PNG and as SVG, reproducibly byte for byte; returns the files.
 
     The names are `performance_profiles`, `time_to_target` and `learning_curves`.
 
     Raises:
-      ScoringError: the disk refuses.
+      ScoringError: a file cannot be written.
     """
     figures = {
         "performance_profiles": performance_profile_figure(scores),
@@ -156,7 +158,7 @@ def write_figures(folder: pathlib.Path, logs: Logs, scores: Scores) -> list[path
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            # Names within an SVG are random without a salt; the setting holds inside the block only.
+            # Identifiers within an SVG are random without a salt; the setting applies only inside the block.
             with matplotlib.rc_context({"svg.hashsalt": name}):
                 for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
                     path = folder / f"{name}.{ending}"

@@ -1,4 +1,4 @@
-"""A report as one HTML file: it loads nothing, works without its script, and runs no script but its own."""
+"""A report as one HTML file that loads nothing, works without its script, and runs no other script."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ def _source(content: str) -> str:
 
 
 def _submissions(charts: Sequence[Chart]) -> tuple[str, ...]:
-    """The submissions of the charts; a report is about one set of scores.
+    """The submissions of the charts, which all show one set of scores.
 
     Raises:
       ValueError: two charts number their submissions differently.
@@ -41,7 +41,7 @@ def _submissions(charts: Sequence[Chart]) -> tuple[str, ...]:
 
 
 def _breakable(text: str) -> str:
-    """Text that wraps behind underscores rather than anywhere."""
+    """Text that wraps after underscores only."""
     return html.escape(text).replace("_", "_<wbr>")
 
 
@@ -97,7 +97,7 @@ def _groups(charts: Sequence[Chart]) -> list[tuple[ChartGroup | None, list[Chart
 
 
 def _figures(charts: Sequence[Chart]) -> tuple[str, list[tuple[str, str]]]:
-    """The charts, and the entries of the contents: identifier and title."""
+    """The charts, and their entries in the table of contents: identifier and title."""
     parts, entries = [], []
     for group, members in _groups(charts):
         if group is None:
@@ -125,18 +125,19 @@ def _legend(submissions: Sequence[str]) -> str:
 
 
 def html_report(title: str, settings: Mapping[str, str], tables: Sequence[ReportTable], charts: Sequence[Chart]) -> str:
-    """The report: the first table, the charts, the other tables.
+    """The report as HTML: the first table, then the charts, then the other tables.
 
-    Rows of a table with a column `submission` belong to the submission of that name, as lines of charts do.
+    In a table with a column `submission`, each row belongs to the submission of that name, as each line of a chart
+    does.
 
     Args:
       title: heading of the report.
-      settings: how the scores were made, name -> value, shown at the top.
-      tables: the leaderboard first.
-      charts: all of the same scores.
+      settings: how the scores were computed, name -> value, shown at the top.
+      tables: tables of the report, the leaderboard first.
+      charts: charts of the report, all of the same scores.
 
     Raises:
-      ValueError: charts of different scores.
+      ValueError: the charts show different scores.
     """
     submissions = _submissions(charts)
     numbers = {shown(name): number for number, name in enumerate(submissions)}

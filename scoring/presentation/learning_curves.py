@@ -14,7 +14,7 @@ from scoring.presentation.series import Series, all_series
 from scoring.scores import Scores
 
 _COLUMNS = 4
-# Points: of names of submissions in the legend.
+# Width of the names of submissions in the legend, in points.
 _NAME_WIDTH = 170.0
 _BINS = 150
 _HOUR = 3600.0
@@ -69,7 +69,7 @@ def learning_curves_figure(logs: Logs, scores: Scores) -> Figure:
     """Validation metric over submission time (hours), the best trial of each study.
 
     The middle study of a submission is bold, with a dot at its first evaluation at the target; the dotted line is the
-    target, the vertical one the end of the budget.
+    target, the vertical line the end of the budget.
     """
     plots = workload_curves(logs, scores)
     columns = min(_COLUMNS, max(len(plots), 1))

@@ -1,4 +1,4 @@
-"""The lines of performance profiles, with their steps where the ratios are, and places for their labels."""
+"""The lines of performance profiles, with steps at the exact ratios, and positions for their labels."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ def profile_line(scores: Scores, submission: str) -> tuple[np.ndarray, np.ndarra
     """The profile of a submission between ratio 1 and the end of the grid.
 
     Returns:
-      Ratios at which the profile begins, steps and ends, and the share of workloads from each of them on. Equal
-      ratios make one step; ratios below 1, which a reference submission can leave, count as 1.
+      Ratios at which the profile begins, steps and ends, and the share of workloads from each of them on. Equal ratios
+      make one step; ratios below 1, which a reference submission can cause, count as 1.
     """
     end = float(scores.profile.columns[-1])
     ratios = scores.ratios.loc[submission].to_numpy(dtype=float)
@@ -22,14 +22,14 @@ def profile_line(scores: Scores, submission: str) -> tuple[np.ndarray, np.ndarra
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places close to those wanted, in their order, at least `gap` apart and between `low` and `high`.
+    """Positions close to those wanted, in the same order, at least `gap` apart and between `low` and `high`.
 
-    If there is too little room, the gap becomes smaller.
+    If there is too little room, the gap shrinks.
     """
     count = len(wanted)
     gap = min(gap, (high - low) / max(count - 1, 1))
     order = sorted(range(count), key=lambda at: wanted[at])
-    # With the gaps taken out, places may touch but not cross: the means of runs that would cross are the nearest such.
+    # With the gaps subtracted, positions may touch but not cross. The nearest such are means of runs that would cross.
     runs: list[list[float]] = []
     for rank, at in enumerate(order):
         runs.append([wanted[at] - rank * gap])

@@ -1,4 +1,4 @@
-"""A table with what a reader needs to know about it."""
+"""A table with its title, caption and number formats."""
 
 import dataclasses
 import re
@@ -15,14 +15,14 @@ class ReportTable:
     """A table of a report.
 
     Attributes:
-      name: stem of the files that it is written to: letters, digits, underscores and hyphens.
+      name: stem of its files, of letters, digits, underscores and hyphens.
       title: its heading.
       caption: what the columns mean, with units.
       table: the cells. The index is not shown.
       formats: column -> Python format specification of its numbers, such as ".4f".
 
     Raises:
-      ValueError: `name` is no such stem, or `formats` names a column that is not there.
+      ValueError: `name` has other characters, or `formats` names a missing column.
     """
 
     name: str
@@ -37,7 +37,9 @@ class ReportTable:
             raise ValueError(f"name of a table: {self.name!r}; expected letters, digits, underscores and hyphens")
         unknown = sorted(set(self.formats) - set(self.columns))
         if unknown:
-            raise ValueError(f"table {self.name}: a format for the column {unknown[0]!r}; it has {self.columns}")
+            raise ValueError(
+                f"table {self.name}: a format for the missing column {unknown[0]!r}; it has {self.columns}"
+            )
 
     @property
     def columns(self) -> list[str]:
@@ -46,14 +48,14 @@ class ReportTable:
 
     @property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers; truth values are none."""
+        """Which columns hold numbers; booleans do not count."""
         return [
             pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
             for dtype in self.table.dtypes
         ]
 
     def cells(self) -> list[list[str]]:
-        """What a reader sees, row by row: infinite numbers are misses, unknown ones are empty."""
+        """The cells as text, row by row: infinite numbers are misses, unknown ones are empty."""
         specifications = [self.formats.get(column, "") for column in self.columns]
         return [
             [shown(value, specification) for value, specification in zip(row, specifications, strict=True)]
@@ -65,8 +67,8 @@ def shown(value: object, specification: str = "") -> str:
     """A cell as text on one line.
 
     Args:
-      value: a number, text, truth value, or one of pandas' kinds of nothing.
-      specification: how numbers are formatted; without it, integers in full and others to six digits.
+      value: a number, text, boolean, or one of pandas' missing values.
+      specification: format specification of numbers; if empty, integers are in full and others to six digits.
     """
     if value is None or value is pd.NA or value is pd.NaT:
         return ""
@@ -80,7 +82,7 @@ def shown(value: object, specification: str = "") -> str:
         return format(value, specification or "g")
     if isinstance(value, (int, np.integer)):
         return format(value, specification)
-    # Names of directories may hold anything: line ends would break tables, escape sequences terminals.
+    # Names of directories may contain anything: line ends would break tables, and escape sequences terminals.
     return "".join(
         letter if letter.isprintable() else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}"
         for letter in str(value)

@@ -1,4 +1,4 @@
-"""How submissions look, the same in every figure and chart, and the words for times."""
+"""How submissions look, in every figure and chart alike, and how times are worded."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ import numpy as np
 from scoring.presentation.wrapping import wrapped
 from scoring.scores import Scores
 
-# Told apart by most colour-blind readers, on white; `assets/report.css` has their twins for dark screens.
+# Distinct for most colour-blind readers, on white; `assets/report.css` has their counterparts for dark screens.
 COLOURS = ("#0072b2", "#d55e00", "#00855f", "#b8578a", "#c98600", "#3f9fd6", "#44369b", "#8c2350")
-# Lengths of dashes and gaps in units of the line's width; their number and that of colours have no common divisor, so
-# that 24 submissions differ.
+# Lengths of dashes and gaps, in units of the line's width. Their number and that of the colours have no common divisor,
+# so 24 submissions look different.
 DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.6), (7.0, 1.6, 1.4, 1.6))
 # Share of the budget used, from none to all.
 _RAMP = ("#e9f5e1", "#b5dfc1", "#74c2c0", "#3d9bbd", "#2a6da8", "#2a4283")
@@ -24,7 +24,7 @@ class Series:
     Attributes:
       number: place in the leaderboard, from 0.
       submission: its name.
-      score: what the leaderboard says.
+      score: its score on the leaderboard.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Series:
         return f"{self.submission}  {self.score:.4f}"
 
     def wrapped_label(self, width: float, size: float) -> str:
-        """The label with line ends in the name, whose lines are at most `width` for letters of `size`."""
+        """The label with the name wrapped into lines of at most `width`, for letters of `size`."""
         return "\n".join(wrapped(self.submission, width, size)) + f"  {self.score:.4f}"
 
 
@@ -77,11 +77,11 @@ def amount_text(value: float, unit: str) -> str:
 
 
 def share_colour(share: float) -> tuple[str, bool]:
-    """Colour for a share of the budget (more than all looks like all), and whether white text reads best on it."""
+    """Colour for a share of the budget, capped at all of it, and whether white text reads best on it."""
     stops = np.array([[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in _RAMP], dtype=float)
     place = np.clip(share, 0.0, 1.0) * (len(stops) - 1)
     mixed = [round(float(np.interp(place, np.arange(len(stops)), stops[:, channel]))) for channel in range(3)]
-    # White and the dark colour of text contrast equally with a relative luminance of 0.22.
+    # White and dark text have equal contrast on a relative luminance of 0.22.
     linear = [(channel / 255.0) ** 2.2 for channel in mixed]
     dark = float(np.dot((0.2126, 0.7152, 0.0722), linear)) < 0.22
     return "#" + "".join(f"{channel:02x}" for channel in mixed), dark

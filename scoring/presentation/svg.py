@@ -1,4 +1,4 @@
-"""SVG as text: elements, escaped, and axes."""
+"""SVG as text: escaped elements, and axes."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 def element(tag: str, /, *children: str, **attributes: str | float) -> str:
     """An element. Children are markup.
 
-    In the names of attributes a last underscore goes, others become hyphens. Floats have two decimals at most.
+    In attribute names, a trailing underscore is dropped and others become hyphens. Floats have at most two decimals.
     """
     written = ""
     for name, value in attributes.items():
@@ -20,7 +20,7 @@ def element(tag: str, /, *children: str, **attributes: str | float) -> str:
 
 
 def number(value: float) -> str:
-    """A coordinate with two decimals at most."""
+    """A coordinate with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
@@ -30,7 +30,7 @@ def text(content: str, x: float, y: float, **attributes: str | float) -> str:
 
 
 def text_lines(lines: Sequence[str], x: float, middle: float, line_height: float, **attributes: str | float) -> str:
-    """Lines of text around the height `middle`."""
+    """Lines of text, vertically centred at `middle`."""
     first = middle - line_height * (len(lines) - 1) / 2
     return "".join(text(line, x, first + line_height * at, **attributes) for at, line in enumerate(lines))
 
@@ -60,7 +60,7 @@ class Axis:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Ticks with as many decimals as they have."""
+    """Labels of ticks, with as many decimals as they need."""
     tolerance = 1e-6 * min(np.diff(ticks), default=1.0)
     enough = (digits for digits in range(12) if np.allclose(np.round(ticks, digits), ticks, rtol=0.0, atol=tolerance))
     decimals = next(enough, 12)
@@ -68,7 +68,7 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 
 
 def axes(horizontal: Axis, vertical: Axis, labels: tuple[str, str], counts: tuple[int, int]) -> str:
-    """Grid lines, tick labels and the names of both axes; the vertical name stands above the axis."""
+    """Grid lines, tick labels and the names of both axes; the name of the vertical axis is above it."""
     (left, right), (bottom, top) = horizontal.pixels, vertical.pixels
     parts = []
     ticks = horizontal.ticks(counts[0])

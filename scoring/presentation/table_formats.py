@@ -13,7 +13,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-    # At the start of a row they would be taken for arguments of the end of the row before.
+    # At the start of a row, LaTeX would read these as arguments of the preceding line end.
     **{letter: f"{{{letter}}}" for letter in "[]*"},
 }
 # An underscore between letters or digits never begins emphasis.
@@ -41,7 +41,7 @@ def to_text(report: ReportTable) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text escaped so that Markdown shows it literally."""
     return _MARKDOWN.sub(lambda match: f"\\{match[0]}", text)
 
 
@@ -56,7 +56,7 @@ def to_markdown(report: ReportTable) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Text that LaTeX sets as it is."""
+    """Text escaped so that LaTeX prints it literally."""
     escaped = "".join(_LATEX.get(letter, letter) for letter in text)
     # Two hyphens would become a dash.
     return re.sub("-(?=-)", "-{}", escaped)
@@ -83,5 +83,5 @@ def to_latex(report: ReportTable) -> str:
 
 
 def to_csv(report: ReportTable) -> str:
-    """Comma-separated values in full precision: `inf` for a miss, nothing for what is not known."""
+    """Comma-separated values in full precision: `inf` for a miss, empty for an unknown value."""
     return report.table.to_csv(index=False, lineterminator="\n")

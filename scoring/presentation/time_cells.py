@@ -1,4 +1,4 @@
-"""Times to target as cells of a heat map: what is written in each, and why some do not count."""
+"""Times to target as cells of a heat map: what each says, and why some do not count."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ class TimeCell:
     Attributes:
       submission: its name.
       workload: its name.
-      value: median over studies, in the unit of the scores; infinite for a miss, NaN where nothing was read.
-      share: `value` by the budget; NaN where the value is not finite or the budget not known.
+      value: median over studies, in the unit of the scores; infinite for a miss, NaN if nothing was read.
+      share: `value` divided by the budget; NaN if the value is not finite or the budget unknown.
       state: `COUNTED`; `SLOW` or `HELD_OUT`, if that rule makes the time a miss; `MISSED`; `NEVER_RUN`.
-      lines: what the cell says, one or two lines.
-      detail: the same in a sentence.
+      lines: text of the cell, one or two lines.
+      detail: the same as a sentence.
     """
 
     submission: str
@@ -48,7 +48,7 @@ def budgets(logs: Logs, scores: Scores) -> dict[str, float]:
 
 
 def _lost_variants(scores: Scores, base: str, named: Mapping[str, float]) -> dict[str, list[str]]:
-    """Submission -> the held-out variants of `base` that it misses or trains too slowly."""
+    """Submission -> held-out variants of `base` that it misses or trains too slowly."""
     others = [name for name in named if name not in scores.counted_times.columns and base in name]
     times = scores.times.reindex(columns=[base, *others])
     lost: dict[str, list[str]] = {str(submission): [] for submission in times.index}
@@ -72,8 +72,8 @@ def time_cells(scores: Scores, budgets: Mapping[str, float]) -> list[TimeCell]:
 
     Args:
       scores: from `scoring.score`.
-      budgets: workload -> budget in the unit of the scores; held-out workloads among them are named where they cost
-        the time of their base workload.
+      budgets: workload -> budget in the unit of the scores; held-out workloads among them are named where they make the
+        time of their base workload a miss.
     """
     bases = [str(name) for name in scores.counted_times.columns]
     times = scores.times.reindex(columns=bases).astype(float)

@@ -1,4 +1,4 @@
-"""Names in lines that fit, where no browser wraps them."""
+"""Wraps names into lines that fit, where no browser does it."""
 
 import re
 import unicodedata
@@ -13,17 +13,17 @@ def _letter_width(letter: str) -> float:
 
 
 def text_width(content: str, size: float) -> float:
-    """Width of a line in the widest of the usual fonts without serifs, whose letters reach 0.64 of the size on average.
+    """Width of a line in a wide sans-serif font, whose letters average up to 0.64 of the font size.
 
-    A page takes the reader's own font, so that no width is known exactly. matplotlib's is among the widest.
+    A page uses the reader's own font, so no width is known exactly. matplotlib's font is among the widest.
     """
     return size * sum(map(_letter_width, content))
 
 
 def wrapped(content: str, width: float, size: float, most: int = 3) -> list[str]:
-    """Content in lines of a width at most, broken behind spaces, underscores, hyphens and dots where possible.
+    """Splits text into lines of at most `width`, after spaces, underscores, hyphens and dots where possible.
 
-    What `most` lines cannot hold is left out in favour of an ellipsis.
+    What does not fit into `most` lines is replaced by an ellipsis.
     """
     lines = [""]
     for part in re.findall(r"[^ _.-]*[ _.-]+|[^ _.-]+", content):

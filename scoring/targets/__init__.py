@@ -18,10 +18,10 @@ class WorkloadTarget:
 
     Attributes:
       metric: name of the target metric, without the split.
-      direction: "min" if small values are good, else "max".
+      direction: "min" if smaller is better, else "max".
       validation_target: the value to reach; equality counts.
       test_target: the value on the test split that ends a trial, or None; scores ignore it.
-      budget_sec: submission time allowed under the external tuning ruleset, or None where it is not known.
+      budget_sec: submission time allowed under the external tuning ruleset, or None if unknown.
       step_hint: number of steps that the benchmark suggests, or None.
     """
 
@@ -40,10 +40,10 @@ class Targets:
     Attributes:
       version: its name.
       base_workloads: what the score averages over.
-      held_out_workloads: variants that a submission must train as well, or lose their base workload.
-      studies: number of studies that an official score takes.
+      held_out_workloads: variants that a submission must also train, or lose their base workload.
+      studies: number of studies that an official score needs.
       trials: number of trials in each study under the external tuning ruleset.
-      self_tuning_budget_factor: by how much the self-tuning ruleset lengthens budgets.
+      self_tuning_budget_factor: factor by which the self-tuning ruleset lengthens budgets.
       workloads: name -> target, for every workload whose logs can be read.
     """
 
@@ -60,14 +60,14 @@ class Targets:
         return next((base for base in self.base_workloads if base in variant), None)
 
     def budget_sec(self, workload: str, ruleset: str) -> float:
-        """Submission time allowed, seconds; infinite where it is not known."""
+        """Submission time allowed, seconds; infinite if unknown."""
         budget = self.workloads[workload].budget_sec
         if budget is None:
             return float("inf")
         return budget * (self.self_tuning_budget_factor if ruleset == "self" else 1.0)
 
     def trials_expected(self, ruleset: str) -> int:
-        """Trials in a study: a submission that tunes itself has one."""
+        """Number of trials in a study: one for a submission that tunes itself."""
         return 1 if ruleset == "self" else self.trials
 
 

@@ -64,7 +64,7 @@ def test_medians_over_processes(
     ("arguments", "words"),
     [
         (["--repeats=0"], "repeats is 0; expected 1 or more"),
-        (["--repeats=many"], "invalid int value: 'many'; python -m scoring.benchmark --help shows"),
+        (["--repeats=many"], "invalid int value: 'many'; python -m scoring.benchmark --help lists"),
         (["--colour=red"], "unrecognized arguments"),
         # These are met in the process that is timed.
         (["--logs=nowhere"], "no logs found: nowhere is not a directory"),

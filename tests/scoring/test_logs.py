@@ -90,11 +90,11 @@ def test_what_is_no_trial_is_left_out_and_listed(tmp_path: pathlib.Path) -> None
             ("left out", "s/study_0/alpha_jax_01-01-2025.log", None, "not a directory"),
             ("left out", "s/study_0/alpha", None, "not called <workload>_jax or <workload>_pytorch"),
             ("left out", "s/study_0/gamma_jax", None, "unknown workload: by hand has no target for it"),
-            ("left out", "s/study_1/alpha_jax", None, "no trial in it"),
+            ("left out", "s/study_1/alpha_jax", None, "it contains no trial"),
             ("left out", f"{folder}/old_trial_1", None, "not called trial_<number>"),
             ("left out", f"{folder}/trial_2/{FILE}", None, "the file is empty"),
             ("left out", f"{folder}/trial_3/{FILE}", None, "no evaluation in the file"),
-            ("noted", f"{folder}/trial_4/{FILE}", None, "one evaluation only"),
+            ("noted", f"{folder}/trial_4/{FILE}", None, "only one evaluation"),
             ("left out", f"{folder}/trial_5", None, f"no {FILE}"),
         ],
         key=str,
@@ -137,7 +137,7 @@ def test_runs_on_built_in_data_are_never_mixed_with_real_ones(tmp_path: pathlib.
         (["score,validation/loss", "1,1.0"], "row 1: no column 'global_step'"),
         ([HEADER, "1,1,1,1", "2,x,2,2", "3,3,3,3"], "row 3: score is 'x'; expected a number"),
         ([HEADER, "1,1,1,1", "2,2,2", "3,3,3,3"], "row 3: 3 cells; expected 4, as in the header"),
-        ([HEADER, "1,1,1,1", "2,2\0,2,2", "3,3,3,3"], "row 3: NUL bytes in it; restore the file"),
+        ([HEADER, "1,1,1,1", "2,2\0,2,2", "3,3,3,3"], "row 3: it contains NUL bytes; restore the file"),
         ([HEADER, "1,-1,1,1", "2,2,2,2"], "row 2: submission time is -1; expected 0 or more"),
         ([HEADER, "1,1,1,1", "2,5,5,5", HEADER, "3,4,4,4"], "row 5: submission time goes backwards, from 5 to 4"),
         ([HEADER, "7,1,1,1", "6,2,2,2"], "row 3: global_step goes backwards, from 7 to 6"),
@@ -164,9 +164,9 @@ INCOMPLETE = "incomplete last row dropped: "
         (b"11,5.0\n", "2 cells; expected 4, as in the header"),
         (b"11,5.0,6.0,0.4,7\n", "5 cells; expected 4, as in the header"),
         (b"11,5.0,6.0,0.4e-", "validation/loss is '0.4e-'; expected a number"),
-        (b"11,5.0,6.0,0.4\0\0\0", "NUL bytes in it"),
-        (b"11,5.0\0\0\n\0\0\0", "NUL bytes in it"),
-        (b"\0\0\0\0" + b"11,5.0,6.0,0.4\n", "NUL bytes in it"),
+        (b"11,5.0,6.0,0.4\0\0\0", "it contains NUL bytes"),
+        (b"11,5.0\0\0\n\0\0\0", "it contains NUL bytes"),
+        (b"\0\0\0\0" + b"11,5.0,6.0,0.4\n", "it contains NUL bytes"),
         (b"11,5.0\n \t\n\n", "2 cells; expected 4, as in the header"),
         (b'11,"5.0,6.0', "1 cells; expected 4, as in the header"),
         (b"11,5.0,6.0,\xe2\x82", "1 cells; expected 4, as in the header"),
@@ -243,7 +243,7 @@ def test_a_metric_that_is_not_finite_reaches_no_target_and_is_listed(
     shown = "blank" if value.lower() in ("nan", "") else "-inf" if value.startswith("-") else "inf"
     assert findings(logs) == [
         ("noted", f"{TRIAL}/{FILE}", 2, f"validation/{metric} is {shown}: counts as not reached"),
-        ("noted", f"{TRIAL}/{FILE}", 2, f"test/{metric} is {shown}: taken as unknown"),
+        ("noted", f"{TRIAL}/{FILE}", 2, f"test/{metric} is {shown}: treated as unknown"),
     ]
 
 
@@ -252,7 +252,7 @@ def test_a_duration_that_is_infinite_is_unknown(tmp_path: pathlib.Path) -> None:
     logs = load(tmp_path)
     assert logs.evaluations["total_duration_sec"].isna().tolist() == [True, False]
     assert [finding[2:] for finding in findings(logs)] == [
-        (2, "total_duration is inf: taken as unknown"),
+        (2, "total_duration is inf: treated as unknown"),
         (3, "row without time or step dropped"),
     ]
 

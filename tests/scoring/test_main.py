@@ -34,7 +34,7 @@ def test_the_leaderboard_is_printed(logs: pathlib.Path, capsys: pytest.CaptureFi
         ["1", "quick", "0.1250", "0.1250", "no"],
         ["2", "slow", "0.0840", "0.0833", "no"],
     ]
-    assert "noted: nobody has logs of ogbg: a miss for all" in lines
+    assert "noted: no submission has logs of ogbg: a miss for all" in lines
 
 
 def test_intervals_are_printed_if_asked_for(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
     }
     page = (out / "report.html").read_text()
     assert "Rule: documented." in page
-    assert "How sure is one submission ahead of another" in page
+    assert "How certain is it that one submission is ahead of another?" in page
     assert written["trials"]["time_to_target_sec"].tolist() == [100.0] * 3 + [200.0] * 3
     assert written["trials"]["step_time_sec"].unique() == pytest.approx([(1 + 99 / 8) / 2, (1 + 199 / 8) / 2])
 

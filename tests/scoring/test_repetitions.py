@@ -73,7 +73,7 @@ def test_trials_may_be_spread_over_directories_up_to_their_number(tmp_path: path
     second = f"trial_1 of a{LATER}/study_0/alpha_jax"
     assert sorted(logs.trials["trial"])[:2] == ["trial_1", second]
     path = f"a{LATER}/study_0/alpha_jax/trial_1"
-    reason = "a second trial_1 of this study, besides a/study_0/alpha_jax/trial_1: both count"
+    reason = "a second trial_1 of this study, in addition to a/study_0/alpha_jax/trial_1: both count"
     assert ("noted", path, None, reason) in findings(logs)
     scores = scoring.score(logs)
     assert scores.studies[["chosen_trial", "value"]].to_numpy().tolist() == [[second, 11.0]]
@@ -88,7 +88,7 @@ def test_an_experiment_that_was_run_twice_is_refused(tmp_path: pathlib.Path) -> 
         load(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: 10 trials of alpha in study_0 of a, where by hand has 5 with the ruleset external: 5 in "
-        f"a/study_0/alpha_jax and 5 in a{LATER}/study_0/alpha_jax; move what is too much out of the folder of logs"
+        f"a/study_0/alpha_jax and 5 in a{LATER}/study_0/alpha_jax; move the surplus out of the folder of logs"
     )
 
 

@@ -20,7 +20,7 @@ def test_runs_that_ended_early(tmp_path: pathlib.Path) -> None:
             steady[:7],  # three evaluation periods left, no more
             steady[:6],  # four
             [*steady[:5], (55.0, 0.4)],  # reached the target
-            [(60.0, 9.0)],  # one evaluation only
+            [(60.0, 9.0)],  # only one evaluation
         ),
         1,
     ):

@@ -92,7 +92,7 @@ def test_only_the_official_rule_takes_further_variants_as_held_out(toys: pathlib
     assert documented.counted_times["alpha"].to_dict() == {"a": 100.0, "b": 120.0}
     reasons = [set(scores.findings["reason"]) for scores in (documented, official)]
     assert "alpha_var: not scored with the targets toy" in reasons[0]
-    assert "alpha_var: taken as held out, since none is named with the targets toy" in reasons[1]
+    assert "alpha_var: treated as held out, since none is named with the targets toy" in reasons[1]
 
 
 def test_an_unknown_workload_is_left_out_and_listed(toys: pathlib.Path) -> None:
@@ -106,7 +106,7 @@ def test_an_unknown_workload_is_left_out_and_listed(toys: pathlib.Path) -> None:
 def test_a_base_workload_that_nobody_ran_stays_in_the_denominator(toys: pathlib.Path) -> None:
     scores = scoring.score(load(toys / "t18_base_workload_nobody_ran"))
     assert scores.leaderboard["score"].tolist() == [0.5]
-    assert "nobody has logs of beta: a miss for all" in set(scores.findings["reason"])
+    assert "no submission has logs of beta: a miss for all" in set(scores.findings["reason"])
 
 
 @pytest.mark.parametrize(
