@@ -1,1 +1,1 @@
-"""Adapters for code that was written elsewhere: published submissions run as they are."""
+"""Adapters that let published submissions run unchanged."""

@@ -1,1 +1,1 @@
-"""PyTorch submissions: the workloads' models as PyTorch modules, fed and judged by the same engine as JAX ones."""
+"""PyTorch submissions: the workloads' models as PyTorch modules, fed and evaluated by the same engine as JAX ones."""

@@ -8,7 +8,7 @@ from algoperf_jax.devices.compile_watch import CompileWatch
 
 
 class TorchCompileWatch(CompileWatch):
-    """Counts what PyTorch compiles besides what JAX does; a program is named by the number that PyTorch gives it."""
+    """Counts what PyTorch compiles, in addition to JAX; a program's name is the number that PyTorch gives it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

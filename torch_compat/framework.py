@@ -1,4 +1,4 @@
-"""PyTorch: how its submissions are run."""
+"""How PyTorch submissions are run."""
 
 import os
 import sys
@@ -38,16 +38,16 @@ def _start(config: Any) -> None:
         raise ConfigError(
             "config.mesh.data",
             value=config.mesh.data,
-            expected="nothing: a PyTorch submission has one device for each process",
+            expected="no value: a PyTorch submission has one device per process",
             remedy=f"Start {config.mesh.data} processes: torchrun --nproc_per_node={config.mesh.data} -m "
             "algoperf_jax.main ...",
         )
     if config.mesh.shard_parameters:
         raise ConfigError(
-            "config.mesh.shard_parameters is set for a PyTorch submission, which has all parameters on each device",
+            "config.mesh.shard_parameters is set for a PyTorch submission, which keeps all parameters on each device",
             remedy="Leave it unset.",
         )
-    # Both frameworks share the GPU; JAX would take three quarters of it at once.
+    # Both frameworks share the GPU; JAX would reserve three quarters of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     set_for_jax(config.precision)
     set_for_torch(config.precision)
@@ -93,7 +93,7 @@ def _model(workload: Workload, chosen: str) -> TorchModel:
 
 def _forget_compiled() -> None:
     jax.clear_caches()
-    if "torch._dynamo" in sys.modules:  # only where something was compiled: importing it takes seconds
+    if "torch._dynamo" in sys.modules:  # only if something was compiled: importing it takes seconds
         torch.compiler.reset()
 
 

@@ -1,4 +1,4 @@
-"""How PyTorch's tensors are read on the host."""
+"""Counts the reads of PyTorch's tensors on the host."""
 
 import contextlib
 from typing import Any
@@ -14,18 +14,18 @@ _METHODS = (
 
 
 def count_host_reads() -> contextlib.AbstractContextManager[HostReads]:
-    """Counts reads; on a machine without accelerator, those that would be transfers from one."""
+    """Counts reads of tensors from an accelerator; without one, reads that would be transfers if there were one."""
     return counted(_READERS)
 
 
 def _is_read(caller: str, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
     del args, kwargs
-    # The submission called the view of the workload, whose reads of tensors on the host are no transfers.
+    # Called from the view of the workload, whose reads of tensors on the host are not transfers.
     if caller.startswith("torch_compat.") and not caller.startswith("torch_compat.algorithms."):
         return False
     if tensor.device.type != "cpu":
         return True
-    # Optimizers keep their counts of steps on the host on purpose; L-BFGS reads the loss.
+    # Optimizers keep their step counts on the host on purpose; L-BFGS reads the loss.
     by_optimizer = caller.startswith("torch.optim.") and caller != "torch.optim.lbfgs"
     return not torch.accelerator.is_available() and not by_optimizer
 

@@ -1,4 +1,4 @@
-"""Scalars that PyTorch submissions log."""
+"""The logger of scalars for PyTorch submissions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,17 @@ from algoperf_jax.framework.workload_view import MetricsLogger
 
 
 class TensorLogger:
-    """Stands between a submission and the log: keeps what a tensor holds at this moment, without waiting for a GPU."""
+    """Logs the values that tensors have at the moment of the call, without waiting for a GPU.
+
+    Args:
+      logger: takes numbers and 0-d arrays.
+    """
 
     def __init__(self, logger: MetricsLogger) -> None:
-        """`logger` takes numbers and 0-d arrays."""
         self._logger = logger
 
     def append_scalar_metrics(self, metrics: Mapping[str, Any], global_step: int) -> None:
-        """Logs name -> number or 0-d tensor."""
+        """Logs a mapping from names to numbers or 0-d tensors."""
         self._logger.append_scalar_metrics({name: _kept(value) for name, value in metrics.items()}, global_step)
 
 
@@ -27,7 +30,7 @@ def _kept(value: Any) -> Any:
 
 
 class _OnItsWay:
-    """A number that a GPU has yet to send."""
+    """A number that is still on its way from a GPU."""
 
     shape: tuple[int, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The processes that share a run of a PyTorch submission, one for each device, started by torchrun."""
+"""The processes that share a run of a PyTorch submission, one per device, started by torchrun."""
 
 import atexit
 import dataclasses
@@ -19,19 +19,19 @@ from algoperf_jax.trial.loop import Agree, no_need_to_agree
 
 _SYNCHRONIZES_BUFFERS = next(
     name
-    for name in ("forward_sync_buffers", "broadcast_buffers")  # older releases have the second alone
+    for name in ("forward_sync_buffers", "broadcast_buffers")  # older releases have only the second
     if name in inspect.signature(DistributedDataParallel.__init__).parameters
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Where a process stands among those that share a run.
+    """One of the processes that share a run.
 
     Attributes:
-      rank: its number; 0 writes the logs.
-      count: how many there are.
-      device: where its module and its rows of each batch live.
+      rank: its rank; rank 0 writes the logs.
+      count: number of processes.
+      device: device of its module and of its rows of each batch.
       grouped: whether torchrun started it, so that `torch.distributed` is set up.
     """
 
@@ -41,10 +41,10 @@ class Processes:
     grouped: bool
 
     def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
-        """The module as a submission gets it: with gradients averaged over the processes, where there are several."""
+        """The module as a submission gets it: if there are several processes, gradients are averaged over them."""
         if not self.grouped:
             return module
-        # Running statistics are those of the global batch in every process already.
+        # Running statistics are already those of the global batch in every process.
         options: dict[str, Any] = {_SYNCHRONIZES_BUFFERS: False}
         return DistributedDataParallel(module, **options)
 
@@ -62,7 +62,7 @@ class Processes:
 
 
 def this_process() -> Processes:
-    """Where this process stands; `join` comes first."""
+    """Describes this process; call `join` first."""
     grouped = "LOCAL_RANK" in os.environ
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
@@ -74,7 +74,7 @@ def join() -> None:
     """Joins the processes that torchrun started, in PyTorch and in JAX; does nothing without torchrun.
 
     Raises:
-      ConfigError: more processes than GPUs on this host, or the others cannot be reached.
+      ConfigError: there are more processes than GPUs on this host, or the other processes cannot be reached.
     """
     if "LOCAL_RANK" not in os.environ or distributed.is_initialized():
         return
@@ -101,7 +101,7 @@ def join() -> None:
 
 
 def _join_in_jax(local_device: int | None) -> None:
-    """JAX evaluates and writes checkpoints, so its processes are the same ones."""
+    """Joins the same processes in JAX, which evaluates and writes checkpoints."""
     address = [None]
     if distributed.get_rank() == 0:
         address = [f"{os.environ['MASTER_ADDR']}:{_free_port()}"]
@@ -126,9 +126,9 @@ def _leave() -> None:
 
 
 def agreement() -> Agree:
-    """How the processes come to one reading of the clock: the slowest one's.
+    """How the processes agree on one reading of the clock: that of the slowest.
 
-    Over the hosts' network rather than JAX's devices, so that it does not wait for work on these.
+    They use the hosts' network rather than JAX's devices, so that this does not wait for queued work on the devices.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return no_need_to_agree

@@ -1,6 +1,6 @@
-"""Random keys as PyTorch submissions of the benchmark get them: pairs of integers, drawn with NumPy, and seeds.
+"""Random keys for PyTorch submissions: pairs of integers, drawn with NumPy, and seeds.
 
-The derivation of steps' keys is that of the benchmark's runner.
+The keys of steps are derived as in the benchmark's runner.
 """
 
 import numpy as np
@@ -11,20 +11,20 @@ _LARGEST = 2**31 - 1
 
 
 def dropout_seed(rng: np.ndarray, rank: int) -> int:
-    """The seed of PyTorch's own random state in one process: 32 bits, which hang on every bit of the key and the rank.
+    """The seed of PyTorch's own random state in one process: 32 bits that depend on every bit of the key and the rank.
 
-    On CPUs PyTorch takes the lowest 32 bits of a seed.
+    On CPUs, PyTorch uses only the lowest 32 bits of a seed.
 
     Args:
       rng: key of the model, two integers.
-      rank: number of the process.
+      rank: rank of the process.
     """
     entropy = [*(int(value) % 2**32 for value in rng), rank]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 class DrawStepKeys:
-    """Derives the keys; keeps one generator, since making one takes longer than seeding it."""
+    """Derives the keys of steps; keeps one generator, since making one takes longer than seeding it."""
 
     def __init__(self) -> None:
         self._generator = np.random.RandomState()

@@ -10,9 +10,9 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_factor: float, step_h
     """Linear warmup from 0 to the optimizer's learning rate, then cosine decay to 0 at `step_hint`.
 
     Args:
-      optimizer: holds the peak.
+      optimizer: its learning rate is the peak.
       warmup_factor: fraction of `step_hint` that is spent on warmup.
-      step_hint: number of steps in all.
+      step_hint: total number of steps.
     """
     warmup_steps = int(warmup_factor * step_hint)
     decay_steps = max(step_hint - warmup_steps, 1)

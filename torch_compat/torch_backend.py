@@ -1,4 +1,4 @@
-"""The backend of PyTorch submissions: trained by PyTorch, judged by JAX."""
+"""The backend of PyTorch submissions: PyTorch trains, JAX evaluates."""
 
 import collections
 import dataclasses
@@ -25,15 +25,15 @@ from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
 
 QUEUED_STEPS = 2
-"""How many steps may be queued on a GPU, as for JAX."""
+"""Number of steps that may be queued on a GPU, as for JAX."""
 _DTYPES = {"f": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}
 _UNFINISHED_DTYPES = {**_DTYPES, "u": torch.uint8}
-"""What is finished on the device keeps its bytes on the way there."""
+"""Types of arrays that are finished on the device: bytes are sent as bytes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Probe:
-    """A number made from the parameters after a step, on its way to the host."""
+    """A number computed from the parameters after a step, on its way to the host."""
 
     step: int
     value: torch.Tensor
@@ -69,7 +69,7 @@ class TorchBackend:
         module, model_state = self._view.init_model_fn(rng)
         self._parameters = [(name, p, p.shape) for name, p in self._view.inner_module.named_parameters()]
         self._tensor_names = None
-        # The smallest tensor is cheap to sum, and once a loss is not finite no tensor of the parameters stays so.
+        # The smallest tensor is cheap to sum, and once a loss is not finite, no parameter stays finite.
         self._probed = min((parameter for _, parameter, _ in self._parameters), key=torch.Tensor.numel)
         # Compiled here, off the clock.
         self._transfer.from_module(self._view.inner_module, "init_model_fn")
@@ -77,12 +77,12 @@ class TorchBackend:
 
     def step_keys(self, rng: Any, step: int) -> StepKeys:
         if self._tensor_names is None and self._parameters:
-            # Not earlier: a submission may add tensors when it makes its state, as it does again before a resume.
+            # Not earlier: a submission may add tensors when it makes its state, as it also does before a resume.
             self._tensor_names = set(checkpointed_state.tensors(self._view.inner_module))
         return self._step_keys(rng, step)
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
-        """Inputs in PyTorch's layout, weights as booleans, targets and what else there is as int64 or float32."""
+        """Puts a batch on the device: inputs in PyTorch's layout, weights as booleans, the rest as int64 or float32."""
         if finish is None:
             changed = {
                 "inputs": self._model.arrange(batch["inputs"]),
@@ -99,7 +99,7 @@ class TorchBackend:
     def check_update(self, function: str, params: Parameters) -> None:
         if params is not self._view.module:
             raise SubmissionError(
-                f"{function} returned {_described(params)} in the place of the parameters",
+                f"{function} returned {_described(params)} instead of the parameters",
                 expected="the module that init_model_fn made, changed in place",
             )
         for name, parameter, shape in self._parameters:
@@ -121,7 +121,7 @@ class TorchBackend:
             if probe.arrived is not None:
                 probe.arrived.synchronize()
             if not math.isfinite(probe.value.item()):
-                raise NonFiniteError(f"the parameters are not finite any more after step {probe.step}")
+                raise NonFiniteError(f"the parameters are no longer finite after step {probe.step}")
 
     def wait_for(self, outputs: Any) -> None:
         del outputs
@@ -139,7 +139,7 @@ class TorchBackend:
         )
 
     def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
+        # Nothing is queued any more; if the parameters are not finite, the validation loss will show it.
         self._queued.clear()
         return self._evaluator(*self.for_evaluation(params, model_state), np.asarray(rng, np.uint32))
 
@@ -151,14 +151,14 @@ class TorchBackend:
             what = "added" if odd[0] in names else "removed"
             raise SubmissionError(
                 f"the checkpoint cannot be written: the submission {what} the tensor {odd[0]!r} of the module during "
-                "the training",
+                "training",
                 expected="the tensors that the module had before the first step",
                 remedy="Keep tensors of your own in the optimizer state.",
             )
         return checkpointed_state.shared(checkpointed_state.pack(inner, self._device), self._processes)
 
     def shardings(self, packed: Packed) -> Mapping[str, Any]:
-        del packed  # all arrays come from one module, which is on one device
+        del packed  # all arrays belong to one module, which is on one device
         return {}
 
     def unpack(self, template: Content, packed: Packed) -> Content:
@@ -170,15 +170,15 @@ class TorchBackend:
         text = str(error)
         if isinstance(error, torch.OutOfMemoryError):
             return (
-                "The GPU's memory is shared with the evaluation, see --config.evaluation.stage_bytes; or try a smaller "
+                "The GPU's memory is shared with evaluation, see --config.evaluation.stage_bytes; or try a smaller "
                 "--config.batch_size."
             )
         if self._device.type == "cpu" and ("CUDA" in text or "NVIDIA" in text or "nccl" in text.lower()):
-            return "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one."
+            return "It asks for CUDA, but PyTorch sees no GPU here: run it on a machine with one."
         if not self._processes.grouped and ("torch.distributed" in text or "process group" in text):
             return "It asks for several processes: start it with torchrun --nproc_per_node=N -m algoperf_jax.main ..."
         if "compiler" in text.lower() and type(error).__module__.startswith("torch._"):
-            return "torch.compile needs a C++ compiler here; TORCHDYNAMO_DISABLE=1 in the environment runs without it."
+            return "torch.compile needs a C++ compiler here; set the variable TORCHDYNAMO_DISABLE=1 to run without it."
         return ""
 
     def devices(self) -> dict[str, Any]:
@@ -188,12 +188,12 @@ class TorchBackend:
     def memory_peak_bytes(self) -> dict[str, int]:
         peaks = memory.memory_peak_bytes()
         if self._device.type == "cuda":
-            # JAX tells its own peak on the same device.
+            # JAX reports its own peak on the same device.
             peaks["device, PyTorch"] = torch.cuda.max_memory_allocated(self._device)
         return peaks
 
     def _sent(self, arrays: Any, dtypes: Mapping[str, torch.dtype] = _DTYPES) -> Any:
-        """A tree of host arrays as tensors on the device; integers become int64, as PyTorch's indices are."""
+        """A tree of host arrays as tensors on the device; integers become int64, the type of PyTorch's indices."""
 
         def sent(array: np.ndarray) -> torch.Tensor:
             tensor = host_to_torch(array, dtypes[array.dtype.kind])
@@ -204,7 +204,7 @@ class TorchBackend:
     def _probe(self, step: int, value: torch.Tensor) -> _Probe:
         if self._device.type == "cpu":
             return _Probe(step, value, None)
-        # Reading it would wait for all that is queued, so it is sent ahead.
+        # Reading it would wait for all queued work, so the transfer starts now.
         on_host = torch.empty((), dtype=value.dtype, pin_memory=True).copy_(value, non_blocking=True)
         arrived = torch.cuda.Event()
         arrived.record(torch.cuda.current_stream(self._device))

@@ -20,11 +20,19 @@ from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
 
 _NAMES_OF_WRAPPERS = ("module.", "_orig_mod.")
-"""What `DistributedDataParallel` and `torch.compile` put in front of a parameter's name."""
+"""Prefixes that `DistributedDataParallel` and `torch.compile` add to the names of parameters."""
 
 
 class TorchView(WorkloadView):
-    """The view for PyTorch: parameters are a module, which holds the model's state too; the model state is None."""
+    """The view for PyTorch: the parameters are a module, which also holds the model's state; the model state is None.
+
+    Args:
+      workload: the workload.
+      model: its model in PyTorch.
+      transfer: moves the model's values between the frameworks.
+      processes: the processes that share the run, and this one's device.
+      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
+    """
 
     _model: TorchModel
     _transfer: ParameterTransfer
@@ -41,13 +49,6 @@ class TorchView(WorkloadView):
         *,
         metrics_logger: MetricsLogger | None = None,
     ) -> None:
-        """Args:
-        workload: what is viewed.
-        model: its model in PyTorch.
-        transfer: moves the model's values between the frameworks.
-        processes: those that share the run, and this one's device.
-        metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
-        """
         super().__init__(
             workload,
             param_shapes={name: ShapeTuple(shape) for name, shape in transfer.parameter_shapes.items()},
@@ -64,10 +65,10 @@ class TorchView(WorkloadView):
         )
 
     def init_model_fn(self, rng: RandomKey) -> tuple[torch.nn.Module, ModelState]:
-        """Draws parameters as a JAX run with the same key does; a second call draws anew into the same module."""
+        """Draws parameters as a JAX run with the same key does; a second call draws again, into the same module."""
         params, model_state = self._initialize(np.asarray(rng, np.uint32))
         if not self._modules:
-            # Dropout: other numbers in each process, for each has other examples.
+            # Dropout draws different numbers in each process, since each has different examples.
             torch.manual_seed(random_keys.dropout_seed(rng, self._processes.rank))
             module = self._model.make_module().to(self._processes.device)
             self._transfer.to_module(params, model_state, module)
@@ -86,11 +87,11 @@ class TorchView(WorkloadView):
         update_batch_norm: bool,
         dropout_rate: float | None = None,
     ) -> tuple[Any, ModelState]:
-        """The forward pass: logits before output activation, and None.
+        """The forward pass: returns logits before output activation, and None.
 
-        Switches the module between training and evaluation. TRAIN mode normalizes with the statistics of the batch and
-        has dropout, by default at the workload's rate, drawn from PyTorch's own random state; running statistics move
-        only with `update_batch_norm`. EVAL mode normalizes with the running statistics.
+        It switches the module between training and evaluation. TRAIN mode normalizes with the statistics of the batch
+        and applies dropout, by default at the workload's rate, drawn from PyTorch's own random state; running
+        statistics change only with `update_batch_norm`. EVAL mode normalizes with the running statistics.
         """
         del model_state, rng
         params.train(is_train_mode(mode))
@@ -108,12 +109,12 @@ class TorchView(WorkloadView):
         return self._model.loss(label_batch, logits_batch, mask_batch, label_smoothing)._asdict()
 
     def output_activation_fn(self, logits: Any, framework: str = PYTORCH) -> Any:
-        """Turns logits into predictions as the loss type says."""
+        """Turns logits into predictions, according to the loss type."""
         self._check_framework("output_activation_fn", framework, PYTORCH)
         return self._activated(logits, softmax=functools.partial(torch.softmax, dim=-1), sigmoid=torch.sigmoid)
 
     def is_output_params(self, param_name: str) -> bool:
-        """Whether a name of `named_parameters` is that of a parameter of the output layer."""
+        """Whether a name in `named_parameters` belongs to a parameter of the output layer."""
         for prefix in _NAMES_OF_WRAPPERS:
             param_name = param_name.removeprefix(prefix)
         leaf = self._model.parameters.get(param_name)
@@ -122,10 +123,10 @@ class TorchView(WorkloadView):
 
     @property
     def module(self) -> torch.nn.Module:
-        """The module that `init_model_fn` gave out; submissions must return this one."""
+        """The module that `init_model_fn` returned; submissions must return the same one."""
         return self._modules[0]
 
     @property
     def inner_module(self) -> torch.nn.Module:
-        """The same without what wraps it for several processes."""
+        """The same module without the wrapper for several processes."""
         return self._processes.unwrap(self.module)

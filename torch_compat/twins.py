@@ -1,7 +1,7 @@
 """Twins: models written as PyTorch modules, found by the name of their workload.
 
-A twin computes the same function as the JAX model and carries PyTorch's conventions: names, layouts and the order of
-its parameters are those that submissions to the benchmark know. Its initial values are those of the JAX model.
+A twin computes the same function as the JAX model but follows PyTorch's conventions: names, layouts and the order of
+its parameters are those that submissions to the benchmark expect. Its initial values are those of the JAX model.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from torch_compat.transfer.torch_model import TorchModel
 
 
 def load(workload: Workload) -> TorchModel | None:
-    """The twin of a workload, or None where there is none."""
+    """The twin of a workload, or None if there is none."""
     name = f"torch_compat.models.{workload.base_name}"
     if importlib.util.find_spec(name) is None:
         return None

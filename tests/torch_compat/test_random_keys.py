@@ -105,7 +105,7 @@ def test_a_tensor_that_a_resumed_module_would_lack_is_named_at_the_first_checkpo
     during = TENSOR.replace("UPDATE", "add(current_param_container)").replace("INIT", "pass")
     before = TENSOR.replace("UPDATE", "pass").replace("INIT", "add(params)")
     error = command(f"--config.submission={submission(during)}").error()
-    assert "the submission added the tensor 'more' of the module during the training" in error
+    assert "the submission added the tensor 'more' of the module during training" in error
     assert command(f"--config.submission={submission(before, name='before.py')}").code == 0
 
 

@@ -348,13 +348,13 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
         (
             "def update_params(optimizer_state, current_param_container, **rest): "
             "return optimizer_state, torch.nn.Linear(2, 2), None",
-            "descent: update_params returned another module, a Linear, in the place of the parameters; expected the "
+            "descent: update_params returned another module, a Linear, instead of the parameters; expected the "
             "module that init_model_fn made",
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest): "
             "return optimizer_state, dict(current_param_container.named_parameters()), None",
-            "descent: update_params returned dict in the place of the parameters",
+            "descent: update_params returned dict instead of the parameters",
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest):\n"
@@ -377,12 +377,12 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
         ),
         (
             "def prepare_for_eval(optimizer_state, **rest): return optimizer_state, None, None",
-            "descent: prepare_for_eval returned NoneType in the place of the parameters",
+            "descent: prepare_for_eval returned NoneType instead of the parameters",
         ),
         (
             "def update_params(**rest): raise RuntimeError('Found no NVIDIA driver on your system.')",
             "descent: update_params raised RuntimeError at step 0 (descent.py, line 28): Found no NVIDIA driver on "
-            "your system.. It asks for CUDA, and PyTorch sees no GPU here",
+            "your system.. It asks for CUDA, but PyTorch sees no GPU here",
         ),
         (
             "def init_optimizer_state(*rest): raise RuntimeError('torch.distributed needs to be initialized!')",
@@ -390,13 +390,13 @@ def test_training_lowers_the_loss_and_reaches_it_in_the_evaluation(
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest):\n    torch.zeros(1, device='cuda')",
-            "It asks for CUDA, and PyTorch sees no GPU here: run it on a machine with one.",
+            "It asks for CUDA, but PyTorch sees no GPU here: run it on a machine with one.",
         ),
         (
             "def update_params(optimizer_state, current_param_container, **rest):\n"
             "    for p in current_param_container.parameters(): p.data.fill_(float('nan'))\n"
             "    return optimizer_state, current_param_container, None",
-            "the parameters are not finite any more after step 1",
+            "the parameters are no longer finite after step 1",
         ),
     ],
 )
@@ -413,7 +413,7 @@ def test_cuda_at_the_start_is_named_too(command: Command, submission: Write) -> 
     path = submission("def init_optimizer_state(*rest): return {'x': torch.zeros(1, device='cuda')}")
     error = command(f"--config.submission={path}").error()
     assert "descent: init_optimizer_state raised" in error
-    assert "It asks for CUDA, and PyTorch sees no GPU here" in error
+    assert "It asks for CUDA, but PyTorch sees no GPU here" in error
 
 
 def test_training_complete_ends_the_trial(command: Command, submission: Write, trial: pathlib.Path) -> None:

@@ -8,22 +8,22 @@ from jax.sharding import Mesh, NamedSharding
 
 from algoperf_jax.devices.mesh import BATCH_AXIS, Layout
 
-# The functions below take no mesh, so the run's must be kept here.
+# The functions below take no mesh, so the mesh of the run is kept here.
 _meshes: list[Mesh] = []
 
 
 def use_mesh(mesh: Mesh | None) -> None:
-    """Sets the mesh that the other functions mean; None means all devices. Called by the engine, not by submissions."""
+    """Sets the mesh that the other functions use; None means all devices. Called by the engine, not by submissions."""
     _meshes[:] = [] if mesh is None else [mesh]
 
 
 def get_replicate_sharding() -> NamedSharding:
-    """One copy on each device."""
+    """The sharding with one copy on each device."""
     return _layout().replicated
 
 
 def get_batch_dim_sharding() -> NamedSharding:
-    """Split along the leading axis."""
+    """The sharding that splits arrays along the leading axis."""
     return _layout().batch
 
 
@@ -38,7 +38,7 @@ def replicate(tree: Any) -> Any:
 
 
 def display_shard_info(array: jax.Array) -> None:
-    """Prints where the parts of an array are."""
+    """Prints on which devices the parts of an array are."""
     print(f"shape {array.shape}, sharding {array.sharding}")
     for shard in array.addressable_shards:
         print(f"  {shard.device}: {shard.data.shape}")

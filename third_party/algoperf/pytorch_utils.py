@@ -1,4 +1,4 @@
-"""The module `algoperf.pytorch_utils`: where a PyTorch submission runs."""
+"""The module `algoperf.pytorch_utils`: tells a PyTorch submission where it runs."""
 
 import os
 
@@ -6,10 +6,10 @@ import torch
 
 
 def pytorch_setup() -> tuple[bool, int, torch.device, int]:
-    """Where this process runs; submissions call it when they are imported.
+    """Describes where this process runs; submissions call it when they are imported.
 
     Returns:
-      Whether torchrun started it, its number on this host, its device, and the number of GPUs (0 on a CPU).
+      Whether torchrun started the process, its rank on this host, its device, and the number of GPUs (0 on a CPU).
     """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")

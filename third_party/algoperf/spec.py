@@ -1,6 +1,6 @@
-"""The module `algoperf.spec`: this project's types under the names that submissions know.
+"""The module `algoperf.spec`: this project's types under the names that submissions use.
 
-Most names stand in annotations only, which Python evaluates when a submission is imported, so each must exist.
+Most names occur only in annotations. Python evaluates these when a submission is imported, so each name must exist.
 """
 
 from collections.abc import Callable

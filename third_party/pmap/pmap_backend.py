@@ -20,7 +20,7 @@ class PmapBackend(JaxBackend):
         self._count = layout.mesh.devices.size
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
-        """Puts a batch on the devices, each its part: [devices, examples of one device, ...]."""
+        """Puts each device's part of a batch on it: [devices, examples of one device, ...]."""
 
         def split(rows: np.ndarray) -> np.ndarray:
             return rows.reshape(self._count, rows.shape[0] // self._count, *rows.shape[1:])
@@ -34,4 +34,7 @@ class PmapBackend(JaxBackend):
         explained = super().explain(error)
         if explained or "pmap" not in str(error):
             return explained
-        return "It uses jax.pmap and gets a leading axis of devices; if it expects none, set --config.framework=jax."
+        return (
+            "It uses jax.pmap and gets arrays with a leading axis of devices; "
+            "if it expects none, set --config.framework=jax."
+        )

@@ -12,9 +12,14 @@ from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey, Work
 
 
 class PmapView(JaxView):
-    """The view for JAX with a leading axis of devices in what `init_model_fn` returns.
+    """The view for JAX, with a leading axis of devices in what `init_model_fn` returns.
 
-    `model_fn` and `loss_fn` are those of one device, as they are called within `jax.pmap`.
+    `model_fn` and `loss_fn` work on one device's part, since they are called within `jax.pmap`.
+
+    Args:
+      workload: the workload; dropout has its default rate.
+      layout: the devices.
+      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
     """
 
     _stack: Any
@@ -27,11 +32,6 @@ class PmapView(JaxView):
         *,
         metrics_logger: MetricsLogger | None = None,
     ) -> None:
-        """Args:
-        workload: what is viewed; dropout has the rate that it names.
-        layout: the devices.
-        metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
-        """
         super().__init__(workload, layout=layout, metrics_logger=metrics_logger)
         count = layout.mesh.devices.size
 
@@ -47,7 +47,7 @@ class PmapView(JaxView):
     def init_model_fn(
         self, rng: RandomKey, dropout_rate: Any = None, aux_dropout_rate: Any = None
     ) -> tuple[Parameters, ModelState]:
-        """Parameters and model state [devices, ...]; the dropout rates are taken when the run is set up."""
+        """Initial parameters and model state [devices, ...]; the dropout rates, set for the whole run, are ignored."""
         del dropout_rate, aux_dropout_rate
         return self._stack(self._initialize(rng))
 
@@ -62,7 +62,7 @@ class PmapView(JaxView):
         dropout_rate: Any = None,
         use_running_average_bn: bool | None = None,
     ) -> tuple[Any, ModelState]:
-        """The forward pass of one device; batch statistics are those of the device's part of the batch."""
+        """The forward pass of one device; batch statistics are computed over the device's part of the batch."""
         return super().model_fn(
             params,
             augmented_and_preprocessed_input_batch,

@@ -1,1 +1,1 @@
-"""Ready-made PyTorch training algorithms, each one file; `--config.framework=pytorch` picks them."""
+"""Ready-made PyTorch training algorithms, one per file; `--config.framework=pytorch` selects them."""

@@ -1,6 +1,6 @@
 """NadamW: Adam with Nesterov momentum (Dozat 2016) and decoupled weight decay (Loshchilov & Hutter 2019).
 
-The algorithm of `algoperf_jax/algorithms/nadamw.py`, written in PyTorch against the benchmark's interface.
+The algorithm of `algoperf_jax/algorithms/nadamw.py`, written in PyTorch for the benchmark's interface.
 """
 
 from typing import Any
@@ -12,22 +12,24 @@ from algoperf_jax.submission.interface import ForwardPassMode
 from torch_compat.layers.collectives import sum_over_processes
 from torch_compat.schedules import warmup_cosine
 
-# The functions over lists of tensors that PyTorch's own optimizers are made of have no public names.
+# The functions on lists of tensors that PyTorch's own optimizers use have no public names.
 _foreach: Any = torch
 _LOG_PERIOD_STEPS = 100
 _FIRST_LOG_PERIOD_STEPS = 10
 
 
 class NadamW(torch.optim.Optimizer):
-    """The update of the JAX algorithm of this name, over all parameters at once."""
+    """The update of the JAX algorithm of this name, applied to all parameters at once.
+
+    Its arguments are those of `torch.optim.AdamW`.
+    """
 
     def __init__(self, params: Any, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
-        """Args are those of `torch.optim.AdamW`."""
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Takes a step; `closure`, if given, computes loss and gradients anew."""
+        """Takes a step; `closure`, if given, first recomputes the loss and the gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -55,7 +57,7 @@ class NadamW(torch.optim.Optimizer):
         denominator = _foreach._foreach_div(second, 1 - beta2**count)
         _foreach._foreach_sqrt_(denominator)
         _foreach._foreach_add_(denominator, group["eps"])
-        # Looks one step ahead with the first moment, which the gradient of this step has gone into already.
+        # Looks one step ahead with the first moment, which already includes the gradient of this step.
         update = _foreach._foreach_mul(first, beta1 / (1 - beta1**count))
         _foreach._foreach_add_(update, grads, alpha=(1 - beta1) / (1 - beta1**count))
         _foreach._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
@@ -65,7 +67,7 @@ class NadamW(torch.optim.Optimizer):
 def init_optimizer_state(
     workload: Any, model_params: torch.nn.Module, model_state: Any, hyperparameters: Hyperparameters, rng: Any
 ) -> dict[str, Any]:
-    """The optimizer and its schedule."""
+    """Makes the optimizer and its schedule."""
     del model_state, rng
     return make_state(NadamW, workload, model_params, hyperparameters)
 
@@ -73,7 +75,7 @@ def init_optimizer_state(
 def make_state(
     optimizer_class: Any, workload: Any, model_params: torch.nn.Module, hyperparameters: Hyperparameters
 ) -> dict[str, Any]:
-    """The state of an optimizer with the arguments of AdamW."""
+    """Makes the state of an optimizer that takes the arguments of AdamW."""
     optimizer = optimizer_class(
         model_params.parameters(),
         lr=hyperparameters.learning_rate,
@@ -95,7 +97,7 @@ def data_selection(
     global_step: int,
     rng: Any,
 ) -> Any:
-    """The next batch."""
+    """Returns the next batch."""
     del workload, optimizer_state, current_param_container, model_state, hyperparameters, global_step, rng
     return next(input_queue)
 
@@ -113,7 +115,7 @@ def update_params(
     global_step: int,
     rng: Any,
 ) -> tuple[dict[str, Any], torch.nn.Module, Any]:
-    """One step on the mean loss of the global batch."""
+    """Takes one step on the mean loss of the global batch."""
     del current_params_types, loss_type, eval_results
     optimizer_state["optimizer"].zero_grad()
     logits, model_state = workload.model_fn(
@@ -131,11 +133,11 @@ def update_params(
         mask_batch=batch["weights"],
         label_smoothing=hyperparameters.label_smoothing,
     )
-    # Of the global batch. The sum's gradients add up over the processes, and the module averages them again.
+    # The mean over the global batch: the gradients add up over the processes, and the module averages them again.
     mean_loss = sum_over_processes(loss["summed"]) / sum_over_processes(loss["n_valid_examples"])
     mean_loss.backward()
 
-    # More often at first, when a loss tells most.
+    # More often at first, when the loss is most informative.
     period = _LOG_PERIOD_STEPS if global_step >= _LOG_PERIOD_STEPS else _FIRST_LOG_PERIOD_STEPS
     logger = workload.metrics_logger if global_step % period == 0 else None
     if hyperparameters.grad_clip is not None or logger is not None:

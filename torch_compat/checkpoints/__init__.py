@@ -1,1 +1,1 @@
-"""What checkpoints keep of a PyTorch submission."""
+"""What checkpoints save of a PyTorch submission."""

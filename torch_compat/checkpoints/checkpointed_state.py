@@ -1,4 +1,4 @@
-"""What a checkpoint of a PyTorch trial keeps: module, optimizer state and random states, of every process."""
+"""What a checkpoint of a PyTorch trial saves: module, optimizer state and random states of every process."""
 
 import json
 import zlib
@@ -17,14 +17,14 @@ from torch_compat.processes import Processes
 
 
 class _State(NamedTuple):
-    """Everything that is kept. The module's tensors come first: what refers to them refers to them again afterwards.
+    """Everything that is saved. The module's tensors come first, so that references to them are restored as such.
 
     Attributes:
       module: the parameters and buffers by name.
-      gradients: those of parameters that have one; some submissions add up those of several steps.
-      model_state: as the submission returned it.
-      optimizer_state: likewise.
-      random: state of PyTorch's random generators, by device type.
+      gradients: gradients of the parameters that have one; some submissions accumulate them over several steps.
+      model_state: the model state, as the submission returned it.
+      optimizer_state: the optimizer state, as the submission returned it.
+      random: states of PyTorch's random generators, by device type.
       process_random: the random states that Python and NumPy keep for the process.
     """
 
@@ -37,10 +37,10 @@ class _State(NamedTuple):
 
 
 def pack(content: Content, device: torch.device) -> Packed:
-    """Packs what this process has.
+    """Packs the state of this process.
 
     Args:
-      content: the module without what wraps it, model state and optimizer state.
+      content: the unwrapped module, model state and optimizer state.
       device: where the module is.
 
     Returns:
@@ -65,7 +65,7 @@ def pack(content: Content, device: torch.device) -> Packed:
 
 @torch.no_grad()
 def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
-    """Unpacks into a newly made state, in place where it is the module's, and into the random generators.
+    """Unpacks into a fresh state, the module's tensors in place, and sets the random generators.
 
     Raises:
       RunError: the structures differ.
@@ -79,13 +79,13 @@ def unpack(template: Content, packed: Packed, device: torch.device) -> Content:
     if odd:
         raise RunError(
             f"checkpoint: the tensor {odd[0]!r} of the module is in the checkpoint or in a new module, but not in both",
-            expected="the model that the trial was begun with",
-            remedy="Start afresh with --config.overwrite=True.",
+            expected="the model that the trial was started with",
+            remedy="Start over with --config.overwrite=True.",
         )
     for name, parameter in module.named_parameters():
         gradient = state.gradients.get(name)
         parameter.grad = None if gradient is None else gradient.to(parameter.device)
-    # Last, for making the template has drawn numbers.
+    # Set last, because making the template draws random numbers.
     torch.set_rng_state(state.random["cpu"])
     if device.type == "cuda" and "cuda" in state.random:
         torch.cuda.set_rng_state(state.random["cuda"], device)
@@ -103,9 +103,9 @@ def tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def shared(mine: Packed, processes: Processes) -> Packed:
-    """What all processes have, the same in each: what is equal once, the rest by the number of its process.
+    """Combines the states of all processes, identically in each: equal values once, other values by rank.
 
-    Parameters are equal everywhere; random states are not, nor are optimizer states that the processes share out.
+    Parameters are equal in all processes; random states and sharded optimizer states are not.
     """
     if processes.count == 1:
         return mine
@@ -130,10 +130,10 @@ def shared(mine: Packed, processes: Processes) -> Packed:
 
 
 def own(packed: Packed, processes: Processes) -> Packed:
-    """The inverse: what belongs to this process.
+    """The inverse of `shared`: the state of this process.
 
     Raises:
-      RunError: there were another number of processes.
+      RunError: the checkpoint was written by another number of processes.
     """
     count = packed.values.get("processes", 1)
     if count != processes.count:
@@ -141,7 +141,7 @@ def own(packed: Packed, processes: Processes) -> Packed:
             f"the checkpoint was written by {count} processes",
             value=processes.count,
             expected=f"{count} again",
-            remedy="Start as many, or start afresh with --config.overwrite=True.",
+            remedy="Start as many, or start over with --config.overwrite=True.",
         )
     if count == 1:
         return packed

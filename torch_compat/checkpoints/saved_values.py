@@ -1,7 +1,7 @@
-"""What a PyTorch submission keeps in its optimizer state, packed for a checkpoint and unpacked.
+"""Packs and unpacks what a PyTorch submission keeps in its optimizer state, for checkpoints.
 
-As `algoperf_jax.checkpoints.packing` does, and besides: tensors that are one in memory stay one and are filled in
-place, and objects with a `state_dict` load theirs.
+It extends `algoperf_jax.checkpoints.packing`: tensors that share memory still share it after a restore and are filled
+in place, and objects with a `state_dict` load theirs.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ _CONSTANTS: Constants = {
 
 
 def pack(value: Any) -> Packed:
-    """Packs a value: arrays of NumPy, and a skeleton of all else as `values["skeleton"]`.
+    """Packs a value into NumPy arrays and, as `values["skeleton"]`, a skeleton of everything else.
 
-    A tensor, list, dict or object that is met again is saved once and stays one.
+    Tensors, lists, dicts and objects that are referenced several times are saved once and restored as shared.
 
     Raises:
       SubmissionError: a `state_dict` raises.
@@ -39,11 +39,11 @@ def unpack(template: Any, packed: Packed) -> Any:
     """The inverse of `pack`.
 
     Args:
-      template: the value as it is newly made. It must not be used if this raises an error.
-      packed: what `pack` returned, or the same read from files. Arrays are dropped from it as they are used.
+      template: a freshly made value. It must not be used if this raises an error.
+      packed: what `pack` returned, or the same read from files. Arrays are removed from it as they are used.
 
     Raises:
-      RunError: the template's structure is another one; the message names the place, such as
+      RunError: the template has another structure; the message names the place, such as
         `optimizer_state['ema']['decay']`.
     """
     return _TorchReader(packed.arrays).read(packed.values["skeleton"], template, "")
@@ -54,7 +54,7 @@ class _TorchWriter(Writer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._in_memory: dict[Any, int] = {}  # place, shape and type of a tensor's elements -> its number
+        self._in_memory: dict[Any, int] = {}  # address, shape and type of a tensor's elements -> its number
 
     def described(self, value: Any, name: str, number: int) -> dict[str, Any]:
         place = _place_in_memory(value)
@@ -74,7 +74,7 @@ class _TorchWriter(Writer):
         return super().described(value, name, number)
 
     def _groups(self, value: Any, name: str) -> list[list[Any]] | None:
-        """The parameters of each group of an optimizer, which its `state_dict` only counts; None for what is none."""
+        """The parameters of each group of an optimizer, which its `state_dict` only counts; None for other values."""
         if not isinstance(value, torch.optim.Optimizer):
             return None
         grouped = {id(parameter) for group in value.param_groups for parameter in group["params"]}
@@ -82,8 +82,8 @@ class _TorchWriter(Writer):
             if isinstance(parameter, torch.Tensor) and id(parameter) not in grouped:
                 raise SubmissionError(
                     f"the checkpoint cannot be written: {name.lstrip('.')} is a {type(value).__qualname__} that has "
-                    f"state of a parameter of shape {tuple(parameter.shape)} in no group, which its state_dict refuses",
-                    expected="state of parameters in param_groups",
+                    f"state of a parameter of shape {tuple(parameter.shape)} in no group; its state_dict refuses that",
+                    expected="state only of parameters in param_groups",
                     remedy="Delete it from the optimizer's `state` when the parameter leaves its group.",
                 )
         return [
@@ -95,7 +95,7 @@ class _TorchWriter(Writer):
         on_host = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
         try:
             array = on_host.numpy()
-        except TypeError:  # NumPy lacks the type: its bytes will do
+        except TypeError:  # NumPy lacks the type: save its bytes
             array = on_host.reshape(-1).view(torch.uint8).numpy()
         return {
             "kind": "tensor",
@@ -129,9 +129,9 @@ class _TorchReader(Reader):
         value = torch.from_numpy(np.array(self.arrays.pop(node["array"]))).reshape(-1)
         value = (value if value.dtype == dtype else value.view(dtype)).reshape(node["shape"])
         if not isinstance(template, torch.Tensor):
-            return value.requires_grad_(node["requires_grad"])  # whoever loads it moves it to its device
+            return value.requires_grad_(node["requires_grad"])  # its owner moves it to its device when loading it
         fits = template.shape == value.shape and template.dtype == dtype and template.is_leaf
-        # An average may begin as the very parameters and be something else when it is saved.
+        # An average may initially be the parameters themselves, and a separate tensor when it is saved.
         if not fits or id(template) in self._filled:
             return value.to(template.device).requires_grad_(node["requires_grad"])
         self._filled.add(id(template))
@@ -146,9 +146,9 @@ class _TorchReader(Reader):
             raise differs(place, f"a {node['class']} with the optimizers {sorted(node['inner'])}", template)
         if node["groups"] is not None:
             self._regroup(node["groups"], template, place)
-        # Loading gives each its own groups; a learning rate that is set for one shall stay that of the other.
+        # Loading gives each optimizer its own groups, but a learning rate set for one must remain that of the other.
         sharing = {key for key, optimizer in inner.items() if optimizer.param_groups is template.param_groups}
-        # Read without a template: PyTorch's optimizers make their state when they first need it.
+        # Read without a template: PyTorch's optimizers create their state when they first need it.
         state = self.read(node["state"], ABSENT, place)
         try:
             template.load_state_dict(state)
@@ -163,7 +163,7 @@ class _TorchReader(Reader):
         return template
 
     def _regroup(self, groups: list[list[Any]], optimizer: torch.optim.Optimizer, place: str) -> None:
-        """Gives each group the parameters that it had, for a submission may add, remove and change groups."""
+        """Gives each group the parameters that it had, because submissions may add, remove and change groups."""
         new = []
         for index, nodes in enumerate(groups):
             old = optimizer.param_groups[index] if index < len(optimizer.param_groups) else {}
@@ -172,7 +172,7 @@ class _TorchReader(Reader):
                 self.read(node, olds[at] if at < len(olds) else ABSENT, f"{place}.param_groups[{index}]")
                 for at, node in enumerate(nodes)
             ]
-            # All else of a group is in what the optimizer loads.
+            # Everything else of a group is in the state that the optimizer loads.
             new.append(old | {"params": parameters} if [*map(id, olds)] != [*map(id, parameters)] else old)
         optimizer.param_groups[:] = new
 
@@ -187,14 +187,14 @@ def _is_stateful(value: Any) -> bool:
 
 
 def _inner_optimizers(value: Any) -> dict[str, torch.optim.Optimizer]:
-    """The optimizers that an optimizer works with, whose state its own `state_dict` does not have."""
+    """The inner optimizers of an optimizer, whose state is not in its own `state_dict`."""
     if not isinstance(value, torch.optim.Optimizer):
         return {}
     return {key: item for key, item in vars(value).items() if isinstance(item, torch.optim.Optimizer)}
 
 
 def _place_in_memory(value: Any) -> Any:
-    """What two tensors have in common that are one in memory; None for what is not such a tensor."""
+    """A key that is equal for tensors with the same elements in memory; None for other values."""
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided or not value.numel():
         return None
     storage = value.untyped_storage()
@@ -211,12 +211,12 @@ def _state_of(value: Any) -> Any:
         raise SubmissionError(
             f"the checkpoint cannot be written: state_dict of {type(value).__qualname__} raised "
             f"{type(error).__name__}: {error}",
-            expected="a state_dict that can be called after any step",
+            expected="a state_dict method that works after any step",
         ) from error
 
 
 def _undo_conversions(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Gives an optimizer the tensors that were saved, which `load_state_dict` casts to the type of their parameter."""
+    """Restores an optimizer's tensors as saved: `load_state_dict` casts them to the type of their parameter."""
     for group, saved_group in zip(optimizer.param_groups, state["param_groups"], strict=True):
         for parameter, number in zip(group["params"], saved_group["params"], strict=True):
             for key, saved in state["state"].get(number, {}).items():

@@ -1,1 +1,1 @@
-"""Layers and functions that PyTorch lacks or defines otherwise than the JAX models."""
+"""Layers and functions that PyTorch lacks or defines differently from the JAX models."""

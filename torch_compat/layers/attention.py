@@ -16,15 +16,15 @@ def attend(
     """Softmax attention, [B, M, F] and twice [B, N, F] -> [B, M, F].
 
     Args:
-      query, key, value: projected; the heads are one behind the other in the last axis.
+      query, key, value: projected; the last axis is the concatenation of the heads.
       num_heads: number of heads.
-      mask: boolean, [B or 1, heads or 1, M, N], True where the query may look at the key. A query that may look at none
-        gets the mean of all values.
-      temperature: divides what goes into the softmax.
+      mask: boolean, [B or 1, heads or 1, M, N], True where the query may attend to the key. A query that may attend to
+        none gets the mean of all values.
+      temperature: divides the logits of the softmax.
     """
     query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
     if mask is not None:
-        # A query of 0 that may look at every key gets the mean of all values, and has no gradient, as in JAX. Masking
+        # A query of 0 that may attend to every key gets the mean of all values and has no gradient, as in JAX. Masking
         # with the smallest number instead makes that row's gradients wrong.
         # See findings/torch_attention_masked_row.sh.
         has_key = mask.any(-1, keepdim=True)
@@ -41,7 +41,7 @@ class SelfAttention(nn.Module):
       width: F.
       num_heads: number of heads.
       bias: whether the projections have a bias.
-      temperature: divides what goes into the softmax.
+      temperature: divides the logits of the softmax.
     """
 
     def __init__(self, width: int, num_heads: int, *, bias: bool = True, temperature: float = 1.0) -> None:
@@ -63,7 +63,7 @@ class CrossAttention(nn.Module):
       width: F.
       num_heads: number of heads.
       bias: whether the projections have a bias.
-      temperature: divides what goes into the softmax.
+      temperature: divides the logits of the softmax.
     """
 
     def __init__(self, width: int, num_heads: int, *, bias: bool = True, temperature: float = 1.0) -> None:
@@ -80,7 +80,7 @@ class CrossAttention(nn.Module):
 
 
 def self_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:
-    """The tensors of a `SelfAttention` called `name`, held by flax's layer at `path`."""
+    """The tensors of a `SelfAttention` called `name`, whose values are those of flax's layer at `path`."""
     leaves: dict[str, Leaf | Joined] = {}
     for part in ("query", "key", "value", "out"):
         leaves |= projection_leaves(f"{name}.{part}", path, (part,), width, bias=bias)
@@ -88,7 +88,7 @@ def self_attention_leaves(name: str, path: str, width: int, *, bias: bool = True
 
 
 def cross_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:
-    """The tensors of a `CrossAttention` called `name`, held by flax's layer at `path`."""
+    """The tensors of a `CrossAttention` called `name`, whose values are those of flax's layer at `path`."""
     return {
         **projection_leaves(f"{name}.q_proj", path, ("query",), width, bias=bias),
         **projection_leaves(f"{name}.kv_proj", path, ("key", "value"), width, bias=bias),
@@ -99,13 +99,13 @@ def cross_attention_leaves(name: str, path: str, width: int, *, bias: bool = Tru
 def projection_leaves(
     name: str, path: str, parts: Sequence[str], width: int, *, bias: bool = True
 ) -> dict[str, Leaf | Joined]:
-    """The tensors of a `Linear` called `name`, which holds projections of flax's attention layer at `path`.
+    """The tensors of a `Linear` called `name` that holds projections of flax's attention layer at `path`.
 
     Args:
-      name: of the `Linear`.
-      path: of the layer.
-      parts: `query`, `key`, `value` or `out`; several are one behind the other.
-      width: F; in PyTorch the heads are one axis.
+      name: name of the `Linear`.
+      path: path of flax's layer.
+      parts: `query`, `key`, `value` or `out`; several are concatenated.
+      width: F; in PyTorch the heads share one axis.
       bias: whether there is a bias.
     """
     weights = tuple(

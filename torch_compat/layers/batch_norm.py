@@ -1,8 +1,8 @@
 """Batch normalization as flax computes it, over the batch of all processes.
 
-It departs from PyTorch's in two points. The running variance is the biased one. And where several processes share a
-batch, the statistics are those of the whole batch, as they are in JAX on several devices; `torch.nn.SyncBatchNorm` does
-that too, but on GPUs only.
+It differs from PyTorch's in two ways. The running variance is the biased one. And if several processes share a batch,
+the statistics are those of the whole batch, as in JAX on several devices; `torch.nn.SyncBatchNorm` does that too, but
+only on GPUs.
 """
 
 import torch
@@ -15,14 +15,14 @@ from torch_compat.layers.collectives import sum_over_processes
 class BatchNorm2d(torch.nn.BatchNorm2d):
     """Normalizes each channel of [B, C, H, W] (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167).
 
-    In training mode it uses the statistics of the batch, in evaluation mode the running ones. The processes' shares of
-    a batch must be equal in size.
+    In training mode it uses the statistics of the batch, in evaluation mode the running ones. All processes must have
+    equally large parts of a batch.
 
     Attributes:
-      update_statistics: whether training mode also moves the running statistics, by `momentum` (0: not at all).
+      update_statistics: whether training mode also updates the running statistics, by `momentum` (0: not at all).
     """
 
-    # The base class lets these be absent, on request.
+    # The base class allows these to be None.
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -50,8 +50,8 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         return output, mean, variance * ((count - 1) / count)
 
     def _normalize_over_processes(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same with the statistics of all processes' features."""
-        wide = features.to(self.weight.dtype)  # Under autocast they may be too narrow for sums.
+        """The same, with the statistics of all processes' features."""
+        wide = features.to(self.weight.dtype)  # Under autocast their type may be too narrow for sums.
         variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
         means, variances = _gather(torch.stack([mean, variance])).unbind(dim=1)
         # The variance of the union, from those of its parts, without the cancellation of E[x²] - E[x]² (Chan et al.
@@ -66,7 +66,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
 
     def _move_statistics(self, mean: Tensor, variance: Tensor) -> None:
         self.num_batches_tracked.add_(1)
-        # As in the base class, None stands for the average of all batches.
+        # As in the base class, None means the average over all batches.
         momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
         self.running_var.mul_(1 - momentum).add_(variance, alpha=momentum)

@@ -1,4 +1,4 @@
-"""Sums over the processes of a run, through which gradients flow."""
+"""Differentiable sums over the processes of a run."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from torch import Tensor, distributed
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """The sum of all processes' tensors, in every process; `values` itself where there is one process.
+    """The sum of all processes' tensors, in every process; `values` itself if there is only one.
 
-    Every process's loss depends on the sum, so the gradients of all of them add up as well.
+    Every process's loss depends on the sum, so the gradients of all processes are also summed.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return values

@@ -9,8 +9,7 @@ from torch_compat.layers.uninitialized import uninitialized
 class HalvingConvolution(nn.Conv2d):
     """A 3x3 convolution of stride 2, [B, C, H, W] -> [B, channels, H / 2, W / 2], for even H and W.
 
-    It takes one row and one column of zeros, which flax adds behind the image; the padding of PyTorch's convolutions is
-    the same on both sides.
+    Like flax, it pads with one row and one column of zeros at the end; PyTorch's convolutions pad both sides equally.
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers whose parameters have no values yet: they get those of the JAX model."""
+"""Layers whose parameters are not initialized: they later get the values of the JAX model."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,5 +9,5 @@ _Module = TypeVar("_Module", bound=torch.nn.Module)
 
 
 def uninitialized(kind: Callable[..., _Module], *arguments: Any, **options: Any) -> _Module:
-    """A layer `kind(*arguments, **options)` on the CPU whose parameters are not drawn."""
+    """Makes a layer `kind(*arguments, **options)` on the CPU without initializing its parameters."""
     return kind(*arguments, **options, device="meta").to_empty(device="cpu")

@@ -1,1 +1,1 @@
-"""The twins, one module per workload; each has `build(workload) -> TorchModel`."""
+"""The PyTorch twins of the models, one module per workload, each with `build(workload) -> TorchModel`."""

@@ -29,7 +29,7 @@ class ResNet18(nn.Module):
         self.fc = uninitialized(nn.Linear, STAGE_CHANNELS[3], NUM_CLASSES)
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """Logits; the model has no dropout."""
+        """Returns logits; the model has no dropout."""
         del dropout_rate
         features = functional.relu(self.bn1(self.conv1(batch["inputs"])))
         features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
@@ -37,7 +37,7 @@ class ResNet18(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: [B, C, H, W] -> [B, channels, H / stride, W / stride]."""
+    """Two 3x3 convolutions with a shortcut: [B, C, H, W] -> [B, channels, H / stride, W / stride]."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin; the model has no variants."""
+    """Builds the twin; the model has no variants."""
     parameters: dict[str, Leaf] = {}
     buffers: dict[str, Leaf] = {}
     for name, norm, jax_convolution, jax_norm in _convolutions():
@@ -79,7 +79,7 @@ def build(workload: Workload) -> TorchModel:
 
 
 def _convolutions() -> Iterator[tuple[str, str, str, str]]:
-    """Every convolution with the normalization behind it, in the module's order: names in PyTorch, paths in JAX."""
+    """Every convolution with the normalization after it, in the module's order: names in PyTorch, paths in JAX."""
     yield "conv1", "bn1", "Conv_init", "BatchNorm_init"
     for index in range(BLOCKS_PER_STAGE * len(STAGE_CHANNELS)):
         stage, block = divmod(index, BLOCKS_PER_STAGE)

@@ -1,4 +1,4 @@
-"""The U-Net that repairs images, the twin of `workloads/fastmri/model.py`."""
+"""The U-Net that reconstructs images, the twin of `workloads/fastmri/model.py`."""
 
 import functools
 import itertools
@@ -29,7 +29,7 @@ class ChannelDropout(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Twice a 3x3 convolution, normalization, activation and dropout: [B, C, H, W] -> [B, channels, H, W]."""
+    """Two times 3x3 convolution, normalization, activation and dropout: [B, C, H, W] -> [B, channels, H, W]."""
 
     def __init__(self, in_channels: int, channels: int, activation: str, normalization: str) -> None:
         super().__init__()
@@ -70,10 +70,10 @@ class UNet(nn.Module):
     """Images [B, H, W] -> images [B, H, W].
 
     Args:
-      num_pool_layers: how often the images are halved.
+      num_pool_layers: number of times the images are halved.
       num_channels: channels of the first block; each halving doubles them.
       activation: `leaky_relu` or `tanh`.
-      normalization: of the convolution blocks, `instance` or `layer`.
+      normalization: normalization of the convolution blocks, `instance` or `layer`.
     """
 
     def __init__(self, num_pool_layers: int, num_channels: int, activation: str, normalization: str) -> None:
@@ -91,7 +91,7 @@ class UNet(nn.Module):
         )
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """The repaired images; dropout in training mode only."""
+        """Returns the reconstructed images; dropout only in training mode."""
         features, skips = batch["inputs"][:, None], []
         for block in self.down_sample_layers:
             features = block(features, dropout_rate)
@@ -102,7 +102,7 @@ class UNet(nn.Module):
         last_block, output = cast(nn.Sequential, last)
         for block, up, skip in zip([*blocks, last_block], self.up_transpose_conv, reversed(skips), strict=True):
             features = up(features)
-            # Halving dropped the last row and column of odd sizes.
+            # For odd sizes, halving dropped the last row and column.
             below, right = (skip.shape[axis] - features.shape[axis] for axis in (2, 3))
             if below or right:
                 features = functional.pad(features, (0, right, 0, below), mode="reflect")
@@ -111,7 +111,7 @@ class UNet(nn.Module):
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin of the workload's variant."""
+    """Builds the twin of the workload's variant."""
     arguments = workload.model_arguments
     num_pool_layers = arguments["num_pool_layers"]
     last = f"up_conv.{num_pool_layers - 1}"

@@ -22,7 +22,7 @@ class ResNet(nn.Module):
     """Images [B, 3, H, W] -> logits [B, classes].
 
     Args:
-      size: of the model.
+      size: size of the model.
       activation: `relu`, `gelu` (tanh approximation) or `silu`.
     """
 
@@ -45,7 +45,7 @@ class ResNet(nn.Module):
         self.fc = uninitialized(nn.Linear, in_channels, size.num_classes)
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """Logits; the model has no dropout."""
+        """Returns logits; the model has no dropout."""
         del dropout_rate
         features = self.activation(self.bn1(self.conv1(batch["inputs"])))
         features = functional.max_pool2d(features, kernel_size=3, stride=2, padding=1)
@@ -55,7 +55,7 @@ class ResNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions 1x1, 3x3 and 1x1 beside a shortcut: [B, C, H, W] -> [B, 4 * channels, H / stride, W / stride]."""
+    """Convolutions 1x1, 3x3 and 1x1 with a shortcut: [B, C, H, W] -> [B, 4 * channels, H / stride, W / stride]."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, activation: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Bottleneck(nn.Module):
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin of the workload or of a variant; initial values are the JAX model's."""
+    """Builds the twin of the workload or of a variant, which gets the initial values of the JAX model."""
     size: Size = workload.model_arguments["size"]
     parameters: dict[str, Leaf | Joined] = {}
     buffers: dict[str, Leaf] = {}
@@ -97,7 +97,7 @@ def build(workload: Workload) -> TorchModel:
 
 
 def _convolutions(size: Size) -> Iterator[tuple[str, str, str, str]]:
-    """Every convolution with the normalization behind it, in the module's order: names in PyTorch, paths in JAX."""
+    """Every convolution with the normalization after it, in the module's order: names in PyTorch, paths in JAX."""
     yield "conv1", "bn1", "Conv_init", "BatchNorm_init"
     index = itertools.count()
     for stage, num_blocks in enumerate(size.stage_sizes):

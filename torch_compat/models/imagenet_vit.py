@@ -27,10 +27,10 @@ class ViT(nn.Module):
     """Images [B, 3, H, W] -> logits [B, classes].
 
     Args:
-      size: of the model.
-      use_glu: gated linear units.
-      use_post_layer_norm: layer normalization after each layer of a block, not before.
-      use_map: pooling by attention.
+      size: size of the model.
+      use_glu: use gated linear units.
+      use_post_layer_norm: normalize after each layer of a block, not before.
+      use_map: pool by attention.
     """
 
     def __init__(self, size: Size, use_glu: bool, use_post_layer_norm: bool, use_map: bool) -> None:
@@ -44,11 +44,11 @@ class ViT(nn.Module):
         self._positions = self._embed_positions()
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """Logits.
+        """Returns logits.
 
         Args:
           batch: `inputs` are images.
-          dropout_rate: in training mode, everywhere but in the attention and the pooling.
+          dropout_rate: dropout rate in training mode, everywhere except in the attention and the pooling.
         """
         tokens = self.conv_patch_extract(batch["inputs"]).flatten(2).transpose(1, 2)
         tokens = functional.dropout(tokens + self._positions.to(tokens.dtype), dropout_rate, self.training)
@@ -57,19 +57,19 @@ class ViT(nn.Module):
         return self.head(torch.tanh(self.pre_logits(pooled)))
 
     def _embed_positions(self) -> Tensor:
-        """[N, F] in float64, the precision of the JAX model's before it is rounded to that of the tokens."""
+        """Position embeddings [N, F] in float64, as in the JAX model before rounding to the precision of the tokens."""
         side = self._size.image_size // self._size.patch_size
         return torch.from_numpy(position_embedding(side, side, self._size.width))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Moves the positions where parameters move. They are no buffer, because the reference lists none.
+        # Moves the positions along with the parameters. They are not a buffer, because the reference has none.
         super()._apply(fn, recurse)
         self._positions = fn(self._embed_positions())
         return self
 
 
 class Encoder(nn.Module):
-    """The blocks, and a layer normalization at the end unless each block has one there."""
+    """The blocks, followed by a layer normalization unless each block ends with one."""
 
     def __init__(self, size: Size, use_glu: bool, use_post_layer_norm: bool) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Encoder1DBlock(nn.Module):
 
 
 class MlpBlock(nn.Module):
-    """A multilayer perceptron with one hidden layer, with `use_glu` multiplied by a dense layer of itself."""
+    """A multilayer perceptron with one hidden layer; `use_glu` multiplies that by a dense layer of itself."""
 
     def __init__(self, size: Size, use_glu: bool) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class MlpBlock(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Pools tokens [B, N, F] -> [B, F] by the attention of one learned token, and a multilayer perceptron.
+    """Pools tokens [B, N, F] -> [B, F]: a learned token attends to them, then a multilayer perceptron.
 
     It has no dropout.
     """
@@ -142,7 +142,7 @@ def _layer_norm(size: Size) -> nn.LayerNorm:
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin of the workload or of a variant; initial values are the JAX model's."""
+    """Builds the twin of the workload or of a variant, which gets the initial values of the JAX model."""
     arguments: dict[str, Any] = dict(workload.model_arguments)
     size: Size = arguments["size"]
     leaves: _Leaves = {

@@ -26,13 +26,13 @@ class DigitClassifier(nn.Module):
         )
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """Logits; the model has no dropout."""
+        """Returns logits; the model has no dropout."""
         del dropout_rate
         return self.net(batch["inputs"].flatten(start_dim=1))
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin; the model has no variants."""
+    """Builds the twin; the model has no variants."""
     return TorchModel(
         make_module=DigitClassifier,
         parameters=linear_leaves("net.layer1", "Dense_0") | linear_leaves("net.layer2", "Dense_1"),

@@ -1,7 +1,7 @@
 """The graph network over molecules, the twin of `workloads/ogbg/model.py`.
 
-The graphs of a batch come flat: one list of nodes, one of edges, and indices into these. As in the JAX model, a dense
-layer on a concatenation is a sum of products, each computed where its rows are fewest (once per atom instead of once
+The graphs of a batch are flat: one list of nodes, one of edges, and indices into these. As in the JAX model, a dense
+layer on a concatenation is a sum of products, each computed where it has the fewest rows (once per atom instead of once
 per bond end, once per molecule instead of once per atom).
 """
 
@@ -26,7 +26,7 @@ from workloads.ogbg.model import EDGE_FEATURES, NODE_FEATURES, NUM_TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """The rows `embedder(codes)`, kept as they are: their product with a matrix is cheaper in the other order."""
+    """The rows `embedder(codes)`, not computed yet, because their product with a matrix is cheaper in another order."""
 
     codes: Tensor
     embedder: nn.Linear
@@ -39,7 +39,7 @@ class MoleculeNetwork(nn.Module):
       activation: `relu`, `gelu` (tanh approximation) or `silu`.
       latent_dim: width of the node and edge embeddings.
       hidden_dims: widths of the layers of each update function.
-      num_message_passing_steps: number of graph networks, each with parameters of its own.
+      num_message_passing_steps: number of graph networks, each with its own parameters.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MoleculeNetwork(nn.Module):
         super().__init__()
         self.node_embedder = uninitialized(nn.Linear, NODE_FEATURES, latent_dim)
         self.edge_embedder = uninitialized(nn.Linear, EDGE_FEATURES, latent_dim)
-        # The widths that go into a step: nodes and edges, globals.
+        # Input widths of a step: nodes and edges, globals.
         widths = [(latent_dim, NUM_TASKS)] + [(hidden_dims[-1], hidden_dims[-1])] * (num_message_passing_steps - 1)
         self.graph_network = nn.ModuleList(
             GraphNetwork(latent_width, global_width, hidden_dims, activation) for latent_width, global_width in widths
@@ -56,12 +56,12 @@ class MoleculeNetwork(nn.Module):
         self.decoder = uninitialized(nn.Linear, hidden_dims[-1], NUM_TASKS)
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
-        """Logits of all graphs, those of padding graphs among them.
+        """Returns logits of all graphs, including padding graphs.
 
         Args:
           batch: `inputs` is a `jraph.GraphsTuple` of tensors: nodes [N, 9], edges [E, 3], senders and receivers [E],
             n_node [G] with sum N.
-          dropout_rate: of every layer of the update functions, in training mode.
+          dropout_rate: dropout rate of every layer of the update functions in training mode.
         """
         inputs = batch["inputs"]
         graph_of_node = torch.repeat_interleave(
@@ -96,9 +96,9 @@ class GraphNetwork(nn.Module):
         graph_of_node: Tensor,
         dropout_rate: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """New nodes [N, hidden], edges [E, hidden] and globals [G, hidden]."""
+        """Returns new nodes [N, hidden], edges [E, hidden] and globals [G, hidden]."""
         num_nodes, num_graphs = len(graph_of_node), len(globals_)
-        # An edge's graph is its sender's graph, so the globals reach the edges by way of the senders.
+        # An edge belongs to the graph of its sender, so the globals reach the edges through the senders.
         own, sender, receiver, context = self.update_edge_fn.products(edges, nodes, nodes, globals_)
         sender = sender + context.index_select(0, graph_of_node)
         hidden = own + sender.index_select(0, senders) + receiver.index_select(0, receivers)
@@ -109,7 +109,7 @@ class GraphNetwork(nn.Module):
         own, out, into, context = self.update_node_fn.products(nodes, sent, received, globals_)
         new_nodes = self.update_node_fn(own + out + into + context.index_select(0, graph_of_node), dropout_rate)
 
-        # For the same reason the sum over a graph's edges is the sum over its nodes of what they sent.
+        # For the same reason, the sum over a graph's edges is the sum over its nodes of what they sent.
         of_nodes, of_edges, own = self.update_global_fn.products(
             _sum_at(new_nodes, graph_of_node, num_graphs), _sum_at(sent, graph_of_node, num_graphs), globals_
         )
@@ -132,16 +132,16 @@ class Update(nn.Module):
             self.add_module(f"norm_{layer}", nn.LayerNorm(width, eps=1e-6))
 
     def products(self, *parts: Tensor | Embedded) -> list[Tensor]:
-        """The first dense layer before its sum: the part of its weight for each part of the input, times that part.
+        """The products whose sum is the first dense layer: each part of the input times its part of the weight.
 
-        The bias goes with the last part.
+        The bias is added to the last product.
         """
         weights = self.get_parameter("dense_0.weight").split(self.part_widths, dim=1)
         biases = [None] * (len(parts) - 1) + [self.get_parameter("dense_0.bias")]
         return [_times(*operands) for operands in zip(parts, weights, biases, strict=True)]
 
     def forward(self, hidden: Tensor, dropout_rate: float) -> Tensor:
-        """All that follows on the first dense layer's sum, [n, hidden_dims[0]] -> [n, hidden_dims[-1]]."""
+        """Everything after the sum of the first dense layer, [n, hidden_dims[0]] -> [n, hidden_dims[-1]]."""
         for layer in range(self.depth):
             if layer > 0:
                 hidden = self.get_submodule(f"dense_{layer}")(hidden)
@@ -151,7 +151,7 @@ class Update(nn.Module):
 
 
 def _times(rows: Tensor | Embedded, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`rows` [n, in] times the transpose of `weight` [out, in], and the bias."""
+    """`rows` [n, in] times the transpose of `weight` [out, in], plus the bias."""
     if isinstance(rows, Tensor):
         return functional.linear(rows, weight, bias)
     constant = weight @ rows.embedder.bias
@@ -167,7 +167,7 @@ def _sum_at(rows: Tensor, index: Tensor, count: int) -> Tensor:
 
 
 def build(workload: Workload) -> TorchModel:
-    """The twin of the workload's variant."""
+    """Builds the twin of the workload's variant."""
     hidden_dims, num_message_passing_steps = (
         workload.model_arguments[name] for name in ("hidden_dims", "num_message_passing_steps")
     )
@@ -180,7 +180,7 @@ def build(workload: Workload) -> TorchModel:
     for name, kind in (("node_embedder", "node_embedding"), ("edge_embedder", "edge_embedding")):
         parameters |= linear_leaves(name, kind)
     layers = [(update, layer) for update in updates for layer in range(len(hidden_dims))]
-    # flax counts the layers through.
+    # flax numbers the layers consecutively across steps.
     for index, (update, layer) in enumerate(layers):
         parameters |= linear_leaves(f"{update}.dense_{layer}", f"Dense_{index}")
         parameters |= normalization_leaves(f"{update}.norm_{layer}", f"LayerNorm_{index}")
@@ -195,7 +195,7 @@ def build(workload: Workload) -> TorchModel:
 
 
 def flatten(graph: Any) -> Any:
-    """Stacked shards as one flat graph.
+    """Merges stacked shards into one flat graph.
 
     Args:
       graph: `jraph.GraphsTuple` of NumPy arrays: nodes [S, n, 9], edges [S, e, 3], senders and receivers [S, e] local

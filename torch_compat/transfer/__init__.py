@@ -1,1 +1,1 @@
-"""Arrays and functions that cross between JAX and PyTorch."""
+"""Moves arrays and functions between JAX and PyTorch."""

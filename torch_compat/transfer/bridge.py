@@ -1,7 +1,7 @@
 """The bridge: a JAX workload without a PyTorch twin as a `torch.nn.Module` whose passes run the JAX model.
 
 Parameters and running statistics are tensors of the module, in the JAX layout and under the JAX names joined by dots
-(`Dense_0.kernel`); running statistics are called `running_mean` and `running_var`, as submissions look for them.
+(`Dense_0.kernel`). Running statistics are called `running_mean` and `running_var`, the names that submissions expect.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _NAMES_OF_STATISTICS = {"mean": "running_mean", "var": "running_var"}
 
 
 def build(workload: Workload) -> TorchModel:
-    """The model and the loss of any JAX workload."""
+    """Builds the PyTorch model and loss of any JAX workload."""
     abstract_params, abstract_state = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
     shapes = {path: tuple(leaf.shape) for path, leaf in parameters.paths(abstract_params).items()}
     state_shapes = {path: tuple(leaf.shape) for path, leaf in parameters.paths(abstract_state or {}).items()}
@@ -50,10 +50,16 @@ def _buffer_name(path: str) -> str:
 
 
 class BridgeModule(nn.Module):
-    """The JAX model; batches come in the JAX layout.
+    """The JAX model as a PyTorch module; batches have the JAX layout.
+
+    Args:
+      workload: the workload of the model.
+      parameter_shapes: dotted name -> shape, in the order of JAX's flattening.
+      buffer_shapes: the same for the model state.
+      structures: tree structures of the JAX parameters and model state.
 
     Attributes:
-      update_statistics: whether training mode also moves the running statistics.
+      update_statistics: whether training mode also updates the running statistics.
     """
 
     update_statistics: bool = True
@@ -65,12 +71,6 @@ class BridgeModule(nn.Module):
         buffer_shapes: Mapping[str, tuple[int, ...]],
         structures: tuple[Any, Any],
     ) -> None:
-        """Args:
-        workload: whose model it is.
-        parameter_shapes: dotted name -> shape, in the order of JAX's flattening.
-        buffer_shapes: likewise for the model state.
-        structures: of the JAX parameters and model state.
-        """
         super().__init__()
         self._passes: dict[tuple[bool, bool], JaxFunction] = {
             (train, update): JaxFunction(_forward_pass(workload, structures, train=train, update=update))
@@ -86,11 +86,11 @@ class BridgeModule(nn.Module):
             place.register_buffer(leaf, torch.empty(shape))
 
     def forward(self, batch: Batch, *, dropout_rate: float) -> Any:
-        """Logits, as the JAX model gives them; dropout in training mode only."""
+        """Returns the logits of the JAX model; dropout only in training mode."""
         update = self.training and self.update_statistics
         tensors = [self.get_parameter(name) for name in self._tensor_names]
         buffers = [self.get_buffer(name) for name in self._buffer_names]
-        # As PyTorch's own dropout does, each pass draws anew.
+        # Each pass draws a new key, as PyTorch's own dropout draws new numbers.
         key = torch.randint(2**31, (2,)).tolist() if self.training else [0, 0]
         constants = (buffers, _in_32_bits(batch), key, float(dropout_rate))
         logits, (rest, new_buffers) = self._passes[self.training, update](tensors, constants)
@@ -101,7 +101,7 @@ class BridgeModule(nn.Module):
         return (logits, *rest) if rest else logits
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
-        """The submodule that holds a tensor, made if need be, and the tensor's name in it."""
+        """The submodule that holds a tensor, created if needed, and the tensor's name in it."""
         *parents, leaf = name.split(".")
         place: nn.Module = self
         for parent in parents:
@@ -124,10 +124,10 @@ def _forward_pass(workload: Workload, structures: tuple[Any, Any], *, train: boo
             train=train,
             update_batch_norm=update,
             dropout_rate=dropout_rate,
-            # In training, statistics of the batch even where the running ones are left alone.
+            # Training uses the statistics of the batch even if the running ones are not updated.
             use_running_average=not train,
         )
-        # No gradients flow through what comes with the logits, such as paddings.
+        # No gradients flow through other outputs, such as paddings.
         logits, *rest = logits if isinstance(logits, tuple) else (logits,)
         return Outputs(logits, (tuple(rest), jax.tree.leaves(state) if update else buffers))
 
@@ -153,7 +153,7 @@ def _bridged_loss(workload: Workload) -> Any:
 
 
 def _in_32_bits(tree: Any) -> Any:
-    """Class indices come as int64, which cannot cross; none of them needs more than 32 bits."""
+    """Narrows int64 class indices, which cannot cross; none needs more than 32 bits."""
 
     def narrowed(leaf: Any) -> Any:
         is_index = isinstance(leaf, torch.Tensor) and leaf.dtype == torch.int64

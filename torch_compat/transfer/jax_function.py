@@ -1,7 +1,7 @@
 """A pure JAX function as a differentiable PyTorch function.
 
-PyTorch keeps the tensors and the graph, JAX computes: the forward pass runs the compiled function and keeps what its
-derivative needs, the backward pass runs the compiled derivative.
+PyTorch holds the tensors and the graph, and JAX computes: the forward pass runs the compiled function and keeps what
+its derivative needs, the backward pass runs the compiled derivative.
 """
 
 import math
@@ -21,8 +21,8 @@ class Outputs(NamedTuple):
     """What a bridged function returns.
 
     Attributes:
-      differentiable: tree of float arrays, through which gradients flow.
-      auxiliary: tree of arrays, through which none do.
+      differentiable: tree of float arrays through which gradients flow.
+      auxiliary: tree of arrays without gradients.
     """
 
     differentiable: Any
@@ -30,15 +30,15 @@ class Outputs(NamedTuple):
 
 
 class JaxFunction:
-    """`(differentiable tensors, constants) -> Outputs` of tensors.
+    """A function `(differentiable tensors, constants) -> Outputs` of tensors.
 
     All differentiable tensors cross joined into one buffer, and so do their gradients.
+
+    Args:
+      function: pure function of a list of differentiable arrays and a tree of constants.
     """
 
     def __init__(self, function: Callable[[list[jax.Array], Any], Outputs]) -> None:
-        """Args:
-        function: pure; takes the differentiable arrays as a list, and a tree of constants.
-        """
 
         def run(flat: jax.Array, constants: Any, shapes: Shapes) -> Outputs:
             return function(_cut(flat, shapes), constants)
@@ -51,7 +51,7 @@ class JaxFunction:
         self.apply_derivative = jax.jit(lambda derivative, cotangents: derivative(cotangents)[0])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "JaxFunction":
-        return self  # copies of a module share what is compiled
+        return self  # copies of a module share the compiled functions
 
     def __call__(self, tensors: Sequence[torch.Tensor], constants: Any) -> Outputs:
         """Calls the function.
@@ -72,12 +72,12 @@ def _constant(leaf: Any) -> Any:
         return leaf
     if leaf.requires_grad:
         raise ValueError("the bridge passes no gradients to the inputs of a model; detach them first")
-    # A copy: the derivative may read it long after the submission has written into the tensor.
+    # A copy, because the derivative may read it long after the submission has written into the tensor.
     return hand_to_jax(leaf.detach().clone(memory_format=torch.contiguous_format))
 
 
 class _Call(torch.autograd.Function):
-    """One call of a `JaxFunction`, as PyTorch's graph has it."""
+    """One call of a `JaxFunction` in PyTorch's graph."""
 
     @staticmethod
     def forward(
@@ -90,20 +90,20 @@ class _Call(torch.autograd.Function):
     ) -> Any:
         ctx.shapes = tuple(tuple(tensor.shape) for tensor in tensors)
         ctx.device = tensors[0].device
-        # A buffer of its own, for the same reason as the constants.
+        # A separate buffer, for the same reason as the constants.
         flat = hand_to_jax(torch.cat([tensor.detach().reshape(-1) for tensor in tensors]))
         if keep:
             differentiable, ctx.derivative, auxiliary = function.run_and_keep(flat, constants, ctx.shapes)
         else:
             differentiable, auxiliary = function.run(flat, constants, ctx.shapes)
         ctx.function = function
-        # Nothing may read the given memory any more when the submission goes on.
+        # Nothing may still read the given memory when the submission continues.
         outputs = jax.block_until_ready(Outputs(differentiable, auxiliary))
         leaves, found = jax.tree.flatten(outputs)
         structure.append(found)
         ctx.num_differentiable = len(jax.tree.leaves(differentiable))
         ctx.differentiable = jax.tree.structure(differentiable)
-        # Copies: what the derivative keeps may be the very array that is returned.
+        # Copies, because the arrays that the derivative keeps may be those that are returned.
         found_tensors = tuple(hand_to_torch(leaf, ctx.device).clone() for leaf in leaves)
         ctx.mark_non_differentiable(*found_tensors[ctx.num_differentiable :])
         return found_tensors

@@ -1,9 +1,9 @@
-"""Parameters and running statistics between the JAX trees and a PyTorch module, in few flat buffers of bounded size.
+"""Moves parameters and running statistics between the JAX trees and a PyTorch module, in a few buffers of bounded size.
 
-A crossing costs tens of microseconds for each array, whatever its size, so hundreds of small arrays cross as one:
-joined on one side, cut and permuted on the other inside a compiled function. What is larger than such a buffer crosses
-alone, and without a buffer where both frameworks have its elements in the same order: an embedding table of gigabytes
-is then copied once in each direction, into the memory that it stays in.
+A transfer costs tens of microseconds per array, regardless of its size, so hundreds of small arrays cross as one:
+joined on one side, then split and permuted on the other inside a compiled function. An array larger than such a buffer
+crosses alone, and without a buffer if both frameworks store its elements in the same order: an embedding table of
+gigabytes is then copied once in each direction, into its final memory.
 """
 
 import dataclasses
@@ -22,14 +22,24 @@ from torch_compat.transfer.crossing import hand_to_jax, hand_to_torch
 from torch_compat.transfer.torch_model import Joined, Leaf
 
 GROUP_BYTES = 128 * 2**20
-"""Arrays cross together while they have no more bytes than this; most models do as a whole."""
+"""Arrays cross together up to this number of bytes; most models cross as a whole."""
 
 Entry = tuple[str, Leaf | Joined]
 """Name of a tensor in the module, and its place in the JAX trees."""
 
 
 class ParameterTransfer:
-    """Moves the values of one model in both directions; there and back is the identity, bit for bit."""
+    """Moves the values of one model in both directions; a round trip is the identity, bit for bit.
+
+    Args:
+      parameter_leaves: name in the module -> place in the JAX parameters.
+      buffer_leaves: name in the module -> place in the JAX model state.
+      abstract: shapes of the JAX parameters and model state.
+      group_bytes: limit on the bytes of arrays that cross together.
+
+    Raises:
+      ValueError: the tensors do not hold every row of every array exactly once.
+    """
 
     def __init__(
         self,
@@ -39,15 +49,6 @@ class ParameterTransfer:
         *,
         group_bytes: int = GROUP_BYTES,
     ) -> None:
-        """Args:
-        parameter_leaves: name in the module -> place in the JAX parameters.
-        buffer_leaves: name in the module -> place in the JAX model state.
-        abstract: JAX parameters and model state, as shapes.
-        group_bytes: limit on the arrays that cross together.
-
-        Raises:
-          ValueError: the tensors do not hold every row of every array once.
-        """
         self._structure = jax.tree.structure(abstract)
         shapes = {path: tuple(leaf.shape) for tree in abstract for path, leaf in parameters.paths(tree or {}).items()}
         self._paths = list(shapes)
@@ -59,7 +60,7 @@ class ParameterTransfer:
 
     @torch.no_grad()
     def to_module(self, params: Parameters, model_state: ModelState, module: torch.nn.Module) -> None:
-        """Copies the values of JAX arrays into the module's tensors, whose memory stays the module's own."""
+        """Copies the values of JAX arrays into the module's tensors, which keep their memory."""
         tensors = self._tensors(module)
         arrays = dict(zip(self._paths, jax.tree.leaves((params, model_state)), strict=True))
         for group in self._groups:
@@ -68,20 +69,20 @@ class ParameterTransfer:
             for tensor, piece in zip(targets, flat.split([tensor.numel() for tensor in targets]), strict=True):
                 tensor.copy_(piece.view(tensor.shape))
             if flat.is_cuda:
-                torch.cuda.synchronize(flat.device)  # JAX may use the memory again as soon as it is let go
+                torch.cuda.synchronize(flat.device)  # JAX may reuse the memory as soon as it is released
 
     @torch.no_grad()
     def from_module(self, module: torch.nn.Module, function: str) -> tuple[Parameters, ModelState]:
-        """Parameters and model state as JAX arrays of their own memory; the module is only read.
+        """Parameters and model state as JAX arrays in their own memory; the module is only read.
 
         Raises:
-          SubmissionError: the module's parameters are not those of the model; `function` begins the message.
+          SubmissionError: the module's parameters are not those of the model; the message begins with `function`.
         """
         tensors = self._tensors(module, function)
         arrays: dict[str, jax.Array] = {}
         for group in self._groups:
             flat = torch.cat([tensors[name].reshape(-1) for name in group.names])
-            # Waited for, so that one buffer is free before the next is made.
+            # Wait, so that one buffer is free before the next is allocated.
             arrays |= jax.block_until_ready(group.to_jax(flat))
         return jax.tree.unflatten(self._structure, [arrays[path] for path in self._paths])
 
@@ -102,10 +103,10 @@ class _Group:
     """Tensors and arrays that cross together.
 
     Attributes:
-      names: of the tensors, in the order of the flat buffer.
+      names: names of the tensors, in the order of the flat buffer.
       shapes: path -> shape of the JAX arrays.
       to_torch: `(arrays by path, device) -> flat tensor`, which must only be read.
-      to_jax: `flat tensor -> arrays by path`; the tensor is given up.
+      to_jax: `flat tensor -> arrays by path`; the tensor must not be used afterwards.
     """
 
     names: tuple[str, ...]
@@ -115,7 +116,7 @@ class _Group:
 
     @classmethod
     def of(cls, entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> "_Group":
-        # A joined tensor is its parts one behind the other, so that in the flat buffer only these are told apart.
+        # A joined tensor is the concatenation of its parts, so the flat buffer need only distinguish the parts.
         parts = [part for _, leaf in entries for part in leaf.parts]
         names = tuple(name for name, _ in entries)
         mine = {part.path: shapes[part.path] for part in parts}
@@ -151,7 +152,7 @@ class _Group:
 
 
 def _grouped(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]], limit: int) -> list[list[Entry]]:
-    """The entries in groups of at most `limit` bytes, or of one array and what must cross with it."""
+    """Groups the entries by at most `limit` bytes; a larger array is alone, with what must cross with it."""
     groups: list[list[Entry]] = []
     free = 0
     for component in _components(entries):
@@ -165,7 +166,7 @@ def _grouped(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]], li
 
 
 def _components(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Entries that share an array together, in the order of its rows."""
+    """Groups entries that share an array, in the order of its rows."""
     found: list[list[Entry]] = []
     of_path: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -184,7 +185,7 @@ def _torch_shape(leaf: Leaf | Joined, shapes: Mapping[str, tuple[int, ...]]) -> 
 
 
 def _check_one_to_one(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Checks that the tensors hold every row of every array once; joined tensors hold whole arrays."""
+    """Checks that the tensors hold every row of every array exactly once, and joined tensors only whole arrays."""
     missing = dict.fromkeys(shapes, 0)  # the first row that no tensor holds yet
     parts = [part for _, leaf in entries for part in leaf.parts]
     for part in sorted(parts, key=lambda part: part.first_row):

@@ -1,4 +1,4 @@
-"""A workload's model as PyTorch submissions get it: a module, and how its tensors correspond to the JAX arrays."""
+"""A workload's model for PyTorch submissions: a module, and how its tensors correspond to the JAX arrays."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,16 @@ from algoperf_jax.workload import LossFunction
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """Where a tensor of a module stands in the JAX trees.
+    """Where a tensor of a module is in the JAX trees.
 
     Attributes:
       path: `/`-joined names, in `params` for a parameter (`Dense_0/kernel`), in `model_state` for a buffer
         (`batch_stats/BatchNorm_init/mean`).
-      axes: the argument of `transpose` that takes the JAX array to PyTorch's layout; None keeps it.
-      reversed_axes: axes of the JAX array whose order is reversed besides.
-      shape: what the transposed array is reshaped to (the heads of an attention layer become one axis); None keeps it.
-      rows: those of the JAX array, along its first axis, that the tensor holds where others hold the rest; None is all.
+      axes: argument of `transpose` that takes the JAX array to PyTorch's layout; None keeps it.
+      reversed_axes: axes of the JAX array along which the order is also reversed.
+      shape: shape that the transposed array is reshaped to (the heads of an attention layer become one axis); None
+        keeps it.
+      rows: rows of the JAX array, along its first axis, that the tensor holds while others hold the rest; None for all.
     """
 
     path: str
@@ -31,12 +32,12 @@ class Leaf:
 
     @property
     def parts(self) -> tuple["Leaf", ...]:
-        """The tensor is this one array, or rows of it."""
+        """The arrays of the tensor: only this one, or rows of it."""
         return (self,)
 
     @property
     def first_row(self) -> int:
-        """The row of the array that the tensor begins with."""
+        """The first row of the array that the tensor holds."""
         return 0 if self.rows is None else self.rows.start or 0
 
     @property
@@ -45,7 +46,7 @@ class Leaf:
         return self.axes is None and not self.reversed_axes
 
     def held_shape(self, jax_shape: Sequence[int]) -> tuple[int, ...]:
-        """The shape in JAX of what the tensor holds of an array of `jax_shape`."""
+        """The JAX shape of the part of an array of `jax_shape` that the tensor holds."""
         if self.rows is None:
             return tuple(jax_shape)
         return (len(range(*self.rows.indices(jax_shape[0]))), *jax_shape[1:])
@@ -55,13 +56,13 @@ class Leaf:
         return self.shape or self._transposed(self.held_shape(jax_shape))
 
     def to_torch(self, array: Any) -> Any:
-        """Arranges an array of NumPy or JAX, of which the tensor may hold some rows, as PyTorch has it."""
+        """Arranges a NumPy or JAX array, of which the tensor may hold some rows, in PyTorch's layout."""
         held = array if self.rows is None else array[self.rows]
         ordered = self._reversed(held).transpose(self.axes or range(array.ndim))
         return ordered.reshape(self.torch_shape(array.shape))
 
     def to_jax(self, array: Any, jax_shape: Sequence[int]) -> Any:
-        """The other way around: what the tensor holds of an array of `jax_shape`; `array` may be flat."""
+        """The inverse: the part of an array of `jax_shape` that the tensor holds; `array` may be flat."""
         axes = self.axes or tuple(range(len(jax_shape)))
         inverse = sorted(range(len(axes)), key=axes.__getitem__)
         held = array.reshape(self._transposed(self.held_shape(jax_shape)))
@@ -78,10 +79,10 @@ class Leaf:
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """A tensor that holds several JAX arrays one behind the other along its first axis.
+    """A tensor that is the concatenation of several JAX arrays along its first axis.
 
     Attributes:
-      parts: the arrays, each as it stands in the tensor.
+      parts: the arrays, in order.
     """
 
     parts: tuple[Leaf, ...]
@@ -92,7 +93,7 @@ LINEAR = (1, 0)
 CONVOLUTION = (3, 2, 0, 1)
 """[height, width, in, out] -> [out, in, height, width]."""
 TRANSPOSED_CONVOLUTION = (2, 3, 0, 1)
-"""[height, width, in, out] -> [in, out, height, width]; height and width are reversed besides."""
+"""[height, width, in, out] -> [in, out, height, width]; height and width are also reversed."""
 
 
 def channels_first(images: Any) -> Any:
@@ -106,17 +107,17 @@ class TorchModel:
 
     Attributes:
       make_module: makes the module, in training mode, on the CPU: `module(batch, dropout_rate=...) -> logits`. Its
-        parameters are left uninitialized: they have a value only once the JAX ones are copied over. Submodules with an
-        attribute `update_statistics` have running statistics that move in training mode only if it is true.
+        parameters are uninitialized until the JAX ones are copied over. Submodules with an attribute
+        `update_statistics` have running statistics that change in training mode only if it is true.
       parameters: PyTorch name -> `Leaf` or `Joined`, in the order of `named_parameters`; together they hold every
         row of every JAX parameter once.
       buffers: PyTorch name -> `Leaf` of the running statistics. A buffer without a counterpart in JAX
         (`num_batches_tracked`) is not listed.
-      arrange: `inputs` of a batch in the JAX layout -> in PyTorch's, as views where that is possible (copying is left
-        to whoever makes tensors of them). Takes NumPy arrays, and tensors where batches are finished on the device.
-      loss: takes tensors. It is `Workload.loss` wherever that is written with the array API; a loss that cannot be, as
-        one with a scan (CTC), has a function of its own here, and a test that holds the two equal.
-      spans_processes: whether batch statistics are those of all processes' rows, as they are in JAX.
+      arrange: maps `inputs` of a batch from the JAX layout to PyTorch's, as views where possible (copying is left to
+        the code that makes tensors of them). Takes NumPy arrays, or tensors if batches are finished on the device.
+      loss: takes tensors. It is `Workload.loss` if that is written with the array API. A loss that cannot be, such as
+        one with a scan (CTC), has its own function here, and a test that both are equal.
+      spans_processes: whether batch statistics are computed over all processes' rows, as they are in JAX.
     """
 
     make_module: Callable[[], torch.nn.Module]

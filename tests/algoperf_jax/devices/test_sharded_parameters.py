@@ -162,5 +162,5 @@ def test_a_workload_without_large_parameters_has_nothing_to_split() -> None:
 
 
 def test_submissions_that_use_pmap_cannot_split() -> None:
-    with pytest.raises(ConfigError, match=r"jax\.pmap, which has all on each device"):
+    with pytest.raises(ConfigError, match=r"jax\.pmap, which the submission uses, keeps all"):
         PMAP.make_layout(config(), table_workload.build())
