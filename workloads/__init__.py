@@ -1,8 +1,8 @@
-"""The workloads, found by name and imported only when asked for.
+"""The workloads, found by name and imported only when needed.
 
-`load("ogbg")` is the workload on its built-in data, `load("ogbg", data_dir=D)` on the real data prepared in `D`,
-`load("ogbg_gelu")` and `load("ogbg", activation="gelu")` the same variant by name and by argument. What has a name is
-listed in `workloads/entries.py`; `registered` adds to it.
+`load("ogbg")` is the workload on its built-in data, `load("ogbg", data_dir=D)` on the real data prepared in `D`.
+`load("ogbg_gelu")` and `load("ogbg", activation="gelu")` are the same variant, by name and by argument. All names are
+listed in `workloads/entries.py`; `registered` adds to them.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ _entries: dict[str, Entry] = dict(ENTRIES)
 
 @contextlib.contextmanager
 def registered(name: str, entry: Entry) -> Iterator[None]:
-    """Adds a workload while the context is open: a plugin's, or one of a test.
+    """Registers a workload while the context is open, such as one of a plugin or of a test.
 
     Raises:
-      ConfigError: the name, or that of a variant, is taken.
+      ConfigError: the name, or the name of a variant, is taken.
     """
     taken = set(names()) & set(_names_of(name, entry))
     if taken:
-        raise ConfigError("name of a workload", value=min(taken), expected="one that is not registered")
+        raise ConfigError("name of a workload", value=min(taken), expected="a name that is not registered")
     _entries[name] = entry
     try:
         yield
@@ -55,7 +55,7 @@ def registered(name: str, entry: Entry) -> Iterator[None]:
 
 
 def names() -> tuple[str, ...]:
-    """All names that `load` takes, variants included, in alphabetical order."""
+    """All names that `load` accepts, including variants, in alphabetical order."""
     return tuple(sorted(name for base, entry in _entries.items() for name in _names_of(base, entry)))
 
 
@@ -70,7 +70,7 @@ def variant_names(base: str) -> tuple[str, ...]:
 
 
 def light_names() -> tuple[str, ...]:
-    """One name for each workload that a CPU can train: a variant made for development where there is one."""
+    """One name per workload that a CPU can train: its variant for development, if there is one."""
     return tuple(sorted(_light_name(base, entry) for base, entry in _entries.items()))
 
 
@@ -84,7 +84,7 @@ def base_name(name: str) -> str:
 
 
 def variant(name: str) -> Variant:
-    """The row of the table that `name` stands for.
+    """The row of the table with this name.
 
     Raises:
       ConfigError: no workload has this name.
@@ -94,7 +94,7 @@ def variant(name: str) -> Variant:
 
 
 def suite(name: str) -> Suite:
-    """What the model of this name is part of.
+    """The suite that the model of this name belongs to.
 
     Raises:
       ConfigError: no workload has this name.
@@ -103,14 +103,13 @@ def suite(name: str) -> Suite:
 
 
 def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workload:
-    """Builds a workload; reads no data yet.
+    """Builds a workload, without reading data yet.
 
-    A model that is not in the table is called `<workload>_custom`, which no score knows, and has no target on real
-    data.
+    A model that is not in the table is called `<workload>_custom`. It is never scored, and has no target on real data.
 
     Args:
       name: a name from `names()`.
-      data_dir: folder with prepared data, or None for the built-in data. The two have targets and budgets of their own.
+      data_dir: folder with prepared data, or None for the built-in data. Each has its own targets and budgets.
       **arguments: overrides of the builder's arguments, for variants without a name.
 
     Raises:
@@ -136,7 +135,7 @@ def preparation(name: str) -> ModuleType:
 
 
 def _found(name: str) -> tuple[str, str]:
-    """The workload that a name belongs to, and the suffix of the variant ("" for none)."""
+    """The workload that a name belongs to, and the suffix of its variant ("" for none)."""
     for base, entry in _entries.items():
         for suffix in entry.rows:
             if name == _name(base, suffix):
@@ -147,7 +146,7 @@ def _found(name: str) -> tuple[str, str]:
 def _named(
     base: str, entry: Entry, build: Callable[..., Workload], arguments: Mapping[str, Any]
 ) -> tuple[str, Variant | None]:
-    """The name and the row of the model with these arguments; no row where it is in none."""
+    """The name and the row of the model with these arguments; None as the row if there is none."""
     wanted = _with_defaults(build, arguments)
     for suffix, row in entry.rows.items():
         if _with_defaults(build, row.arguments) == wanted:

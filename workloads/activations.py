@@ -1,4 +1,4 @@
-"""Activation functions, by the names that variants of workloads have for them."""
+"""Activation functions, by the names that the variants of workloads use."""
 
 from collections.abc import Callable
 
@@ -6,4 +6,4 @@ import flax.linen as nn
 import jax
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
-"""`gelu` is the approximation by a hyperbolic tangent (Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415)."""
+"""`gelu` is the tanh approximation (Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415)."""

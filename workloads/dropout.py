@@ -1,4 +1,4 @@
-"""Dropout whose rate may be given, and traced, at call time."""
+"""Dropout with a rate that is passed at call time and may be traced."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ import jax.numpy as jnp
 class Dropout(nn.Module):
     """Zeroes entries with probability `rate` and scales the others by `1 / (1 - rate)` (Srivastava et al. 2014).
 
-    A mask is drawn at every rate, 0 included, so that a change of a traced rate changes neither the compiled program
-    nor the random numbers that follow. Drawing random bits takes as long as a dense layer, so an entry is
-    given 16 of them: the rate is rounded up to a multiple of 2^-16.
+    A mask is drawn at every rate, including 0, so that changing a traced rate changes neither the compiled program nor
+    later random numbers. Drawing random bits takes as long as a dense layer, so each entry gets only 16 of them: the
+    rate is rounded up to a multiple of 2^-16.
 
     Attributes:
-      deterministic: passes the inputs through; no `dropout` random key is needed then.
+      deterministic: whether to pass the inputs through, without needing a `dropout` random key.
     """
 
     deterministic: bool

@@ -1,6 +1,6 @@
-"""The table of workloads: every model that has a name, what it is built with, and the targets that it has to reach.
+"""The table of workloads: every named model, the arguments that build it, and the targets that it must reach.
 
-A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The tables of
+A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The tables in
 `README.md` and `workloads/README.md`, and `scoring/targets/builtin.json`, are generated from here:
 `python -m workloads.tables --write`.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 Suite = Literal["algoperf", "development", "mlbench"]
-"""What a model is part of: the AlgoPerf benchmark, MLBench, or neither (for trying things quickly)."""
+"""The suite of a model: the AlgoPerf benchmark, MLBench, or neither (for quick experiments)."""
 
 
 class Targets(NamedTuple):
@@ -22,15 +22,15 @@ class Targets(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A model that has a name.
+    """A model with a name.
 
     Attributes:
-      arguments: arguments of `build` beside the defaults.
-      targets: published for this model on real data, or None where nobody published any. Built-in data have targets of
-        their own, which come with the data.
-      suite: what the model is part of.
+      arguments: arguments of `build` that differ from the defaults.
+      targets: published targets for this model on real data, or None if there are none. Built-in data have their own
+        targets, which are defined with the data.
+      suite: the suite of the model.
       model: the model in a few words, for the tables.
-      examples: task and data in a few words, for the tables; "the same" as the workload's.
+      examples: task and data in a few words, for the tables; "the same" if they are those of the workload.
     """
 
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -48,7 +48,7 @@ class Entry:
       module: package with `build(name, *, data_dir, **arguments) -> Workload`.
       base: the workload itself.
       variants: suffix of the name -> variant.
-      data: package that has the module `prepare`, where that is another one.
+      data: package with the module `prepare`, if it is another one.
     """
 
     module: str

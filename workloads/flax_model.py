@@ -1,4 +1,4 @@
-"""Any network of flax as the two functions of a workload's model, `init` and `apply`."""
+"""Turns a flax network into the two functions of a workload's model, `init` and `apply`."""
 
 import operator
 from collections.abc import Callable
@@ -20,22 +20,22 @@ def flax_model(
     batch_stats: bool = False,
     inputs_of: Callable[[Batch], Any] = operator.itemgetter("inputs"),
 ) -> tuple[Init, Apply]:
-    """The functions `init` and `apply` of a workload whose model is a network of flax.
+    """Makes the functions `init` and `apply` of a workload whose model is a flax network.
 
-    A network with dropout is made with the argument `deterministic`, and called with the inputs and a dropout rate,
-    which may be traced. One with batch normalization is made with the argument `use_running_average`; its batch
-    statistics are those of the whole batch, over all devices.
+    A network with dropout is constructed with the argument `deterministic`, and called with the inputs and a dropout
+    rate, which may be traced. A network with batch normalization is constructed with the argument
+    `use_running_average`; its batch statistics are those of the whole batch, over all devices.
 
     Args:
-      network: makes the network, given what is said above.
-      example_inputs: tree of arrays or `jax.ShapeDtypeStruct`s like the network's inputs; only shapes and types count,
-        as far as those of the parameters depend on them.
+      network: constructs the network, with the arguments above.
+      example_inputs: tree of arrays or `jax.ShapeDtypeStruct`s like the network's inputs; only shapes and types matter,
+        and only where parameters depend on them.
       dropout_rate: the default rate, or None for a network without dropout.
       batch_stats: whether the network has batch normalization.
-      inputs_of: what of a batch the network gets.
+      inputs_of: selects the network's inputs from a batch.
 
     Returns:
-      `init`, compiled, whose model state is `{'batch_stats': ...}` or None; and `apply`.
+      The compiled `init`, whose model state is `{'batch_stats': ...}` or None, and `apply`.
     """
     has_dropout = dropout_rate is not None
 
@@ -43,7 +43,7 @@ def flax_model(
         modes = {"deterministic": not train} if has_dropout else {}
         return network(**modes, **({"use_running_average": use_running_average} if batch_stats else {}))
 
-    @jax.jit  # What only the forward pass needs is dropped, which halves the time.
+    @jax.jit  # Compiling drops what only the forward pass needs, which halves the time.
     def init(rng: RandomKey) -> tuple[Parameters, ModelState]:
         inputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example_inputs)
         model = made(train=False, use_running_average=True)

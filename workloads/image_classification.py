@@ -1,4 +1,4 @@
-"""What the workloads on small labelled images have in common: all examples fit in memory, a batch is a gather.
+"""Data of the workloads on small labelled images: all examples fit in memory, and a batch is a gather.
 
 A source holds raw examples, `image` uint8 [N, H, W, C] and `label` uint8 [N], for train, validation and test.
 """
@@ -13,19 +13,19 @@ from algoperf_jax.data.sources import ColumnSource, GeneratedColumns
 from algoperf_jax.workload import Data, Placement, SplitName, SplitReader
 
 _BUILTIN_SEED = 20_250_601
-"""Fixed: every run sees the same generated examples, whatever its own seed."""
+"""Fixed: every run sees the same generated examples, regardless of its own seed."""
 _SPLITS = ("train", "validation", "test")
 
 
 def generated_images(
     generate: Callable[[np.random.Generator, int], Columns], sizes: Mapping[str, int], version: str
 ) -> GeneratedColumns:
-    """Built-in images. Each split has a generator of its own, so that it is the same whichever others are drawn.
+    """Makes a source of built-in images. Each split has its own generator, so it does not depend on the other splits.
 
     Args:
-      generate: draws so many examples.
+      generate: draws a given number of examples.
       sizes: number of examples of each split.
-      version: for the log of a run; changes whenever the examples do.
+      version: version for the log of a run; changes whenever the examples do.
     """
 
     def split_of(split: str) -> Columns:
@@ -42,13 +42,13 @@ def image_data(
     train_transform: Transform | None = None,
     draw: Draw | None = None,
 ) -> Data:
-    """The splits of a source. Nothing is read before a split is opened.
+    """The splits of a source; nothing is read before a split is opened.
 
     Args:
       source: raw examples.
       num_eval_train: number of training examples that are evaluated, a fixed random subset.
       transform: raw examples -> `inputs` and `targets`.
-      train_transform: the same for training batches, with the columns of `draw`; by default `transform`.
+      train_transform: the same for training batches, which include the columns of `draw`; by default `transform`.
       draw: draws the augmentation of a training batch.
     """
 

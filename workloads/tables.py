@@ -1,7 +1,7 @@
-"""Writes what is known about each workload into the documents: `python -m workloads.tables --write`.
+"""Writes the tables of workloads in the documents: `python -m workloads.tables --write`.
 
-The tables stand between markers in `README.md` and `workloads/README.md`; `scoring/targets/builtin.json` is written
-as a whole. `--check` writes nothing and fails if a file differs from what would be written.
+The tables are between markers in `README.md` and `workloads/README.md`; `scoring/targets/builtin.json` is written as a
+whole. `--check` writes nothing and fails if a file differs from what would be written.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _STUDIES, _TRIALS, _SELF_TUNING_BUDGET_FACTOR = 3, 5, 1.5
 
 
 def names() -> list[str]:
-    """Every name that comes with the project, in the order of the table of entries."""
+    """Every name in the project, in the order of the table of entries."""
     return [name for base in ENTRIES for name in workloads.variant_names(base)]
 
 
@@ -81,7 +81,7 @@ def builtin_targets() -> str:
     scored = {*workloads.light_names(), *workloads.base_names()} & set(names())
     lines = [
         f'    "{name}_builtin": {json.dumps(_target(_builtin(name)))}' for name in sorted(names())
-    ]  # One line for each, so that changes show as such.
+    ]  # One line per workload, so that diffs are readable.
     header = {
         "version": "builtin",
         "base_workloads": [f"{name}_builtin" for name in sorted(scored)],
@@ -95,12 +95,12 @@ def builtin_targets() -> str:
 
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = {"README.md": overview, "workloads/README.md": published}
-"""Path from the root -> what makes its table."""
+"""Path relative to the root -> function that makes its table."""
 BUILTIN_TARGETS = "scoring/targets/builtin.json"
 
 
 def generated() -> dict[pathlib.Path, str]:
-    """What each file should hold.
+    """The expected content of each file.
 
     Raises:
       ConfigError: a document lacks the markers.
@@ -122,7 +122,7 @@ def stale() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m workloads.tables", description=__doc__)
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--write", action="store_true", help="write the tables")

@@ -39,7 +39,6 @@ class JaxFunction:
     """
 
     def __init__(self, function: Callable[[list[jax.Array], Any], Outputs]) -> None:
-
         def run(flat: jax.Array, constants: Any, shapes: Shapes) -> Outputs:
             return function(_cut(flat, shapes), constants)
 

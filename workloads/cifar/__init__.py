@@ -1,3 +1,3 @@
-"""CIFAR-10 with a ResNet-18: the middle-sized workload for development."""
+"""CIFAR-10 with a ResNet-18: the medium-sized workload for development."""
 
 from workloads.cifar.workload import build as build

@@ -1,7 +1,7 @@
 """The built-in stand-in for CIFAR-10: textured shapes on textured backgrounds.
 
-A class is one of five shapes with one of two textures. Color, place, size, rotation, lighting, the background and the
-noise say nothing about the class. Images are 32x32 in color; a mirror image belongs to the same class.
+A class is one of five shapes with one of two textures. Color, position, size, rotation, lighting, background and noise
+are independent of the class. Images are 32x32 in color; a mirror image belongs to the same class.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from algoperf_jax.workload import Budget, Facts, Goal
 
 VERSION = "1"
-"""Changes whenever the examples do."""
+"""Version of the examples; changes whenever they do."""
 FACTS = Facts(
     goal=Goal(metric="accuracy", direction="maximize", validation=0.95, test=0.95),
     budget=Budget(max_runtime_sec=900, eval_period_sec=60, step_hint=200),
@@ -22,10 +22,10 @@ FACTS = Facts(
 
 IMAGE_SIZE = 32
 _CHUNK = 256
-"""Images drawn at a time, so that intermediate arrays stay small."""
+"""Number of images drawn at a time, which keeps intermediate arrays small."""
 
 Coordinate = np.ndarray
-"""A coordinate of every pixel in the frame of the shape, whose radius is about 1: float32 [N, 1024]."""
+"""A coordinate of every pixel, relative to a shape of radius about 1: float32 [N, 1024]."""
 Pattern = Callable[[Coordinate, Coordinate], np.ndarray]
 
 
@@ -52,7 +52,7 @@ def _ring(x: Coordinate, y: Coordinate) -> np.ndarray:
 
 
 _SHAPES: Sequence[Pattern] = (_square, _triangle, _cross, _disc, _ring)
-"""Each gives roughly the distance to the shape's edge, negative inside."""
+"""Each returns roughly the distance to the shape's edge, negative inside."""
 
 
 def _stripes(x: Coordinate, y: Coordinate) -> np.ndarray:
@@ -65,7 +65,7 @@ def _plain(x: Coordinate, y: Coordinate) -> np.ndarray:
 
 
 _TEXTURES: Sequence[Pattern] = (_stripes, _plain)
-"""Each gives -1 .. 1 from coordinates in radians."""
+"""Each returns values in -1 .. 1 from coordinates in radians."""
 
 
 def generate(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
@@ -82,7 +82,7 @@ def generate(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def _draw(rng: np.random.Generator, shape: Pattern, texture: Pattern, count: int) -> np.ndarray:
-    """`count` images of one class, uint8 [count, 32, 32, 3]."""
+    """Draws `count` images of one class, uint8 [count, 32, 32, 3]."""
     radius = rng.uniform(9.5, 13, (count, 1)).astype(np.float32)
     x, y = _frame(rng, count, offset=2.0, tilt=0.12)
     cover = np.clip(0.5 - radius * shape(x / radius, y / radius), 0, 1)[..., None]
@@ -95,7 +95,7 @@ def _draw(rng: np.random.Generator, shape: Pattern, texture: Pattern, count: int
 
 
 def _frame(rng: np.random.Generator, count: int, offset: float, tilt: float) -> tuple[Coordinate, Coordinate]:
-    """Coordinates in pixels about a random center, turned by a random angle.
+    """Coordinates in pixels around a random center, rotated by a random angle.
 
     Args:
       rng: source of randomness.
@@ -121,7 +121,7 @@ def _waves(
 
 
 def _colors(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Four random colors [4, count, 1, 3]: two dark ones, and two light ones for the shape, its stripes the darker."""
+    """Four random colors [4, count, 1, 3]: two dark ones, and two light ones for the shape, with darker stripes."""
     colors = rng.uniform(0, 0.6, (4, count, 1, 3)).astype(np.float32)
     colors[0] = 0.15 + colors[0]
     colors[1] = 0.4 + colors[1]

@@ -1,4 +1,4 @@
-"""CIFAR-10 images: where they come from, what makes a batch of them, and the augmentation of training batches."""
+"""CIFAR-10 images: their source, how batches are made, and the augmentation of training batches."""
 
 import numpy as np
 
@@ -10,15 +10,15 @@ from workloads.cifar.prepare import DATASET
 from workloads.image_classification import generated_images, image_data
 
 TRAIN_MEAN = (0.49139968, 0.48215827, 0.44653124)
-"""Per channel, of pixels in 0 .. 1."""
+"""Mean of each channel, for pixels in 0 .. 1."""
 TRAIN_STDDEV = (0.24703233, 0.24348505, 0.26158768)
-"""Per channel, of pixels in 0 .. 1."""
+"""Standard deviation of each channel, for pixels in 0 .. 1."""
 PADDING = 2
 """Black pixels added on each side before the random crop."""
 
 
 def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
-    """The images prepared in `data_dir`, or the built-in shapes; reads and draws nothing yet."""
+    """The images prepared in `data_dir`, or the built-in shapes; nothing is read or drawn yet."""
     source = (
         generated_images(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
         if data_dir is None
@@ -37,7 +37,7 @@ def normalize(examples: Columns) -> Batch:
 
 
 def draw_augmentation(rng: np.random.Generator, count: int) -> Columns:
-    """Where each image is cropped (`top` and `left` in the padded image) and whether it is mirrored (`flip`)."""
+    """Draws where each image is cropped (`top` and `left` in the padded image) and whether it is mirrored (`flip`)."""
     return {
         "top": rng.integers(2 * PADDING + 1, size=count),
         "left": rng.integers(2 * PADDING + 1, size=count),
@@ -46,7 +46,7 @@ def draw_augmentation(rng: np.random.Generator, count: int) -> Columns:
 
 
 def augment(examples: Columns) -> Batch:
-    """Pads with black, crops to the size before, mirrors, then normalizes; `examples` hold the drawn columns too."""
+    """Pads with black, crops to the original size, mirrors, then normalizes; `examples` includes the drawn columns."""
     images = examples["image"]
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))

@@ -1,7 +1,7 @@
 """ResNet-18 for 32x32 images (He et al. 2016, https://arxiv.org/abs/1512.03385), with a 3x3 stem and no max pooling.
 
-The second normalization of each block starts with scale 0, so that every block begins as its shortcut (Goyal et al.
-2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as flax keeps it.
+The second normalization of each block starts with scale 0, so that every block is initially its shortcut (Goyal et al.
+2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as in flax.
 """
 
 import functools

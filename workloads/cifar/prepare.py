@@ -1,4 +1,4 @@
-"""CIFAR-10: from the binary or Python version to columns `image` uint8 [n, 32, 32, 3] and `label` uint8 [n].
+"""CIFAR-10: converts the binary or Python version to columns `image` uint8 [n, 32, 32, 3] and `label` uint8 [n].
 
 Source: https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -34,32 +34,32 @@ _BATCHES = (*_TRAIN_BATCHES, _TEST_BATCH)
 _IMAGES_PER_BATCH = 10_000
 _PIXELS = 3 * 32 * 32
 _NUM_CLASSES = 10
-_NEEDED = "Needed are data_batch_1 to data_batch_5 and test_batch of the binary or the Python version of CIFAR-10."
+_NEEDED = "Provide data_batch_1 to data_batch_5 and test_batch of the binary or the Python version of CIFAR-10."
 
 _logger = logging.getLogger(__name__)
 
 
 def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
-    """The splits: `train` is the first 9/10 (45,000) of the training images, `validation` the rest, `test`.
+    """The splits: `train` is the first 9/10 (45,000) of the training images, `validation` the rest; and `test`.
 
-    Where there are several sets of batches, a whole one is taken.
+    If there are several sets of batches, a complete one is used.
 
     Args:
-      folder: holds the batches of the binary version (`.bin`) or of the Python version, unpacked, directly or
-        in a subfolder, or an archive `cifar-10*` of either (`.tar`, `.tar.gz`, `.tgz`, `.tar.xz`). Some training
-        batches may be missing.
+      folder: contains the batches of the binary version (`.bin`) or of the Python version, unpacked, directly or in a
+        subfolder, or an archive `cifar-10*` of either (`.tar`, `.tar.gz`, `.tgz`, `.tar.xz`). Some training batches may
+        be missing.
 
     Raises:
-      DataError: there is no training batch or no test batch, a file is damaged, or there are several sets that differ.
+      DataError: there is no training batch or no test batch, a file is damaged, or several sets differ.
     """
     batches = _chosen(folder)
     absent = [name for name in _TRAIN_BATCHES if name not in batches]
     if absent:
-        _logger.warning("cifar: only a subset of the training images; absent: %s", ", ".join(absent))
+        _logger.warning("cifar: only a subset of the training images; missing: %s", ", ".join(absent))
     sizes = {name: len(batch.labels) for name, batch in batches.items() if len(batch.labels) != _IMAGES_PER_BATCH}
     if sizes:
         _logger.warning(
-            "cifar: a batch of CIFAR-10 has %s images, but here %s: results are not comparable with published ones",
+            "cifar: a batch of CIFAR-10 has %s images, but here: %s; results are not comparable with published ones",
             f"{_IMAGES_PER_BATCH:,}",
             ", ".join(f"{name} {size:,}" for name, size in sizes.items()),
         )
@@ -76,7 +76,7 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
 
 
 class _RawSet(NamedTuple):
-    """Batches that belong together: where they are, and, by name without suffix, the place and content of each."""
+    """Batches that belong together: their place, and for each name without suffix, place and content of the batch."""
 
     where: str
     batches: dict[str, tuple[str, bytes]]
@@ -90,13 +90,13 @@ class _Batch(NamedTuple):
 
 
 def _unpacked(folder: pathlib.Path) -> list[_RawSet]:
-    """The sets in folders; the binary version first, then the nearest."""
+    """The sets in folders: the binary version first, then by depth."""
     found: list[_RawSet] = []
     for suffix in (".bin", ""):
         sets: dict[pathlib.Path, dict[str, tuple[str, bytes]]] = {}
         paths = find_all(folder, *(f"{name}{suffix}" for name in _BATCHES))
         names = [path.name.removesuffix(".bin") for path in paths]
-        # Where each batch is there once, they need not be in one folder.
+        # If each batch occurs once, they need not be in one folder.
         together = len(set(names)) == len(names)
         for path, name in zip(paths, names, strict=True):
             sets.setdefault(folder if together else path.parent, {})[name] = (str(path), path.read_bytes())
@@ -106,7 +106,7 @@ def _unpacked(folder: pathlib.Path) -> list[_RawSet]:
 
 
 def _archived(path: pathlib.Path) -> list[_RawSet]:
-    """The sets in an archive; several where it holds several folders or both versions."""
+    """The sets in an archive; several if it contains several folders or both versions."""
     sets: dict[tuple[str, str], dict[str, tuple[str, bytes]]] = {}
     for member, content in members(path):
         file = pathlib.PurePath(member)
@@ -115,12 +115,12 @@ def _archived(path: pathlib.Path) -> list[_RawSet]:
             continue
         batches = sets.setdefault((str(file.parent), file.name.removeprefix(name)), {})
         if batches.setdefault(name, (f"{path}:{member}", content))[1] != content:
-            raise DataError(f"{path} holds {member} twice, and the two differ", remedy="Download it again.")
+            raise DataError(f"{path} contains {member} twice, and the two differ", remedy="Download it again.")
     return [_RawSet(f"{path}:{place}/*{suffix}", batches) for (place, suffix), batches in sets.items()]
 
 
 def _chosen(folder: pathlib.Path) -> Mapping[str, _Batch]:
-    """The batches of the set that is most complete; damaged and incomplete ones do no harm beside a whole one."""
+    """The batches of the most complete set; damaged and incomplete sets are ignored if one is complete."""
     sets = _unpacked(folder)
     errors: list[DataError] = []
     for path in archives(folder, "cifar-10-binary", "cifar-10-python", "cifar-10"):
@@ -144,10 +144,10 @@ def _chosen(folder: pathlib.Path) -> Mapping[str, _Batch]:
     equal = [(where, batches) for completeness, where, batches in parsed if completeness == best]
     if len(equal) > 1 and len({_digest(batches) for _, batches in equal}) > 1:
         raise DataError(
-            f"several sets of CIFAR-10 batches in {folder}, which differ",
+            f"several sets of CIFAR-10 batches in {folder} differ",
             value=[f"{where}: {', '.join(sorted(batches))}" for where, batches in equal],
-            expected="one whole set",
-            remedy="Give the folder of one with --from=FOLDER.",
+            expected="one complete set",
+            remedy="Name the folder of one with --from=FOLDER.",
         )
     if not equal or _TEST_BATCH not in equal[0][1] or len(equal[0][1]) < 2:
         found = [f"{where}: {', '.join(sorted(batches))}" for where, batches in equal]
@@ -159,7 +159,7 @@ _WHOLE = 2
 
 
 def _completeness(batches: Mapping[str, _Batch]) -> int:
-    """`_WHOLE` for all batches with all images, 1 for all batches, 0 for some."""
+    """`_WHOLE` if all batches have all images, 1 if all batches are there, else 0."""
     if len(batches) < len(_BATCHES):
         return 0
     return _WHOLE if all(len(batch.labels) == _IMAGES_PER_BATCH for batch in batches.values()) else 1
@@ -175,7 +175,7 @@ def _digest(batches: Mapping[str, _Batch]) -> str:
 
 
 def _parse(where: str, content: bytes) -> _Batch:
-    """A batch; both versions store planes of color."""
+    """Parses a batch; both versions store planes of color."""
     planes, labels = _parse_binary(where, content) if where.endswith(".bin") else _parse_python(where, content)
     if len(labels) != len(planes):
         raise DataError(f"number of labels in {where}", value=len(labels), expected=str(len(planes)))
@@ -192,10 +192,10 @@ def _parse_binary(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse_python(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    # A damaged pickle can raise nearly anything.
+    # A damaged pickle can raise almost any exception.
     try:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-        # The original files come from Python 2, whose strings are read as bytes.
+        # The original files come from Python 2; its strings are read as bytes.
         batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
         planes, labels = np.asarray(batch["data"]), np.asarray(batch["labels"])
         if planes.dtype != np.uint8 or planes.ndim != 2 or planes.shape[1] != _PIXELS:
@@ -211,21 +211,21 @@ _RECONSTRUCT, _FROM_BUFFER = np.empty(0).__reduce__()[0], np.empty(0).__reduce_e
 _PICKLED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    # NumPy renamed its core package; how an array is rebuilt depends on the pickle protocol.
+    # NumPy renamed its core package, and how an array is rebuilt depends on the pickle protocol.
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
     ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-    # How protocol 2 of Python 3 spells bytes.
+    # How protocol 2 of Python 3 encodes bytes.
     ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
 }
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Makes dicts, lists and arrays and nothing else, so that a foreign file cannot run code."""
+    """Makes only dicts, lists and arrays, so that an untrusted file cannot run code."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         try:
             return _PICKLED[module_name, global_name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module_name}.{global_name} has no place in a batch") from None
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed in a batch") from None

@@ -1,4 +1,4 @@
-"""The cifar workload: published facts for real data, and facts of its own for the built-in data."""
+"""The cifar workload: published facts for real data, and separate facts for the built-in data."""
 
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
@@ -12,11 +12,11 @@ PUBLISHED = Facts(
     eval_batch_size=1_024,
     split_sizes={"train": 45_000, "eval_train": 5_120, "validation": 5_000, "test": 10_000},
 )
-"""But for the targets, which stand in `workloads/entries.py`."""
+"""Everything except the targets, which are in `workloads/entries.py`."""
 
 
 def build(name: str, *, data_dir: str | None = None) -> Workload:
-    """ResNet-18, on the CIFAR-10 prepared in `data_dir` or on the built-in shapes."""
+    """Builds the workload of ResNet-18, on the CIFAR-10 prepared in `data_dir` or on the built-in shapes."""
     facts = builtin.FACTS if data_dir is None else PUBLISHED
     return Workload(
         name=name,

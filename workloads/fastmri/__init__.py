@@ -1,3 +1,3 @@
-"""fastMRI with a U-Net: reconstruct a knee from a quarter of its k-space."""
+"""fastMRI with a U-Net: reconstructs a knee from a quarter of its k-space."""
 
 from workloads.fastmri.workload import build as build

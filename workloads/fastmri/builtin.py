@@ -1,7 +1,7 @@
 """The built-in stand-in for fastMRI: volumes of overlapping ellipsoids, measured with noise.
 
-A volume has a body, organs of other intensities in it, and textures. Its slices are images with a smooth phase, so that
-k-space has no symmetry that a network could use. The target is the noisy image, as in fastMRI.
+A volume is a body that contains organs of other intensities, with textures. Its slices are images with a smooth phase,
+so that k-space has no symmetry that a network could exploit. The target is the noisy image, as in fastMRI.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from algoperf_jax.workload import Budget, Facts, Goal
 from workloads.fastmri.reconstruction import Slice
 
 VERSION = "1"
-"""Changes whenever the examples do."""
+"""Version of the examples; changes whenever they do."""
 FACTS = Facts(
     goal=Goal(metric="ssim", direction="maximize", validation=0.80, test=0.80),
     budget=Budget(max_runtime_sec=1_800, eval_period_sec=60, step_hint=2_000),
@@ -38,16 +38,16 @@ _SPLITS = ("train", "validation", "test")
 SLICES_PER_VOLUME = 8
 _NUM_ORGANS = 14
 _UNIT = 2e-4
-"""Intensities are about those of scanners."""
+"""Scale of intensities, about that of scanners."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedSplit:
-    """The slices of a split; they may be read by any thread of this process.
+    """The slices of a split; any thread of this process may read them.
 
     Attributes:
-      count: how many.
-      slice_at: number -> slice.
+      count: number of slices.
+      slice_at: index -> slice.
     """
 
     count: int
@@ -57,20 +57,21 @@ class GeneratedSplit:
         return self.count
 
     def read(self, index: int) -> Slice:
-        """One slice; the same at every call, to be read only."""
+        """Returns one slice, the same at every call; it must not be changed."""
         return self.slice_at(index)
 
 
 class GeneratedSlices:
-    """A source that draws a volume when one of its slices is first asked for, and keeps it."""
+    """A source that draws a volume when one of its slices is first read, and caches it.
+
+    Args:
+      size: height and width of the targets.
+      split_sizes: number of slices of each split.
+    """
 
     origin: Origin = "builtin"
 
     def __init__(self, size: int, split_sizes: Mapping[str, int]) -> None:
-        """Args:
-        size: height and width of the targets.
-        split_sizes: number of slices of each split.
-        """
         self._size = size
         self._split_sizes = {split: split_sizes[split] for split in _SPLITS}
         self._lock = threading.Lock()
@@ -86,12 +87,12 @@ class GeneratedSlices:
             return self._drawn(split, number)[place]
 
     def describe(self) -> dict[str, Any]:
-        """Version and split sizes."""
+        """Returns version and split sizes."""
         return {"dataset": "generated", "version": VERSION, "split_sizes": dict(self._split_sizes)}
 
 
 def volume(size: int, split: str, number: int) -> tuple[Slice, ...]:
-    """The slices of a volume, `size` rows and about 1.15 times as many columns of k-space."""
+    """Draws the slices of a volume, with `size` rows and about 1.15 times as many columns of k-space."""
     rng = np.random.Generator(np.random.Philox(key=[_SEED, _SPLITS.index(split)], counter=[0, 0, 0, number]))
     width = size * 23 // 20
     organs = [_body(rng), *(_organ(rng) for _ in range(_NUM_ORGANS))]
@@ -113,15 +114,15 @@ def volume(size: int, split: str, number: int) -> tuple[Slice, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class _Ellipsoid:
-    """A textured ellipsoid; lengths in halves of the image's height.
+    """A textured ellipsoid; the unit of length is half the image's height.
 
     Attributes:
       center: x, y, z.
-      radii: along its own first two axes and along z.
-      angle: between its first axis and x, in radians.
-      intensity: what it adds to the image.
+      radii: radii along its own first two axes and along z.
+      angle: angle between its first axis and x, in radians.
+      intensity: intensity that it adds to the image.
       contrast: amplitude of its texture, relative to the intensity.
-      frequency: of the texture along its first two axes, in radians per length.
+      frequency: frequency of the texture along its first two axes, in radians per unit of length.
     """
 
     center: tuple[float, float, float]
@@ -155,7 +156,7 @@ def _organ(rng: np.random.Generator) -> _Ellipsoid:
 
 
 def _draw(image: np.ndarray, organ: _Ellipsoid, height: float) -> None:
-    """Adds the ellipsoid's section at a height to an image; only the pixels around it are touched."""
+    """Adds the ellipsoid's section at a height to an image; only the pixels around it change."""
     share = 1 - ((height - organ.center[2]) / organ.radii[2]) ** 2
     if share <= 0:
         return
@@ -182,13 +183,13 @@ def _draw(image: np.ndarray, organ: _Ellipsoid, height: float) -> None:
 
 
 def _stretch(center: float, reach: float, count: int, pixels: float) -> np.ndarray:
-    """The pixels along an axis that lie within `reach` of the center, and one more on each side."""
+    """The pixels along an axis within `reach` of the center, plus one on each side."""
     middle, reach = count / 2 + center * pixels, reach * pixels + 1
     return np.arange(max(0, int(middle - reach)), min(count, int(middle + reach) + 1))
 
 
 def _smooth_phase(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Numbers of magnitude 1 whose phase is a random quadratic function of the place, complex64 [height, width]."""
+    """Numbers of magnitude 1 whose phase is a random quadratic function of the position, complex64 [height, width]."""
     y = np.linspace(-1, 1, height)[:, None]
     x = np.linspace(-1, 1, width)
     a = rng.uniform(-1.5, 1.5, 6)

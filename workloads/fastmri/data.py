@@ -1,4 +1,4 @@
-"""Splits of slices: each is read, masked, reconstructed and normalized when a batch asks for it."""
+"""Splits of slices, which are read, masked, reconstructed and normalized when a batch needs them."""
 
 import functools
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from workloads.fastmri.prepare import DATASET
 from workloads.fastmri.reconstruction import Slice, reconstruct
 
 Seeds = Callable[[np.ndarray], np.ndarray]
-"""The seeds of the masks of slices: their numbers int64 [n] -> int64 [n, 2]."""
+"""Maps indices of slices int64 [n] to the seeds of their masks, int64 [n, 2]."""
 
 
 class PreparedSlices(PreparedExamples[Slice]):
-    """The prepared volumes; a slice is read from the disk whenever it is asked for."""
+    """The prepared volumes; a slice is read from disk each time it is needed."""
 
     def __init__(self, data_dir: str) -> None:
         super().__init__(data_dir, DATASET, _slice)
@@ -30,7 +30,7 @@ def _slice(columns: Columns) -> Slice:
 
 
 def slice_data(source: ExampleSource[Slice], *, size: int, num_eval_train: int) -> Data:
-    """The splits of a source. Nothing is read before a split is opened.
+    """The splits of a source; nothing is read before a split is opened.
 
     Args:
       source: the slices.
@@ -58,13 +58,13 @@ def slice_data(source: ExampleSource[Slice], *, size: int, num_eval_train: int) 
 
 
 def training_seeds(seed: int) -> Seeds:
-    """A mask of its own for each slice, the same in every epoch."""
+    """Seeds that give each slice its own mask, the same in every epoch."""
     key = jax.random.fold_in(jax.random.PRNGKey(seed), 0)
     return functools.partial(masks.fold_in, np.asarray(key).astype(np.int64))
 
 
 def evaluation_seeds(indices: np.ndarray) -> np.ndarray:
-    """The same mask for all slices of one width."""
+    """Seeds that give all slices of one width the same mask."""
     return np.broadcast_to(masks.EVALUATION_SEED, (len(indices), 2))
 
 
@@ -82,7 +82,7 @@ def _training_split(
 
 
 def _batch_reader(slices: Examples[Slice], seeds: Seeds, size: int) -> Callable[[np.ndarray], Batch]:
-    """Numbers of slices -> their batch, without weights."""
+    """Maps indices of slices to their batch, without weights."""
 
     def read(indices: np.ndarray) -> Batch:
         shape = (len(indices), size, size)

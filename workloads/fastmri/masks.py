@@ -1,7 +1,7 @@
-"""Which columns of k-space are kept: the centre, and others at random (Zbontar et al. 2018, section 4.2).
+"""Masks that keep columns of k-space: the centre, and others at random (Zbontar et al. 2018, section 4.2).
 
 The random numbers are those of TensorFlow's stateless generator, Philox 4x32-10 (Salmon et al. 2011,
-https://doi.org/10.1145/2063384.2063405), so that the masks are those of published results.
+https://doi.org/10.1145/2063384.2063405), so the masks are those of published results.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 CENTER_FRACTION = 0.08
 ACCELERATION = 4
 EVALUATION_SEED = np.zeros((1, 2), np.int64)
-"""Of every validation and test slice: all slices of one width share a mask."""
+"""Seed of the masks of validation and test slices: all slices of one width share a mask."""
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -19,18 +19,18 @@ _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def num_low_frequencies(width: int) -> int:
-    """How many columns in the centre are always kept."""
+    """Number of columns in the centre that are always kept."""
     return int(np.float32(width) * np.float32(CENTER_FRACTION))
 
 
 def probability(width: int) -> np.float32:
-    """With which probability a column outside the centre is kept, so that a quarter of all is kept on average."""
+    """Probability of keeping a column outside the centre, such that a quarter of all columns is kept on average."""
     low = np.float32(num_low_frequencies(width))
     return (np.float32(width) / np.float32(ACCELERATION) - low) / (np.float32(width) - low)
 
 
 def kept_columns(width: int, uniforms: np.ndarray) -> np.ndarray:
-    """Masks from random numbers in 0 .. 1.
+    """Turns random numbers in 0 .. 1 into masks.
 
     Args:
       width: number of columns of k-space.
@@ -47,7 +47,7 @@ def kept_columns(width: int, uniforms: np.ndarray) -> np.ndarray:
 
 
 def fold_in(seed: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """One seed for each number: int64 [2], int64 [n] -> int64 [n, 2]."""
+    """Derives one seed per number: int64 [2], int64 [n] -> int64 [n, 2]."""
     words = _words(seed[None], 2).astype(np.uint64)
     first = (words[:, 0] | (words[:, 1] << _SHIFT)).view(np.int64)
     return np.stack([np.broadcast_to(first, numbers.shape), numbers], axis=1)
@@ -60,12 +60,12 @@ def uniforms(seeds: np.ndarray, count: int) -> np.ndarray:
 
 
 def _words(seeds: np.ndarray, count: int) -> np.ndarray:
-    """The beginning of each seed's stream, uint32 [n, count]."""
+    """The first words of each seed's stream, uint32 [n, count]."""
     halves = np.ascontiguousarray(seeds, "<i8").view("<u4").reshape(-1, 4)
     mixed = _philox(halves, np.broadcast_to(_SEEDING_KEY, (len(halves), 2)))
     num_blocks = -(-count // 4)
     counters = np.zeros((len(halves), num_blocks, 4), np.uint32)
-    # The lower words of the counter, which begins at 0, hold far more blocks than any mask needs.
+    # The counter starts at 0, and its lower words suffice for far more blocks than any mask needs.
     counters[..., 0] = np.arange(num_blocks)
     counters[..., 2:] = mixed[:, None, 2:]
     keys = np.repeat(mixed[:, :2], num_blocks, axis=0)
@@ -73,7 +73,7 @@ def _words(seeds: np.ndarray, count: int) -> np.ndarray:
 
 
 def _philox(counters: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Philox blocks: counters uint32 [n, 4], keys uint32 [n, 2] -> uint32 [n, 4]."""
+    """Computes Philox blocks: counters uint32 [n, 4], keys uint32 [n, 2] -> uint32 [n, 4]."""
     c0, c1, c2, c3 = counters.astype(np.uint64).T
     k0, k1 = keys.astype(np.uint64).T
     for number in range(_ROUNDS):

@@ -1,6 +1,6 @@
-"""fastMRI, knee, single coil: from HDF5 volumes to one block for each slice.
+"""fastMRI, knee, single coil: converts HDF5 volumes to one block per slice.
 
-Source: Zbontar et al. 2018, https://arxiv.org/abs/1811.08839, from https://fastmri.med.nyu.edu/, where one registers.
+Source: Zbontar et al. 2018, https://arxiv.org/abs/1811.08839, from https://fastmri.med.nyu.edu/ (with registration).
 A block has `hybrid` complex64 [W, 320], a slice's k-space transformed and cropped along the other axis (see
 `reconstruction`); `target` float32 [1, 320, 320]; and `volume_max` float32 [1]. W differs between volumes.
 """
@@ -23,13 +23,13 @@ from workloads.fastmri.reconstruction import IMAGE_SIZE, to_hybrid_space
 
 DATASET = DatasetSpec("fastmri", "1.0.0", compressed=False)
 DOWNLOADS: tuple[Download, ...] = ()
-"""None: the files are sent to those who have agreed to the terms."""
+"""None: the files are sent only to people who have agreed to the terms."""
 
 KSPACE_ROWS = 640
 _TRAIN, _VALIDATION = "knee_singlecoil_train", "knee_singlecoil_val"
 _NUM_VOLUMES = {_TRAIN: 973, _VALIDATION: 199}
 _NEEDED = (
-    f"Get the archives {_TRAIN} and {_VALIDATION} from https://fastmri.med.nyu.edu/ and give their folder with --from."
+    f"Get the archives {_TRAIN} and {_VALIDATION} from https://fastmri.med.nyu.edu/ and name their folder with --from."
 )
 
 _logger = logging.getLogger(__name__)
@@ -44,23 +44,23 @@ class Volume(NamedTuple):
 
 
 class _BadFileError(Exception):
-    """Why a file is left out."""
+    """A file cannot be used; the message says why."""
 
 
 def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
-    """The splits, in the order of the files' names: `train`, and the two halves of the official validation volumes.
+    """The splits, in the order of file names: `train`, and the two halves of the official validation volumes.
 
-    The first half, of odd numbers the larger one, is `validation` (100 of the 199 volumes), the other `test`; the
+    The first half (100 of the 199 volumes, the larger half of an odd number) is `validation`, the other `test`; the
     targets of the official test volumes are not public. Files that cannot be used are left out and listed at the end.
 
     Args:
-      folder: holds the folders `knee_singlecoil_train` and `knee_singlecoil_val` (or `singlecoil_train` and
-        `singlecoil_val`) of `.h5` files, directly or in subfolders, or else archives of these names (`.tar`,
-        `.tar.gz`, `.tgz`, `.tar.xz`), which are unpacked beside themselves.
+      folder: contains the folders `knee_singlecoil_train` and `knee_singlecoil_val` (or `singlecoil_train` and
+        `singlecoil_val`) of `.h5` files, directly or in subfolders, or else archives of these names (`.tar`, `.tar.gz`,
+        `.tgz`, `.tar.xz`), which are unpacked next to themselves.
 
     Raises:
-      DataError: a folder is missing or holds too few files, there are several folders of a split, or both splits have
-        the same files; while iterating, no file of a split can be used.
+      DataError: a folder is missing or has too few files, there are several folders of a split, or both splits have the
+        same files; while iterating, no file of a split can be used.
     """
     h5py = _h5py()
     train, held_out = (_files(folder, name) for name in (_TRAIN, _VALIDATION))
@@ -69,7 +69,7 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
         raise DataError(
             f"files in {train[0].parent} and in {held_out[0].parent}",
             value=both[:3],
-            expected="other volumes in each",
+            expected="different volumes in each",
             remedy=_NEEDED,
         )
     if len(held_out) < 2:
@@ -98,11 +98,11 @@ def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
         found = {(unpacked := _unpacked(archives[0], name)): _volumes(unpacked)}
     if not found:
         raise DataError(
-            f"neither a folder {name} (or {_short(name)}) of .h5 files nor an archive of it is in {folder}",
+            f"{folder} contains neither a folder {name} (or {_short(name)}) of .h5 files nor an archive of it",
             remedy=_NEEDED,
         )
     root, files = next(iter(found.items()))
-    # Copies do no harm.
+    # Copies are harmless.
     if any([path.name for path in others] != [path.name for path in files] for others in found.values()):
         raise DataError(
             f"folders of {_short(name)} in {folder}",
@@ -112,7 +112,7 @@ def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
         )
     if len(files) != _NUM_VOLUMES[name]:
         _logger.warning(
-            "fastmri: %s holds %d volumes, not the %d of fastMRI: results are not comparable with published ones%s",
+            "fastmri: %s contains %d volumes, not the %d of fastMRI: results are not comparable with published ones%s",
             root,
             len(files),
             _NUM_VOLUMES[name],
@@ -122,14 +122,14 @@ def _files(folder: pathlib.Path, name: str) -> Sequence[pathlib.Path]:
 
 
 def _short(name: str) -> str:
-    """The folder in the archive of a split."""
+    """The name of the folder in the archive of a split."""
     return name.removeprefix("knee_")
 
 
 def _folders(folder: pathlib.Path, name: str | None) -> dict[pathlib.Path, list[pathlib.Path]]:
-    """The folders that hold volumes of an official split, the nearest first, and these volumes; None is for no split.
+    """The folders with volumes of an official split (None: of no split), the nearest first, and these volumes.
 
-    The split is that which the folder itself, or else the nearest one around it, is named by.
+    A folder's split is the one that its own name, or that of the nearest parent, refers to.
     """
     splits = {folder_name: split for split in (_TRAIN, _VALIDATION) for folder_name in (split, _short(split))}
     found: dict[pathlib.Path, list[pathlib.Path]] = {}
@@ -145,7 +145,7 @@ def _volumes(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _unpacked(archive: pathlib.Path, name: str) -> pathlib.Path:
-    """Unpacks an archive into a folder beside it, which is there when it is complete."""
+    """Unpacks an archive into a folder next to it, which exists only once it is complete."""
     partial, final = archive.with_name(f".{name}.partial"), archive.with_name(name)
     if final.exists():
         raise DataError(f"no .h5 files in {final}", remedy=f"Remove it, so that {archive} is unpacked again.")
@@ -154,7 +154,7 @@ def _unpacked(archive: pathlib.Path, name: str) -> pathlib.Path:
         shutil.rmtree(partial, ignore_errors=True)
         with tarfile.open(archive) as opened:
             opened.extractall(partial, filter="data")
-        # With or without folders of its own in the archive.
+        # The archive may or may not contain folders.
         inside = _folders(partial, name) or _folders(partial, None)
         if len(inside) != 1:
             raise DataError(
@@ -167,7 +167,7 @@ def _unpacked(archive: pathlib.Path, name: str) -> pathlib.Path:
     except raw_files.UNPACKING_ERRORS as error:
         raise DataError(
             f"{archive} cannot be unpacked ({error})",
-            remedy="Free the disk, unpack it by hand, or download it again.",
+            remedy="Free disk space, unpack it by hand, or download it again.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -175,7 +175,7 @@ def _unpacked(archive: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def _slices(h5py: ModuleType, split: str, files: Sequence[pathlib.Path], left_out: list[str]) -> Iterator[Block]:
-    """One block for each slice of the files; `left_out` goes from split to split, and after the last it is told."""
+    """Yields one block per slice; bad files are added to `left_out`, which is reported after the last split."""
     usable = 0
     for path in files:
         try:
@@ -187,7 +187,7 @@ def _slices(h5py: ModuleType, split: str, files: Sequence[pathlib.Path], left_ou
         hybrid = to_hybrid_space(volume.kspace, IMAGE_SIZE)
         for spectrum, target in zip(hybrid, volume.target, strict=True):
             columns = {
-                # Along W, the axis on which slices may differ.
+                # Transposed, because slices may differ in W.
                 "hybrid": np.ascontiguousarray(spectrum.T),
                 "target": target[None],
                 "volume_max": np.array([volume.volume_max], np.float32),
@@ -202,7 +202,7 @@ def _slices(h5py: ModuleType, split: str, files: Sequence[pathlib.Path], left_ou
 
 
 def read_volume(h5py: ModuleType, path: pathlib.Path) -> Volume:
-    """A file's content, checked."""
+    """Reads and checks a file."""
     try:
         with h5py.File(path) as file:
             absent = [name for name in ("kspace", "reconstruction_esc") if name not in file]
@@ -214,20 +214,22 @@ def read_volume(h5py: ModuleType, path: pathlib.Path) -> Volume:
                 raise _BadFileError(f"kspace and reconstruction_esc have the shapes {shapes[0]} and {shapes[1]}")
             kspace = file["kspace"][:].astype(np.complex64, copy=False)
             target = file["reconstruction_esc"][:].astype(np.float32, copy=False)
-            # Where the maximum is missing, the similarity is judged in units of 1.
+            # 0 means that the maximum is unknown; the similarity then uses a range of 1.
             volume_max = float(file.attrs.get("max", 0.0))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise _BadFileError(f"cannot be read ({error})") from error
     for name, values in (("kspace", kspace), ("reconstruction_esc", target)):
         if not np.isfinite(values).all():
-            raise _BadFileError(f"{name} holds numbers that are not finite")
-        # Its deviation could not be divided by.
+            raise _BadFileError(f"{name} contains numbers that are not finite")
+        # Such a slice cannot be divided by its standard deviation.
         if not values.any(axis=(1, 2)).all():
             raise _BadFileError(f"{name} has a slice of zeros")
     return Volume(kspace, target, volume_max)
 
 
 def _expected_shapes(kspace: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shapes of both datasets, as the first axis and the width of k-space demand, as far as these can be."""
+    """The expected shapes of k-space and target: any number of slices, any width from `IMAGE_SIZE` on, the rest is
+    fixed.
+    """
     count, width = (max(kspace[0], 1), max(kspace[-1], IMAGE_SIZE)) if kspace else (1, IMAGE_SIZE)
     return (count, KSPACE_ROWS, width), (count, IMAGE_SIZE, IMAGE_SIZE)

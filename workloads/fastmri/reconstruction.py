@@ -1,8 +1,8 @@
-"""From a slice of k-space to the image that the network repairs.
+"""Turns a slice of k-space into the image that the network improves.
 
-A mask takes away whole columns, so the inverse Fourier transform along the columns commutes with it. It is done once,
-when the data are prepared, with the crop that follows on it: what is left is the slice's hybrid space, half as large,
-and one transform along the rows for each use.
+A mask removes whole columns, so the inverse Fourier transform along the columns commutes with it. That transform and
+the crop after it are computed once, when the data are prepared. The result, the slice's hybrid space, is half as large
+and needs only one transform along the rows for each use.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 IMAGE_SIZE = 320
 """Height and width of the reconstructions of fastMRI."""
 LIMIT = 6.0
-"""Normalized intensities are clipped at this many deviations."""
+"""Normalized intensities are clipped at this many standard deviations."""
 
 
 class Slice(NamedTuple):
@@ -21,7 +21,7 @@ class Slice(NamedTuple):
     Attributes:
       hybrid: complex64 [rows, W], k-space along the last axis, image along the first, cropped to the target's rows.
       target: float32 [rows, columns], the reconstruction from all columns.
-      volume_max: largest intensity in the slice's volume, 0 where it is not known.
+      volume_max: largest intensity in the slice's volume, 0 if unknown.
     """
 
     hybrid: np.ndarray
@@ -33,9 +33,10 @@ class Reconstruction(NamedTuple):
     """One example as the network gets it; float32.
 
     Attributes:
-      inputs: [height, width], mean 0 and deviation 1, clipped.
-      targets: [height, width], normalized and clipped like the inputs.
-      mean, std: of the image before it was normalized.
+      inputs: [height, width], with mean 0 and standard deviation 1, clipped.
+      targets: [height, width], normalized with the same numbers and clipped.
+      mean: mean of the image before it was normalized.
+      std: standard deviation of the image before it was normalized.
     """
 
     inputs: np.ndarray
@@ -69,9 +70,9 @@ def reconstruct(example: Slice, kept: np.ndarray, shape: tuple[int, int]) -> Rec
     """
     height, width = shape
     hybrid = example.hybrid[_centre(len(example.hybrid), height)]
-    # A shift before the transform would change phases only.
+    # A shift before the transform would only change phases.
     image = np.fft.ifft(np.where(kept, hybrid, 0), axis=-1, norm="ortho")
-    # Which columns a shift after it would have brought to the centre.
+    # The columns that a shift after the transform would have moved to the centre.
     num_columns = image.shape[-1]
     columns = np.arange(num_columns)[_centre(num_columns, width)] - num_columns // 2
     magnitude = np.abs(image.take(columns, axis=-1, mode="wrap"))

@@ -1,4 +1,4 @@
-"""The fastmri workload: published facts for real data, and facts of its own for the built-in data."""
+"""The fastmri workload: published facts for real data, and separate facts for the built-in data."""
 
 import dataclasses
 import functools
@@ -19,11 +19,11 @@ from workloads.losses import mean_absolute_error
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large images and network are.
+    """The size of the images and the network.
 
     Attributes:
-      image_size: height and width of the images; smaller ones than 320 are cropped from the centre of real slices.
-      num_pool_layers: how often the network halves the images.
+      image_size: height and width of the images; below 320, they are cropped from the centre of real slices.
+      num_pool_layers: number of times the network halves the images.
       num_channels: channels of its first block.
     """
 
@@ -44,7 +44,7 @@ PUBLISHED = Facts(
     eval_batch_size=256,
     split_sizes={"train": 34_742, "eval_train": 3_584, "validation": 3_554, "test": 3_581},
 )
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(
@@ -55,18 +55,18 @@ def build(
     activation: str = "leaky_relu",
     normalization: str = "instance",
 ) -> Workload:
-    """The U-Net, on the volumes prepared in `data_dir` or on the built-in ones.
+    """Builds the workload of the U-Net, on the volumes prepared in `data_dir` or on the built-in ones.
 
     Args:
       name: registry name.
       data_dir: folder of prepared data, or None.
       size: `full`; `wide` for fewer halvings and twice the channels; `small` for a network that a CPU can train, on
-        images of 64x64; or a size of your own.
+        images of 64x64; or a `Size`.
       activation: `leaky_relu` or `tanh`.
-      normalization: of its convolution blocks, `instance` or `layer`.
+      normalization: normalization of its convolution blocks, `instance` or `layer`.
 
     Raises:
-      ConfigError: an argument that has no meaning.
+      ConfigError: an argument is invalid.
     """
     for what, value, known in (
         ("activation", activation, ACTIVATIONS),
@@ -87,7 +87,7 @@ def build(
     else:
         facts = PUBLISHED
         source = PreparedSlices(data_dir)
-    # No parameter's shape depends on the size of the images; these leave two pixels at the bottom.
+    # No parameter's shape depends on the size of the images; these leave two pixels at the lowest level.
     images = jax.ShapeDtypeStruct((1, *(2 ** (chosen.num_pool_layers + 1),) * 2), "float32")
     network = functools.partial(UNet, **arguments)
     init, apply = flax_model(network, images, dropout_rate=DROPOUT_RATE)

@@ -1,1 +1,1 @@
-"""ImageNet: images from JPEG files to batches."""
+"""ImageNet: turns JPEG files into batches."""

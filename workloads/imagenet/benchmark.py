@@ -1,7 +1,7 @@
-"""How many images one core makes in a second: `python -m workloads.imagenet.benchmark FOLDER`.
+"""Measures how many images one core prepares per second: `python -m workloads.imagenet.benchmark FOLDER`.
 
-Takes processor time, not wall time, so that what else the machine does matters little. FOLDER holds JPEG files, at any
-depth; without one the built-in images are taken.
+It measures processor time, not wall time, so other work on the machine matters little. FOLDER contains JPEG files, at
+any depth; without it, the built-in images are used.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _REPETITIONS = 5
 
 @dataclasses.dataclass(frozen=True)
 class FilesInMemory:
-    """Images that were read before."""
+    """Images that are already in memory."""
 
     images: tuple[ImageFile, ...]
 
@@ -36,7 +36,7 @@ class FilesInMemory:
 
 
 def images_per_second(files: Examples[ImageFile], count: int) -> Mapping[str, float]:
-    """Images in a second of one core, the best of several passes over images 0 to `count`, by kind of work."""
+    """Images per second and core, the best of several passes over images 0 to `count`, by kind of work."""
     train, evaluation = (
         np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
         np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32),
@@ -62,7 +62,7 @@ def images_per_second(files: Examples[ImageFile], count: int) -> Mapping[str, fl
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m workloads.imagenet.benchmark", description=__doc__)
     parser.add_argument("folder", nargs="?", type=pathlib.Path, help="JPEG files; default: built-in images")
     parser.add_argument("--count", type=int, default=200, help="number of images (default: 200)")
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no .jpg or .jpeg files in {options.folder}")
     size = np.mean([len(image.content) for image in images])
     height, width = np.mean([decode(image.content).shape[:2] for image in images], axis=0)
-    print(f"{len(images)} images, on average {width:.0f} x {height:.0f} pixels and {size:,.0f} bytes; one core")
+    print(f"{len(images)} images of {width:.0f} x {height:.0f} pixels and {size:,.0f} bytes on average; one core")
     for name, rate in images_per_second(FilesInMemory(images), len(images)).items():
         print(f"{name:<30}{rate:8.0f} images/s  {1000 / rate:6.2f} ms")
 

@@ -1,8 +1,8 @@
-"""The built-in stand-in for ImageNet: several textured figures of one kind on a colored ground, as JPEG files.
+"""The built-in stand-in for ImageNet: several textured figures of one kind on a colored background, as JPEG files.
 
-A class is a shape, a texture and a palette out of ten each. Number, places, sizes and directions of the figures,
-lighting, ground, noise and the size of the image say nothing about the class. Figures repeat, so that a crop of a tenth
-of the image mostly still shows one; none of them changes its class in the mirror.
+A class is a shape, a texture and a palette, out of ten each. Number, positions, sizes and directions of the figures,
+lighting, background, noise and image size are independent of the class. Figures repeat, so a crop of a tenth of the
+image usually still shows one. Mirroring changes no figure's class.
 """
 
 import dataclasses
@@ -18,18 +18,18 @@ from workloads.imagenet.decoding import encode
 from workloads.imagenet.rows import ImageFile
 
 VERSION = "1"
-"""Changes whenever the images do."""
+"""Version of the images; changes whenever they do."""
 MAX_CLASSES = 1000
 SPLITS = ("train", "validation", "test")
 _SEED = 20_260_301
-"""Fixed: every run sees the same images, whatever its own seed."""
+"""Fixed: every run sees the same images, regardless of its own seed."""
 _QUALITY = 90
 _KEPT = 4096
-"""Files that each process keeps: those of a small data set are drawn once."""
+"""Number of files that each process caches; those of a small data set are drawn only once."""
 _PALETTE = 10
 
 Plane = np.ndarray
-"""A number for each pixel, float32 [H, W]."""
+"""One number per pixel, float32 [H, W]."""
 
 
 def _disc(x: Plane, y: Plane) -> Plane:
@@ -54,7 +54,7 @@ def _ring(x: Plane, y: Plane) -> Plane:
 
 
 def _star(x: Plane, y: Plane) -> Plane:
-    # A zigzag of the radius over the angle.
+    # The radius is a zigzag function of the angle.
     turn = np.arctan2(y, x) * np.float32(5 / (2 * np.pi))
     return np.hypot(x, y) - (0.4 + 1.2 * np.abs(turn - np.rint(turn)))
 
@@ -87,7 +87,7 @@ _SHAPES: tuple[Callable[[Plane, Plane], Plane], ...] = (
     _hourglass,
     _clover,
 )
-"""Each gives roughly the distance to the edge of a figure of radius 1, negative inside."""
+"""Each returns roughly the distance to the edge of a figure of radius 1, negative inside."""
 
 _TEXTURES: tuple[Callable[[Plane, Plane], Plane], ...] = (
     lambda x, y: np.ones_like(x),
@@ -101,7 +101,7 @@ _TEXTURES: tuple[Callable[[Plane, Plane], Plane], ...] = (
     lambda x, y: np.cos(15 * x) + np.cos(15 * y) - 0.8,
     lambda x, y: 3 * x,
 )
-"""Each gives a number in about -1 .. 1 from the coordinates of a figure."""
+"""Each returns a number in about -1 .. 1 from the coordinates of a figure."""
 
 
 def attributes(label: int) -> tuple[int, int, int]:
@@ -111,7 +111,7 @@ def attributes(label: int) -> tuple[int, int, int]:
 
 
 def draw(rng: np.random.Generator, label: int, height: int, width: int) -> np.ndarray:
-    """An image of a class, uint8 [height, width, 3]."""
+    """Draws an image of a class, uint8 [height, width, 3]."""
     shape, texture, palette = attributes(label)
     extent = min(height, width)
     image = _ground(rng, palette, height, width)
@@ -156,7 +156,7 @@ def _put(
     light: np.ndarray,
     dark: np.ndarray,
 ) -> None:
-    """Draws a figure into an image, turned by a random angle."""
+    """Draws a figure into an image, rotated by a random angle."""
     reach = 1.3 * radius
     top, left = (max(0, int(position - reach)) for position in center)
     part = image[top : int(center[0] + reach) + 1, left : int(center[1] + reach) + 1]
@@ -172,10 +172,10 @@ def _put(
 
 @dataclasses.dataclass(frozen=True)
 class BuiltinFiles:
-    """The images of a split, drawn when they are asked for.
+    """The images of a split, drawn when they are read.
 
     Attributes:
-      split: which split.
+      split: name of the split.
       image_size: height and width that images are cropped to; they are a little larger.
       num_classes: number of classes.
       count: number of images.
@@ -209,31 +209,32 @@ def _drawn(files: BuiltinFiles, index: int) -> ImageFile:
 
 
 class BuiltinImages:
-    """Labeled images of all splits."""
+    """Labeled images of all splits.
+
+    Args:
+      image_size: height and width that images are cropped to.
+      num_classes: number of classes, at most 1000.
+      sizes: number of images in each split.
+    """
 
     origin: Origin = "builtin"
 
     def __init__(self, image_size: int, num_classes: int, sizes: Mapping[str, int]) -> None:
-        """Args:
-        image_size: height and width that images are cropped to.
-        num_classes: at most 1000.
-        sizes: number of images in each split.
-        """
         if not 1 <= num_classes <= MAX_CLASSES:
             raise ValueError(f"{num_classes} classes; there are {MAX_CLASSES}")
         self._num_classes = num_classes
         self._files = {split: BuiltinFiles(split, image_size, num_classes, count) for split, count in sizes.items()}
 
     def columns(self, split: str) -> Columns:
-        """`label`, class indices int32 [N] of a split."""
+        """Returns `label`, the class indices int32 [N] of a split."""
         return {"label": self._files[split].labels}
 
     def examples(self, split: str) -> BuiltinFiles:
-        """The images of a split."""
+        """Returns the images of a split."""
         return self._files[split]
 
     def describe(self) -> dict[str, Any]:
-        """Version, number of classes and split sizes."""
+        """Returns version, number of classes and split sizes."""
         sizes = {split: files.count for split, files in self._files.items()}
         return {
             "dataset": "generated",

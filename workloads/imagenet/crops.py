@@ -1,7 +1,7 @@
-"""Which part of an image is looked at: a fixed one in evaluation, a random one in training.
+"""Chooses the part of an image to use: a fixed one in evaluation, a random one in training.
 
 The random rule is that of `tf.image.stateless_sample_distorted_bounding_box` with the whole image as the only box: the
-height, not the area, is uniform, and what covers less than a tenth of the image is drawn again.
+height, not the area, is uniform, and a part that covers less than a tenth of the image is drawn again.
 """
 
 import math
@@ -25,22 +25,22 @@ class Crop(NamedTuple):
     width: int
 
     def of(self, image: np.ndarray) -> np.ndarray:
-        """The part of an image [H, W, ...], as a view."""
+        """Returns this part of an image [H, W, ...], as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def center(height: int, width: int) -> Crop:
-    """The square in the middle that covers 7/8 of the shorter side; what does not halve goes to the top and left."""
+    """The central square with 7/8 of the shorter side; an odd margin is larger at the top and left."""
     size = max(1, int(_CENTER_FRACTION * min(height, width)))
     return Crop((height - size + 1) // 2, (width - size + 1) // 2, size, size)
 
 
 def random(rng: np.random.Generator, height: int, width: int) -> Crop:
-    """A random part of at least a tenth of the image; the middle after 10 draws that were not accepted."""
+    """Draws a random part of at least a tenth of the image; after 10 rejected draws, takes the middle."""
     for _ in range(_ATTEMPTS):
         crop = _draw(rng, height, width)
         if crop is not None and crop.height * crop.width >= _MIN_COVERED * height * width:
-            # The reference takes a crop that is the whole image for a failure.
+            # The reference treats a crop that is the whole image as a failure.
             return center(height, width) if crop == (0, 0, height, width) else crop
     return center(height, width)
 
@@ -56,7 +56,7 @@ def _draw(rng: np.random.Generator, height: int, width: int) -> Crop | None:
             tallest -= 1
     chosen = int(rng.integers(min(shortest, tallest), tallest + 1))
     across = round(chosen * aspect_ratio)
-    # Rounding may leave the permitted areas by less than a row.
+    # Rounding may exceed the permitted areas by less than a row.
     if chosen * across < smallest:
         chosen += 1
         across = round(chosen * aspect_ratio)

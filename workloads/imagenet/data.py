@@ -1,8 +1,8 @@
-"""ImageNet: where the images come from and what makes batches of them.
+"""ImageNet: the source of the images, and how batches are made.
 
-Training batches are made on the host as uint8, by worker processes, and finished on the devices. All randomness follows
-from the seed of the trial, the epoch and the number of an image, so that neither the number of workers nor that of
-devices changes anything.
+Worker processes make training batches on the host as uint8; they are finished on the devices. All randomness is derived
+from the seed of the trial, the epoch and the index of an image, so it depends neither on the number of workers nor on
+that of devices.
 """
 
 import functools
@@ -23,13 +23,13 @@ from workloads.imagenet.rows import EvaluationRows, ImageFile, Request, Training
 from workloads.imagenet.stored import StoredImages
 
 Augmentation = Literal["resnet", "vit"]
-"""`resnet`: random crop and flip. `vit`: RandAugment and mixup besides; targets are then soft."""
+"""`resnet`: random crop and flip. `vit`: also RandAugment and mixup; targets are then soft."""
 MIXUP_ALPHA = 0.2
-"""The weight of mixup is drawn from Beta(alpha, alpha), once for each global batch."""
+"""The weight of mixup is drawn from Beta(alpha, alpha), once per global batch."""
 
 
 class ImageSource(ColumnSource, ExampleSource[ImageFile], Protocol):
-    """Images, and in memory the column `label`, class indices int32 [N]."""
+    """A source of images, with the column `label`, class indices int32 [N], in memory."""
 
 
 def open_data(
@@ -42,10 +42,10 @@ def open_data(
     augmentation: Augmentation,
     every_class: bool = True,
 ) -> Data:
-    """The images prepared in `data_dir`, or the built-in ones; reads and draws nothing yet.
+    """The images prepared in `data_dir`, or the built-in ones; nothing is read or drawn yet.
 
-    Training batches have `inputs` float32 [B, S, S, 3] once they are finished, `targets` int32 [B], or float32
-    [B, num_classes] with mixup, and `weights` float32 [B]. Those of evaluation always have class indices.
+    Finished training batches have `inputs` float32 [B, S, S, 3], `targets` int32 [B], or float32 [B, num_classes] with
+    mixup, and `weights` float32 [B]. Evaluation batches always have class indices as targets.
 
     Args:
       data_dir: folder of prepared data sets, or None.
@@ -53,8 +53,8 @@ def open_data(
       num_classes: number of classes; prepared data must not have more.
       num_eval_train: number of training images that are evaluated, a fixed random subset.
       split_sizes: number of built-in images in each split.
-      augmentation: what is done to training images.
-      every_class: whether prepared training images must be of so many classes, not fewer.
+      augmentation: augmentation of the training images.
+      every_class: whether prepared training images must have exactly `num_classes` classes, not fewer.
     """
     source: ImageSource = (
         builtin.BuiltinImages(image_size, num_classes, {split: split_sizes[split] for split in builtin.SPLITS})
@@ -86,7 +86,7 @@ def open_data(
             rows = EvaluationRows(source.examples(stored))
 
             def transform(examples: Columns) -> Batch:
-                # Padding repeats an image, which is made once.
+                # Padding repeats an image, which is made only once.
                 distinct, places = np.unique(examples["index"], return_inverse=True)
                 requests = [Request(int(index)) for index in distinct]
                 inputs = _made(pool, rows, np.dtype(np.float32), image_size, requests)
@@ -129,15 +129,15 @@ def training_split(
 ) -> SplitReader:
     """The endless shuffled stream of full batches.
 
-    With mixup each image is mixed with the one before it in the global batch, the first one with the last. The partners
-    come with the batch, so that finishing it needs no other rows, which other processes may have.
+    With mixup, each image is mixed with the previous one in the global batch, the first one with the last. The partners
+    are part of the batch, so that finishing it needs no rows of other processes.
 
     Args:
       make_rows: makes images.
       labels: int32 [N].
       batch_size: examples in a global batch.
-      seed: of the order and of the mixup.
-      placement: which rows are made.
+      seed: seed of the order and of the mixup.
+      placement: decides which rows are made.
       mixup_classes: number of classes of soft targets, or None for no mixup.
     """
     between = shuffle.endless_indices(len(labels), seed)

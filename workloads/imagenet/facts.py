@@ -1,4 +1,4 @@
-"""Facts that the workloads on ImageNet share, and what sizes they come in."""
+"""Facts and sizes that the workloads on ImageNet share."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Facts
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 1_281_167, 50_000, 10_000
-"""Pictures of ILSVRC2012 for training and validation, and of ImageNet-v2 (matched frequency) for test."""
+"""Number of images of ILSVRC2012 for training and validation, and of ImageNet-v2 (matched frequency) for test."""
 
 NUM_CLASSES = 1_000
 
@@ -24,7 +24,7 @@ _Size = TypeVar("_Size", bound=_HasNumClasses)
 
 
 def published_split_sizes(eval_batch_size: int) -> dict[str, int]:
-    """Examples of each split; training examples are evaluated in whole batches, as many as the validation takes."""
+    """Examples of each split; training examples are evaluated in as many full batches as the validation split has."""
     num_batches = -(-NUM_VALIDATION // eval_batch_size)
     return {
         "train": NUM_TRAIN,
@@ -35,7 +35,7 @@ def published_split_sizes(eval_batch_size: int) -> dict[str, int]:
 
 
 def chosen_size(workload: str, size: str, sizes: Mapping[str, _Size], data_dir: str | None) -> _Size:
-    """The size of this name; for real data with the number of classes that ImageNet has.
+    """The size with this name; for real data, with the number of classes of ImageNet.
 
     Raises:
       ConfigError: there is no such size.
@@ -46,7 +46,7 @@ def chosen_size(workload: str, size: str, sizes: Mapping[str, _Size], data_dir: 
 
 
 def with_batches_of(builtin: Mapping[str, Facts], size: str, published: Facts) -> Facts:
-    """The published facts; a small model keeps to the small batches that it has on built-in data."""
+    """The published facts, except that a small model keeps the small batches that it has on built-in data."""
     if size == "full":
         return published
     small = builtin[size]

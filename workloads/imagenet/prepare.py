@@ -1,8 +1,8 @@
-"""ImageNet: from folders, archives or TensorFlow Datasets to records of one image each.
+"""ImageNet: converts folders, archives or TensorFlow Datasets to records of one image each.
 
-A record holds `image` uint8 [bytes], the file as it is, `name` uint8 [bytes] and `label` int32 [1]; the labels of a
-split are kept besides in one piece. Neither ILSVRC2012 nor ImageNet-v2 may be downloaded without registration or by a
-script, so that the files must be there: https://www.image-net.org/download.php and
+A record has `image` uint8 [bytes], the unchanged file, `name` uint8 [bytes] and `label` int32 [1]. The labels of a
+split are also stored in one piece. Neither ILSVRC2012 nor ImageNet-v2 may be downloaded without registration or by a
+script, so get the files from https://www.image-net.org/download.php and
 https://huggingface.co/datasets/vaishaal/ImageNetV2 (matched-frequency).
 """
 
@@ -30,12 +30,12 @@ DATASET = DatasetSpec("imagenet_resnet", "1.0.0")
 """Shared by all workloads on ImageNet."""
 DOWNLOADS: tuple[Download, ...] = ()
 OPTIONS = ("resize",)
-"""`resize=N` keeps images with a shorter side of at most N pixels, which are decoded faster."""
+"""`resize=N` shrinks images to a shorter side of at most N pixels, so that they are decoded faster."""
 _NEEDED = (
-    "Needed in one folder, given with --from: train/CLASS/*.JPEG and val/CLASS/*.JPEG, or ILSVRC2012_img_train.tar, "
+    "Name with --from one folder that contains train/CLASS/*.JPEG and val/CLASS/*.JPEG, or ILSVRC2012_img_train.tar, "
     "ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz, or imagenet2012/5.1.0 as TensorFlow Datasets writes it "
-    "with file_format=array_record; for the test split test/CLASS/*, imagenetv2-matched-frequency*, a folder or "
-    "archive, or imagenet_v2/matched-frequency/3.0.0."
+    "with file_format=array_record; for the test split test/CLASS/*, imagenetv2-matched-frequency* (a folder or "
+    "archive), or imagenet_v2/matched-frequency/3.0.0."
 )
 _TENSORFLOW_DATASETS = {
     "train": "imagenet2012/5.1.0",
@@ -51,18 +51,18 @@ _logger = logging.getLogger(__name__)
 
 
 def labels_of(split: str) -> str:
-    """The name under which the labels of a split are kept."""
+    """The name under which the labels of a split are stored."""
     return f"{split}_labels"
 
 
 def convert(folder: pathlib.Path, *, resize: str | None = None) -> Mapping[str, Iterable[Block]]:
-    """The splits `train`, `validation` and, where there are images for it, `test`, each followed by its labels.
+    """The splits `train`, `validation` and, if there are images for it, `test`, each followed by its labels.
 
-    Every image is decoded once. What cannot be is left out and listed at the end of its split.
+    Every image is decoded once. Images that cannot be decoded are left out and listed at the end of their split.
 
     Args:
-      folder: holds the raw files.
-      resize: longest shorter side of the images that are kept, a number of pixels, or None for the files as they are.
+      folder: contains the raw files.
+      resize: largest shorter side of the stored images, a number of pixels, or None for unchanged files.
 
     Raises:
       DataError: there are no training or validation images, or their classes differ.
@@ -80,7 +80,7 @@ def convert(folder: pathlib.Path, *, resize: str | None = None) -> Mapping[str, 
         if images.classes is not None:
             _check_classes(split, images.classes, classes, folder)
     if "test" not in found:
-        _logger.warning("imagenet: no images for the test split, which a run will ask for. %s", _NEEDED)
+        _logger.warning("imagenet: no images for the test split, which runs need. %s", _NEEDED)
     splits: dict[str, Iterable[Block]] = {}
     for split, images in found.items():
         labels: list[int] = []
@@ -96,7 +96,7 @@ def _pixels(text: str) -> int:
 
 
 def _check_classes(split: str, names: Sequence[str], classes: Classes, folder: pathlib.Path) -> None:
-    """Classes are those of the training images; test images may lack some, and name them by number."""
+    """Checks that classes are those of the training images; test images may lack some, and may name them by number."""
     if split == "test":
         unknown = [name for name in names if classes.number(name) is None]
         absent = []
@@ -113,18 +113,18 @@ def _check_classes(split: str, names: Sequence[str], classes: Classes, folder: p
             value="; ".join(differences),
             expected=f"the {len(classes.names)} classes of train"
             + (", by name or by number from 0" if split == "test" else ""),
-            remedy="Take the folders of the same classes for each split; what is no class has no place among them.",
+            remedy="Use folders of the same classes for each split, and remove folders that are not classes.",
         )
 
 
 def _blocks(
     split: str, images: Iterable[RawImage], classes: Classes, longest: int | None, labels: list[int]
 ) -> Iterator[Block]:
-    """One block for each good image; adds its label to `labels`."""
+    """Yields one block per valid image, and adds its label to `labels`."""
     bad: list[str] = []
     count = 0
     stream = iter(images)
-    # Decoding lets go of the interpreter, so threads do.
+    # Decoding releases the interpreter lock, so threads suffice.
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as threads:
         while group := list(itertools.islice(stream, _AT_A_TIME)):
             count += len(group)
@@ -159,7 +159,7 @@ def _blocks(
 
 
 def _tensorflow_datasets(folder: pathlib.Path) -> Mapping[str, RawSplit]:
-    """The splits that TensorFlow Datasets has prepared in a folder."""
+    """The splits that TensorFlow Datasets prepared in a folder."""
     return {
         split: _tensorflow_dataset(folder / dataset, split)
         for split, dataset in _TENSORFLOW_DATASETS.items()
@@ -168,7 +168,7 @@ def _tensorflow_datasets(folder: pathlib.Path) -> Mapping[str, RawSplit]:
 
 
 def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
-    """A split that is stored as ArrayRecord; the files of the images are read as they are, without TensorFlow."""
+    """A split stored as ArrayRecord; the image files are read unchanged, without TensorFlow."""
     try:
         tfds: Any = importlib.import_module("tensorflow_datasets")
     except ImportError as error:
@@ -181,7 +181,7 @@ def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
         source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     except (NotImplementedError, ValueError) as error:
         raise DataError(
-            f"{folder} cannot be read at random ({error})",
+            f"{folder} does not allow random access ({error})",
             expected="a data set written with file_format=array_record",
             remedy="Convert it with: tfds convert_format --root_data_dir=... --out_file_format=array_record",
         ) from error
@@ -200,13 +200,13 @@ def _tensorflow_dataset(folder: pathlib.Path, split: str) -> RawSplit:
 
 
 def _label_blocks(labels: list[int]) -> Iterator[Block]:
-    """The labels of a split whose blocks have all been asked for."""
+    """Yields the labels of a split, after all its blocks."""
     if labels:
         yield from in_blocks({"label": np.array(labels, np.int32)})
 
 
 def _checked(image: RawImage, longest: int | None) -> bytes | BadImageError:
-    """The file to keep, or why there is none."""
+    """The file to store, or the reason why there is none."""
     try:
         pixels = decode(image.content)
         if longest is None or min(pixels.shape[:2]) <= longest:

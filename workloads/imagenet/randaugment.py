@@ -1,8 +1,8 @@
 """RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719) with two operations at magnitude 10 of 10.
 
-The operations have the effects that they have in the reference, also where those are odd: the solarization threshold
-of 256 wraps around, so that all pixels are inverted, and contrast is taken about the number of pixels / 256 in the
-place of the mean brightness.
+The operations have the same effects as in the reference, even where those are odd: the solarization threshold of 256
+wraps around, so that all pixels are inverted, and contrast is relative to the number of pixels / 256 instead of the
+mean brightness.
 """
 
 import functools
@@ -13,17 +13,17 @@ import numpy as np
 
 LAYERS = 2
 FILL = 128
-"""What pixels become that an operation uncovers or cuts out."""
+"""Value of pixels that an operation uncovers or cuts out."""
 _BLEND = np.float32(1.9)
 _GRAY = np.array([0.2989, 0.587, 0.114], np.float32)
 _CUTOUT = 40
 
 Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""uint8 [H, W, 3] -> the same shape; draws what is random about it."""
+"""Maps uint8 [H, W, 3] to the same shape; draws its own random numbers."""
 
 
 def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Applies two operations drawn at random to uint8 [H, W, 3]."""
+    """Applies two random operations to uint8 [H, W, 3]."""
     for chosen in rng.integers(len(OPERATIONS), size=LAYERS):
         image = _IN_ORDER[chosen](image, rng)
     return image
@@ -35,7 +35,7 @@ def mapped(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
-    """Stretches each channel to 0 .. 255; leaves flat channels alone."""
+    """Stretches each channel to 0 .. 255; leaves constant channels unchanged."""
     out = np.empty_like(image)
     for channel in range(3):
         plane = image[..., channel]
@@ -49,7 +49,7 @@ def auto_contrast(image: np.ndarray) -> np.ndarray:
 
 
 def equalize(image: np.ndarray) -> np.ndarray:
-    """Evens out the histogram of each channel, as Pillow does."""
+    """Equalizes the histogram of each channel, as Pillow does."""
     out = np.empty_like(image)
     for channel in range(3):
         plane = image[..., channel]
@@ -72,19 +72,19 @@ def solarize(image: np.ndarray, threshold: int) -> np.ndarray:
 
 def color(image: np.ndarray) -> np.ndarray:
     """Exaggerates the distance from gray."""
-    # TensorFlow takes the detour over 0 .. 1, and scales by 255.5 on the way back.
+    # TensorFlow converts to 0 .. 1, and scales by 255.5 on the way back.
     gray = _truncated(image.astype(np.float32) @ (_GRAY * np.float32(255.5 / 255)))
     return _blended(gray[..., None].astype(np.float32), image)
 
 
 def contrast(image: np.ndarray) -> np.ndarray:
-    """Exaggerates the distance from a level that depends on the number of pixels only."""
+    """Exaggerates the distance from a level that depends only on the number of pixels."""
     level = np.float32(min(image.shape[0] * image.shape[1] // 256, 255))
     return mapped(image, _truncated(level + _BLEND * (_values() - level)))
 
 
 def sharpness(image: np.ndarray) -> np.ndarray:
-    """Exaggerates the distance from a smoothed image; leaves the border alone."""
+    """Exaggerates the distance from a smoothed image; leaves the border unchanged."""
     wide = image.astype(np.uint16)
     rows = wide[:-2] + wide[1:-1] + wide[2:]
     inside = wide[1:-1, 1:-1]
@@ -106,14 +106,14 @@ def project(image: np.ndarray, transform: tuple[float, float, float, float, floa
     """Moves pixels: the output at (x, y) is the input nearest to (a x + b y + c, d x + e y + f)."""
     height, width = image.shape[:2]
     pixels = np.concatenate([image.reshape(-1, 3), np.full((1, 3), FILL, np.uint8)])
-    # Three bytes at a time are moved much faster than one by one.
+    # Moving three bytes at a time is much faster than one by one.
     moved = np.take(pixels.view("V3")[:, 0], _sources(height, width, transform), mode="clip")
     return moved.view(np.uint8).reshape(image.shape)
 
 
 @functools.lru_cache(maxsize=64)
 def _sources(height: int, width: int, transform: tuple[float, float, float, float, float, float]) -> np.ndarray:
-    """The flat input position of each output pixel, `height * width` where that is outside; int64 [H * W]."""
+    """The flat input position of each output pixel, or `height * width` if it is outside; int64 [H * W]."""
     a, b, c, d, e, f = (np.float32(number) for number in transform)
     y, x = np.meshgrid(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32), indexing="ij")
     column, row = (_nearest(position) for position in (a * x + b * y + c, d * x + e * y + f))
@@ -122,12 +122,12 @@ def _sources(height: int, width: int, transform: tuple[float, float, float, floa
 
 
 def _nearest(position: np.ndarray) -> np.ndarray:
-    """Halves go away from 0."""
+    """Rounds to the nearest integer, halves away from 0."""
     return np.trunc(position + np.copysign(np.float32(0.5), position)).astype(np.int64)
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turns the image about its center."""
+    """Rotates the image around its center."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     offset_x, offset_y = x - (cosine * x - sine * y), y - (sine * x + cosine * y)
@@ -135,12 +135,12 @@ def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def shear_x(image: np.ndarray, shear: float) -> np.ndarray:
-    """Moves each row by `shear` times its number."""
+    """Moves each row by `shear` times its index."""
     return project(image, (1, shear, 0, 0, 1, 0))
 
 
 def shear_y(image: np.ndarray, shear: float) -> np.ndarray:
-    """Moves each column by `shear` times its number."""
+    """Moves each column by `shear` times its index."""
     return project(image, (1, 0, 0, shear, 1, 0))
 
 
@@ -199,5 +199,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "Cutout": cutout,
     "SolarizeAdd": _table(np.where(_ALL < 128, _ALL + 110, _ALL)),
 }
-"""By name; each is drawn with the same probability."""
+"""Operations by name; each is drawn with the same probability."""
 _IN_ORDER = tuple(OPERATIONS.values())

@@ -1,6 +1,6 @@
-"""ImageNet as it comes: trees of folders, or archives.
+"""Reads ImageNet as distributed: trees of folders, or archives.
 
-The class of an image is the position of its folder among the training folders in alphabetical order; folders of
+The class of an image is the position of its folder among the training folders in alphabetical order. Folders of
 ImageNet-v2 are named by that number.
 """
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RawImage(NamedTuple):
-    """An image file, the name of its class, and where it was found."""
+    """An image file, the name of its class, and its place."""
 
     content: bytes
     class_name: str
@@ -43,8 +43,8 @@ class RawSplit:
     """The images of a split.
 
     Attributes:
-      classes: names of the classes, in the order of their numbers; None where only reading tells.
-      read: goes through the images.
+      classes: names of the classes, in the order of their numbers; None if they are known only after reading.
+      read: iterates over the images.
     """
 
     classes: Sequence[str] | None
@@ -63,19 +63,19 @@ class Classes:
             self._by_number = {number: number for number in range(len(names))}
 
     def number(self, name: str) -> int | None:
-        """The number of a class by the name of its training images, or by that number; None if there is none."""
+        """The number of a class, given the name of its training folder or the number itself; None if there is none."""
         if name in self._numbers or not name.isdecimal():
             return self._numbers.get(name)
         return self._by_number.get(int(name))
 
 
 def find(folder: pathlib.Path) -> Mapping[str, RawSplit]:
-    """The splits that a folder has images for: `train`, `validation`, `test`.
+    """Finds the splits that a folder has images for: `train`, `validation`, `test`.
 
-    They may all be in a single folder in it, as archives unpack.
+    They may be in a single subfolder, as archives unpack.
 
     Raises:
-      DataError: files that belong together are not all there, or folders are not those of classes.
+      DataError: some files that belong together are missing, or folders are not those of classes.
     """
     found: dict[str, RawSplit] = {}
     place = folder
@@ -95,7 +95,7 @@ def _in_folder(folder: pathlib.Path) -> dict[str, RawSplit]:
             continue
         if split == "test" and not _listed(folder / name).folders:
             # The official test images have no labels.
-            _logger.warning("imagenet: passed over %s, which has no folders of classes", folder / name)
+            _logger.warning("imagenet: ignored %s, which has no folders of classes", folder / name)
             continue
         found[split] = _tree(folder / name)
     if "train" not in found and (folder / _TRAIN_TAR).is_file():
@@ -108,7 +108,7 @@ def _in_folder(folder: pathlib.Path) -> dict[str, RawSplit]:
 
 
 class _Listing(NamedTuple):
-    """Names in a folder, sorted: of images and of folders, without hidden ones."""
+    """Sorted names of the images and folders in a folder, without hidden ones."""
 
     images: list[str]
     folders: list[str]
@@ -132,10 +132,10 @@ def _is_image(name: str) -> bool:
 
 
 def _tree(folder: pathlib.Path) -> RawSplit:
-    """`folder/<class>/<image>`, or the same one folder deeper, as `train/train/<class>/<image>`."""
+    """Lists `folder/<class>/<image>`, or the same one folder deeper, such as `train/train/<class>/<image>`."""
     beside, classes = _listed(folder)
     if not classes:
-        raise DataError(f"no folders of classes in {folder}", remedy="Each class of images is a folder of its own.")
+        raise DataError(f"no folders of classes in {folder}", remedy="Put the images of each class into a folder.")
     inside = {name: _listed(folder / name) for name in classes}
     if len(classes) == 1 and not inside[classes[0]].images and inside[classes[0]].folders:
         return _tree(folder / classes[0])
@@ -145,7 +145,7 @@ def _tree(folder: pathlib.Path) -> RawSplit:
                 raise DataError(
                     f"images in {folder / name / deeper}, a folder too deep",
                     expected=f"{folder}/CLASS/*.JPEG",
-                    remedy=f"Move what is in {folder / name / deeper} one folder up.",
+                    remedy=f"Move the content of {folder / name / deeper} one folder up.",
                 )
     empty = [name for name, listing in inside.items() if not listing.images]
     if empty:
@@ -153,10 +153,10 @@ def _tree(folder: pathlib.Path) -> RawSplit:
             f"folders without images in {folder}",
             value=shortened(empty),
             expected=f"images ({', '.join(sorted(_SUFFIXES))}) in the folder of each class",
-            remedy="Unpack them again, or remove the folders if they are not those of classes.",
+            remedy="Unpack them again, or remove the folders if they are not classes.",
         )
     if beside:
-        _logger.warning("imagenet: left out %d images in %s that are in no folder of a class", len(beside), folder)
+        _logger.warning("imagenet: left out %d images in %s that are not in the folder of a class", len(beside), folder)
     if all(name.isdecimal() for name in classes):
         classes.sort(key=int)
 
@@ -176,7 +176,7 @@ def shortened(names: Sequence[str]) -> str:
 
 
 def _train_tar(path: pathlib.Path) -> RawSplit:
-    """An archive of one archive for each class, which it is named by."""
+    """Reads an archive that contains one archive per class, named after the class."""
     with _unpacking(path), tarfile.open(path) as archive:
         classes = sorted(_class_archives(archive))
     if not classes:
@@ -217,7 +217,7 @@ def _unpacking(path: pathlib.Path) -> Iterator[None]:
 
 
 def _validation_tar(folder: pathlib.Path) -> RawSplit:
-    """A flat archive; the class of each image, in the order of their names, comes from the development kit."""
+    """Reads a flat archive; the development kit lists the class of each image, in the order of their names."""
     classes, truth = _ground_truth(folder)
 
     def read() -> Iterator[RawImage]:
@@ -238,11 +238,11 @@ def _validation_tar(folder: pathlib.Path) -> RawSplit:
 
 
 def _ground_truth(folder: pathlib.Path) -> tuple[list[str], list[str]]:
-    """The names of all classes, sorted, and those of the validation images in turn."""
+    """The sorted names of all classes, and the class name of each validation image."""
     if not (folder / _DEVKIT).is_file():
         raise DataError(
-            f"{_VALIDATION_TAR} comes without labels, and {folder / _DEVKIT} is missing",
-            remedy="Put the development kit (Task 1 & 2) beside it, or sort the images into val/CLASS folders.",
+            f"{_VALIDATION_TAR} has no labels, and {folder / _DEVKIT} is missing",
+            remedy="Put the development kit (Task 1 & 2) next to it, or sort the images into val/CLASS folders.",
         )
     kit = {pathlib.PurePath(name).name: content for name, content in members(folder / _DEVKIT)}
     try:
@@ -256,7 +256,7 @@ def _ground_truth(folder: pathlib.Path) -> tuple[list[str], list[str]]:
 
 
 def _v2(folder: pathlib.Path) -> RawSplit | None:
-    """ImageNet-v2, a folder or an archive of folders that are named by class numbers."""
+    """Finds ImageNet-v2, a folder or an archive of folders that are named by class numbers."""
     paths = sorted(folder.glob(f"{_V2}*"))
     folders = [path for path in paths if path.is_dir()]
     if len(folders) > 1:

@@ -1,8 +1,8 @@
-"""Bicubic resampling without antialiasing, exactly as the reference's images are resized.
+"""Bicubic resampling without antialiasing, exactly as in the reference.
 
-Pixel centers are half integers; the 4 taps of Keys' kernel with a = -1/2 (Keys 1981,
-https://doi.org/10.1109/TASSP.1981.1163711) take their fractional position rounded to 1/1024. Taps outside of the image
-weigh nothing and the others are scaled up to a sum of 1. Shrinking spreads no taps.
+Pixel centers are half integers. The 4 taps of Keys' kernel with a = -1/2 (Keys 1981,
+https://doi.org/10.1109/TASSP.1981.1163711) use a fractional position rounded to 1/1024. Taps outside the image have
+weight 0, and the others are scaled to sum to 1. Shrinking does not widen the kernel.
 """
 
 import functools
@@ -15,7 +15,7 @@ _A = -0.5
 
 @functools.lru_cache(maxsize=4096)
 def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """What each of `target` output pixels along an axis is made of.
+    """The input pixels that make each of `target` output pixels along an axis.
 
     Returns:
       Input positions int64 [target, 4] and their weights float32 [target, 1, 4].
@@ -37,17 +37,17 @@ def taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resize(image: np.ndarray, target: int, *, mirror: bool = False) -> np.ndarray:
-    """Resizes uint8 [H, W, 3] to float32 [target, target, 3], on the same scale; values may exceed 0 .. 255 a little.
+    """Resizes uint8 [H, W, 3] to float32 [target, target, 3], on the same scale; values may slightly exceed 0 .. 255.
 
     Args:
-      image: what is resized.
+      image: the image.
       target: height and width of the result.
-      mirror: turn left and right around as well.
+      mirror: whether to also mirror it horizontally.
     """
     height, width, channels = image.shape
     positions, weights = taps(height, target)
     rows = image.astype(np.float32).reshape(height, width * channels)
-    # Small matrix products: each output row is a combination of 4 input rows.
+    # Small matrix products, since each output row is a combination of 4 input rows.
     half = (weights @ rows[positions]).reshape(target, width, channels)
     positions, weights = taps(width, target)
     if mirror:
@@ -57,7 +57,7 @@ def resize(image: np.ndarray, target: int, *, mirror: bool = False) -> np.ndarra
 
 
 def _transposed(image: np.ndarray) -> np.ndarray:
-    """[H, W, C] -> [W, H, C]; channel by channel is several times as fast as all at once."""
+    """Transposes [H, W, C] to [W, H, C]; channel by channel is several times faster than all at once."""
     out = np.empty((image.shape[1], image.shape[0], image.shape[2]), image.dtype)
     for channel in range(image.shape[2]):
         out[..., channel] = image[..., channel].T

@@ -1,4 +1,4 @@
-"""How one image becomes a row of a batch. What is here is sent to worker processes."""
+"""Turns one image into a row of a batch. These objects are sent to worker processes."""
 
 import dataclasses
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from workloads.imagenet.finishing import normalized
 
 
 class ImageFile(NamedTuple):
-    """An image as it is stored.
+    """An image file.
 
     Attributes:
-      content: the bytes of a JPEG file, or another that can be decoded.
-      name: tells a person which image it is.
+      content: the bytes of a JPEG file, or of another file that can be decoded.
+      name: a name for messages.
     """
 
     content: bytes
@@ -26,11 +26,11 @@ class ImageFile(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Which image is wanted.
+    """A request for one image.
 
     Attributes:
-      index: its number in the split.
-      epoch: how many times all images were seen before; decides augmentation.
+      index: its index in the split.
+      epoch: number of completed epochs; affects the augmentation.
     """
 
     index: int
@@ -42,11 +42,11 @@ class Request(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRows:
-    """Random crop and flip, resized, as uint8 [S, S, 3]: rounded, or with RandAugment cut off, as the reference does.
+    """Random crop and flip, resized to uint8 [S, S, 3]: rounded, or truncated with RandAugment, as in the reference.
 
     Attributes:
       files: the images.
-      seed: of the augmentation; with epoch and number of an image it decides everything.
+      seed: seed of the augmentation, which it determines together with the epoch and index of an image.
       augment: whether RandAugment is applied.
     """
 
@@ -69,7 +69,7 @@ class TrainingRows:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationRows:
-    """The middle of an image, resized and normalized, as float32 [S, S, 3]."""
+    """The middle of an image, resized and normalized, float32 [S, S, 3]."""
 
     files: Examples[ImageFile]
 
@@ -85,5 +85,5 @@ def _decoded(file: ImageFile) -> np.ndarray:
         return decode(file.content)
     except BadImageError as error:
         raise DataError(
-            f"image {file.name} cannot be decoded ({error})", remedy="Prepare the data anew; that leaves it out."
+            f"image {file.name} cannot be decoded ({error})", remedy="Prepare the data again; that leaves it out."
         ) from error

@@ -1,4 +1,4 @@
-"""Prepared images, read one by one."""
+"""Reads prepared images one by one."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from workloads.imagenet.rows import ImageFile
 
 
 def image_file(columns: Columns) -> ImageFile:
-    """An image as it is stored."""
+    """The image file in a stored record."""
     return ImageFile(columns["image"].tobytes(), columns["name"].tobytes().decode())
 
 
@@ -24,15 +24,15 @@ class StoredImages(PreparedExamples[ImageFile]):
         self._every_class = every_class
 
     def columns(self, split: str) -> Columns:
-        """`label`, class indices int32 [N] of a split.
+        """Returns `label`, the class indices int32 [N] of a split.
 
         Raises:
-          DataError: the data have no such split, or another number of classes.
+          DataError: the data have no such split, or a different number of classes.
         """
         if split not in self.opened().splits:
             raise DataError(
                 f"the {DATASET.name} data in {self._data_dir} have no {split} split",
-                remedy="Put the images of ImageNet-v2 (matched-frequency), or a folder `test` of classes, beside the "
+                remedy="Put the images of ImageNet-v2 (matched-frequency), or a folder `test` of classes, next to the "
                 f"raw files and run: {prepared.command(DATASET.name, self._data_dir, '--from=FOLDER', '--force')}",
             )
         columns = self.opened().columns(labels_of(split))
@@ -47,7 +47,7 @@ class StoredImages(PreparedExamples[ImageFile]):
         return columns
 
     def describe(self) -> dict[str, Any]:
-        """Version, origin, split sizes and checksums."""
+        """Returns version, origin, split sizes and checksums."""
         description = super().describe()
         labels = {labels_of(split) for split in description["split_sizes"]}
         sizes = {split: size for split, size in description["split_sizes"].items() if split not in labels}

@@ -1,3 +1,3 @@
-"""ImageNet with a ResNet-50: which of 1,000 classes is in a picture."""
+"""ImageNet with a ResNet-50: classifies pictures into 1,000 classes."""
 
 from workloads.imagenet_resnet.workload import build as build

@@ -1,8 +1,8 @@
 """ResNet-50 (He et al. 2016, https://arxiv.org/abs/1512.03385), with the stride in the 3x3 convolution of a block.
 
-The last normalization of each block starts with scale 0 unless a variant says otherwise, so that every block begins as
-its shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as flax
-keeps it. Padding `SAME` of a convolution of stride 2 adds zeros behind the image only.
+The last normalization of each block starts with scale 0, except in a variant, so that every block is initially its
+shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677). The running variance is the biased one, as in flax.
+Padding `SAME` of a convolution with stride 2 adds zeros only at the end of the image.
 """
 
 import dataclasses
@@ -15,18 +15,18 @@ from workloads.activations import ACTIVATIONS
 
 CHANNELS = 3
 EXPANSION = 4
-"""A block puts out so many times the channels of its inner convolutions."""
+"""Ratio of a block's output channels to those of its inner convolutions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large pictures and model are.
+    """The size of the images and the model.
 
     Attributes:
-      image_size: height and width of the pictures.
+      image_size: height and width of the images.
       num_classes: number of classes.
-      stage_sizes: number of blocks in each stage; a stage has half the height and width of the one before.
-      width: channels of the inner convolutions in the first stage, doubled in each that follows.
+      stage_sizes: number of blocks in each stage; a stage has half the height and width of the previous one.
+      width: channels of the inner convolutions in the first stage, doubled in each later stage.
     """
 
     image_size: int
@@ -68,10 +68,10 @@ class ResNet(nn.Module):
     """[B, H, W, 3] -> logits [B, classes].
 
     Attributes:
-      size: of the model.
+      size: size of the model.
       activation: name of the activation function.
       bn_init_scale: initial scale of the last normalization in each block.
-      use_running_average: normalizes with the running statistics instead of those of the batch.
+      use_running_average: whether to normalize with the running statistics instead of those of the batch.
     """
 
     size: Size

@@ -1,4 +1,4 @@
-"""The imagenet_resnet workload: published facts for real data, and facts of its own for the built-in data."""
+"""The imagenet_resnet workload: published facts for real data, and separate facts for the built-in data."""
 
 import functools
 
@@ -38,7 +38,7 @@ PUBLISHED = Facts(
     eval_batch_size=_EVAL_BATCH_SIZE,
     split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
 )
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(
@@ -49,17 +49,17 @@ def build(
     bn_init_scale: float = 0.0,
     size: str = "full",
 ) -> Workload:
-    """The residual network, on the ImageNet prepared in `data_dir` or on the built-in pictures.
+    """Builds the workload of the residual network, on the ImageNet prepared in `data_dir` or on the built-in images.
 
     Args:
       name: registry name.
       data_dir: folder of prepared data, or None.
       activation: `relu`, `gelu` (tanh approximation) or `silu`.
       bn_init_scale: initial scale of the last normalization in each block.
-      size: `full`, or `small` for a model that a CPU can train, which takes real data of fewer classes, too.
+      size: `full`, or `small` for a model that a CPU can train, also on real data of fewer classes.
 
     Raises:
-      ConfigError: unknown activation or size, or real data for the small model.
+      ConfigError: the activation or size is unknown.
     """
     if activation not in ACTIVATIONS:
         remedy = did_you_mean(activation, ACTIVATIONS)

@@ -1,3 +1,3 @@
-"""ImageNet with a small vision transformer: which of 1,000 classes is in a picture."""
+"""ImageNet with a small vision transformer: classifies pictures into 1,000 classes."""
 
 from workloads.imagenet_vit.workload import build as build

@@ -19,22 +19,22 @@ from workloads.layers.attention import multi_head_attention
 
 CHANNELS = 3
 MLP_EXPANSION = 4
-"""The hidden layer of a multilayer perceptron is so many times as wide as the tokens."""
+"""Ratio of the hidden width of a multilayer perceptron to the width of tokens."""
 POSITION_TEMPERATURE = 10_000.0
 NORM_EPSILON = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large pictures and model are.
+    """The size of the images and the model.
 
     Attributes:
-      image_size: height and width of the pictures.
+      image_size: height and width of the images.
       num_classes: number of classes.
       patch_size: height and width of the squares of pixels that become tokens.
       width: features of a token, a multiple of 4 and of `num_heads`.
       depth: number of encoder blocks.
-      num_heads: attention heads of each.
+      num_heads: number of attention heads per block.
     """
 
     image_size: int
@@ -52,8 +52,8 @@ SMALL = Size(image_size=64, num_classes=10, patch_size=8, width=96, depth=4, num
 def position_embedding(height: int, width: int, features: int) -> np.ndarray:
     """Sines and cosines of the coordinates on a grid of tokens, float64 [height * width, features], row by row.
 
-    A quarter of the features each: sine and cosine of the column, sine and cosine of the row. The wavelengths form a
-    geometric series from 2 pi to 10,000 times that, both included.
+    Sine and cosine of the column, and sine and cosine of the row, each take a quarter of the features. The wavelengths
+    form a geometric series from 2 pi to 10,000 times that, inclusive.
     """
     rows, columns = np.divmod(np.arange(height * width), width)
     frequencies = POSITION_TEMPERATURE ** -np.linspace(0, 1, features // 4)
@@ -65,8 +65,8 @@ class MlpBlock(nn.Module):
     """A multilayer perceptron with one hidden layer: [..., F] -> [..., F].
 
     Attributes:
-      deterministic: dropout is off.
-      use_glu: the hidden layer is multiplied by a dense layer of itself.
+      deterministic: whether dropout is off.
+      use_glu: whether the hidden layer is multiplied by a dense layer of itself.
     """
 
     deterministic: bool
@@ -111,7 +111,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The blocks, and a layer normalization at the end unless each block has one there."""
+    """The blocks, followed by a layer normalization unless each block ends with one."""
 
     size: Size
     use_glu: bool
@@ -134,7 +134,7 @@ class Encoder(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Pools tokens [B, N, F] -> [B, F] by the attention of one learned token, and a multilayer perceptron.
+    """Pools tokens [B, N, F] -> [B, F]: a learned token attends to them, then a multilayer perceptron.
 
     It has no dropout.
     """
@@ -155,11 +155,11 @@ class ViT(nn.Module):
     """[B, H, W, 3] -> logits [B, classes].
 
     Attributes:
-      size: of the model.
-      use_glu: gated linear units.
-      use_post_layer_norm: layer normalization after each layer of a block, not before.
-      use_map: pooling by attention.
-      deterministic: dropout is off.
+      size: size of the model.
+      use_glu: use gated linear units.
+      use_post_layer_norm: normalize after each layer of a block, not before.
+      use_map: pool by attention.
+      deterministic: whether dropout is off.
     """
 
     size: Size

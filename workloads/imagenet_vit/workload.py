@@ -1,4 +1,4 @@
-"""The imagenet_vit workload: published facts for real data, and facts of its own for the built-in data."""
+"""The imagenet_vit workload: published facts for real data, and separate facts for the built-in data."""
 
 import functools
 
@@ -37,7 +37,7 @@ PUBLISHED = Facts(
     eval_batch_size=_EVAL_BATCH_SIZE,
     split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
 )
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(
@@ -49,18 +49,18 @@ def build(
     use_map: bool = False,
     size: str = "full",
 ) -> Workload:
-    """The vision transformer, on the ImageNet prepared in `data_dir` or on the built-in pictures.
+    """Builds the workload of the vision transformer, on the ImageNet prepared in `data_dir` or on the built-in images.
 
     Args:
       name: registry name.
       data_dir: folder of prepared data, or None.
-      use_glu: gated linear units in the encoder.
-      use_post_layer_norm: layer normalization after each layer of the encoder, not before.
-      use_map: pooling by attention.
-      size: `full`, or `small` for a model that a CPU can train, which takes real data of fewer classes, too.
+      use_glu: use gated linear units in the encoder.
+      use_post_layer_norm: normalize after each layer of the encoder, not before.
+      use_map: pool by attention.
+      size: `full`, or `small` for a model that a CPU can train, also on real data of fewer classes.
 
     Raises:
-      ConfigError: unknown size, or real data for the small model.
+      ConfigError: the size is unknown.
     """
     model_size = chosen_size("imagenet_vit", size, SIZES, data_dir)
     facts = BUILTIN[size] if data_dir is None else with_batches_of(BUILTIN, size, PUBLISHED)

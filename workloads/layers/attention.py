@@ -1,4 +1,4 @@
-"""Multi-head attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762), by the layer that flax has."""
+"""Multi-head attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762), based on flax's layer."""
 
 from collections.abc import Callable
 

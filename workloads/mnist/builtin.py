@@ -1,8 +1,8 @@
-"""The built-in stand-in for MNIST: digits drawn with a pen of random hand.
+"""The built-in stand-in for MNIST: digits drawn with a pen by random hands.
 
-Each digit is a set of strokes in one of a few styles. Its control points are shaken, bent by a smooth random field and
-sheared, rotated and scaled; the strokes are then drawn with a pen of random width and ink, and noise is added. Images
-are 28x28 with a dark background, as in MNIST.
+Each digit is a set of strokes in one of a few styles. Its control points are jittered, displaced by a smooth random
+field, and sheared, rotated and scaled. The strokes are then drawn with a pen of random width and ink, and noise is
+added. Images are 28x28 with a dark background, as in MNIST.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from algoperf_jax.workload import Budget, Facts, Goal
 
 VERSION = "1"
-"""Changes whenever the examples do."""
+"""Version of the examples; changes whenever they do."""
 FACTS = Facts(
     goal=Goal(metric="accuracy", direction="maximize", validation=0.96, test=0.96),
     budget=Budget(max_runtime_sec=60, eval_period_sec=2, step_hint=6_000),
@@ -23,13 +23,13 @@ FACTS = Facts(
 
 IMAGE_SIZE = 28
 _CHUNK = 128
-"""Images drawn at a time, so that the distances fit into the processor's cache."""
+"""Number of images drawn at a time, such that the distances fit into the processor's cache."""
 
 Stroke = Sequence[tuple[float, float]]
 
 
 def _arc(x: float, y: float, width: float, height: float, start: float, stop: float) -> list[tuple[float, float]]:
-    """Points of an ellipse's arc; angles in turns, 0 to the right and 0.25 downwards."""
+    """Points on an arc of an ellipse; angles are in turns, 0 to the right and 0.25 downwards."""
     turns = np.linspace(start, stop, 2 + int(8 * abs(stop - start)))
     return [(x + width * np.cos(a), y + height * np.sin(a)) for a in 2 * np.pi * turns]
 
@@ -76,7 +76,7 @@ def generate(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def _draw(rng: np.random.Generator, strokes: Sequence[Stroke], count: int) -> np.ndarray:
-    """`count` images of one style, uint8 [count, 28, 28]."""
+    """Draws `count` images of one style, uint8 [count, 28, 28]."""
     points = np.concatenate([np.asarray(stroke) for stroke in strokes])
     ends = np.cumsum([len(stroke) for stroke in strokes])
     first = np.setdiff1d(np.arange(len(points) - 1), ends - 1)
@@ -90,8 +90,8 @@ def _draw(rng: np.random.Generator, strokes: Sequence[Stroke], count: int) -> np
 
 
 def _handwriting(rng: np.random.Generator, points: np.ndarray, count: int) -> np.ndarray:
-    """Copies of the control points [P, 2] as `count` hands would place them, in pixels [count, P, 2]."""
-    # A smooth field: displacements that vary as slow sine waves over the glyph.
+    """Places the control points [P, 2] as `count` hands would, in pixels [count, P, 2]."""
+    # A smooth field: the displacements are slow sine waves over the glyph.
     frequencies = rng.normal(0, 1.3, (count, 1, 2, 2))
     phases = rng.uniform(0, 2 * np.pi, (count, 1, 2))
     bend = np.sin((points[None, :, None, :] * frequencies).sum(-1) + phases)
@@ -112,7 +112,7 @@ def _handwriting(rng: np.random.Generator, points: np.ndarray, count: int) -> np
 
 
 def _distance(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Distance of every pixel to the nearest of the segments from `start` to `stop` [N, S, 2]: [N, 784], in pixels."""
+    """Distance of every pixel from the nearest of the segments `start` to `stop` [N, S, 2]: [N, 784], in pixels."""
     rows, columns = np.divmod(np.arange(IMAGE_SIZE**2, dtype=np.float32), IMAGE_SIZE)
     start, along = start.astype(np.float32), (stop - start).astype(np.float32)
     length = np.maximum((along**2).sum(-1), 1e-6)

@@ -1,4 +1,4 @@
-"""Digit images: where they come from, and what makes a batch of them."""
+"""Digit images: their source, and how batches are made."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ TRAIN_STDDEV = 0.3081
 
 
 def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
-    """The digits prepared in `data_dir`, or the built-in digits; reads and draws nothing yet."""
+    """The digits prepared in `data_dir`, or the built-in digits; nothing is read or drawn yet."""
     source = (
         generated_images(builtin.generate, builtin.FACTS.split_sizes, builtin.VERSION)
         if data_dir is None
@@ -26,8 +26,8 @@ def open_data(data_dir: str | None, *, num_eval_train: int) -> Data:
 def normalize(examples: Columns) -> Batch:
     """Raw `image` uint8 and `label` -> `inputs` float32 [B, 28, 28, 1] and `targets` int32 [B].
 
-    Mean and standard deviation, which belong to pixels in 0 .. 1, are applied to pixels in 0 .. 255: the published
-    target was obtained with inputs of this scale.
+    The mean and standard deviation of pixels in 0 .. 1 are applied to pixels in 0 .. 255, because the published target
+    was obtained with inputs of this scale.
     """
     pixels = examples["image"].astype(np.float32)
     inputs = (pixels - np.float32(TRAIN_MEAN)) / np.float32(TRAIN_STDDEV)

@@ -1,7 +1,7 @@
-"""MNIST: from the IDX files to columns `image` uint8 [n, 28, 28, 1] and `label` uint8 [n].
+"""MNIST: converts the IDX files to columns `image` uint8 [n, 28, 28, 1] and `label` uint8 [n].
 
-Source: http://yann.lecun.com/exdb/mnist/ (format); the copy of the files that TFDS uses (addresses,
-checksums). Other data sets, FashionMNIST among them, have files of the same names and format.
+Source: http://yann.lecun.com/exdb/mnist/ (format); the copy of the files that TFDS uses (addresses, checksums). Other
+data sets, such as FashionMNIST, have files of the same names and format.
 """
 
 import collections
@@ -49,7 +49,7 @@ _FILES = (
 )
 DOWNLOADS = tuple(Download(_URL + name, name, size, f"sha256:{digest}") for name, size, digest in _FILES)
 
-# SHA-256 of the files of MNIST when unpacked; how they are packed differs between copies.
+# SHA-256 of the unpacked files of MNIST; copies are packed differently.
 _UNPACKED = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -64,12 +64,12 @@ _logger = logging.getLogger(__name__)
 
 
 def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
-    """The splits: `train` is the first 5/6 (50,000) of the training images, `validation` the rest, `test`.
+    """The splits: `train` is the first 5/6 (50,000) of the training images, `validation` the rest; and `test`.
 
-    Where several folders hold such files, those of MNIST are taken, by their checksums.
+    If several folders have such files, those of MNIST are recognized by their checksums.
 
     Args:
-      folder: holds the four IDX files, gzipped or not, directly or in a subfolder.
+      folder: contains the four IDX files, gzipped or not, directly or in a subfolder.
 
     Raises:
       DataError: a file is missing or damaged, or there are several sets of files, none of them MNIST.
@@ -111,7 +111,7 @@ def _chosen(folder: pathlib.Path) -> tuple[Mapping[str, _File], bool]:
         for path in everywhere[name]:
             sets[path.parent].setdefault(name, []).append(path)
     if not any(len(files) == len(_UNPACKED) for files in sets.values()):
-        # Each in a folder of its own, which says nothing about what belongs together.
+        # Each file is in a separate folder, so folders do not show which files belong together.
         sets = {folder: everywhere}
     loaded: dict[pathlib.Path, Mapping[str, _File]] = {}
     errors: list[DataError] = []
@@ -126,24 +126,24 @@ def _chosen(folder: pathlib.Path) -> tuple[Mapping[str, _File], bool]:
     if errors:
         raise errors[0]
     first = max(loaded.values(), key=len)
-    # Copies do no harm; anything else, whole or not, may be what is meant.
+    # Copies are harmless; but of different files, any may be the intended ones.
     if any(file.content != first[name].content for files in loaded.values() for name, file in files.items()):
         raise DataError(
             f"IDX files in several folders below {folder}, none of them those of MNIST",
             value=sorted(f"{parent}: {len(files)} files" for parent, files in loaded.items()),
             expected="one set of four files",
-            remedy="Give the folder of one with --from=FOLDER.",
+            remedy="Name the folder of one with --from=FOLDER.",
         )
     return first, False
 
 
 def _same(paths: Sequence[pathlib.Path]) -> _File:
-    """The one content of files that should be copies, packed or not."""
+    """The common content of files that should be copies, packed or not."""
     first, *others = (_File(path, _unpacked(path)) for path in paths)
     for other in others:
         if other.content != first.content:
             raise DataError(
-                f"{first.path} and {other.path} differ", remedy="Give the folder of one with --from, or remove one."
+                f"{first.path} and {other.path} differ", remedy="Name the folder of one with --from, or remove one."
             )
     return first
 
@@ -172,12 +172,12 @@ def _examples(files: Mapping[str, _File], prefix: str) -> tuple[np.ndarray, np.n
 
 
 def _read(file: _File, *, num_axes: int) -> tuple[pathlib.Path, np.ndarray]:
-    """An IDX file of bytes: magic number and length of each axis, big-endian uint32, then the values."""
+    """Reads an IDX file of bytes: magic number and length of each axis, big-endian uint32, then the values."""
     path, content = file
     header = struct.Struct(f">{1 + num_axes}I")
     if len(content) < header.size:
         raise DataError(f"size of {path}", value=len(content), expected=f"a header of {header.size} bytes")
-    # 0x08 stands for unsigned bytes, the lowest byte for the number of axes.
+    # 0x08 means unsigned bytes; the lowest byte is the number of axes.
     magic, *shape = header.unpack_from(content)
     if magic != 0x0800 + num_axes:
         raise DataError(f"magic number of {path}", value=magic, expected=str(0x0800 + num_axes))

@@ -1,4 +1,4 @@
-"""The mnist workload: published facts for real data, and facts of its own for the built-in data."""
+"""The mnist workload: published facts for real data, and separate facts for the built-in data."""
 
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
@@ -12,11 +12,11 @@ PUBLISHED = Facts(
     eval_batch_size=10_000,
     split_sizes={"train": 50_000, "eval_train": 10_000, "validation": 10_000, "test": 10_000},
 )
-"""But for the targets, which stand in `workloads/entries.py`."""
+"""Everything except the targets, which are in `workloads/entries.py`."""
 
 
 def build(name: str, *, data_dir: str | None = None) -> Workload:
-    """The digit classifier, on the data prepared in `data_dir` or on the built-in digits."""
+    """Builds the workload of the digit classifier, on the data prepared in `data_dir` or on the built-in digits."""
     facts = builtin.FACTS if data_dir is None else PUBLISHED
     return Workload(
         name=name,

@@ -1,3 +1,3 @@
-"""ogbg-molpcba with a graph network: in which of 128 assays is a molecule active."""
+"""ogbg-molpcba with a graph network: predicts in which of 128 assays a molecule is active."""
 
 from workloads.ogbg.workload import build as build

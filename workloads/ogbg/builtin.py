@@ -22,7 +22,7 @@ FACTS = Facts(
 SEED = 20
 _BLOCK = 1024
 _SPLITS = ("train", "validation", "test")
-# Molecules of one formula are all in one split, so that no molecule is in two.
+# All molecules of one formula are in the same split, so that no molecule is in two.
 _FORMULA_CLASSES = {"train": (0, 6), "validation": (6, 7), "test": (7, 8)}
 _NUM_FORMULA_CLASSES = 8
 _MISSING_SHARES = np.random.Generator(np.random.Philox(key=[SEED, 100])).permutation(np.linspace(0.25, 0.55, NUM_TASKS))
@@ -31,18 +31,18 @@ _lock = threading.Lock()
 
 
 def columns(split: str) -> dict[str, np.ndarray]:
-    """One split's molecules; generated at the first call and then shared, so not to be written to.
+    """The molecules of one split, generated at the first call and then shared; they must not be changed.
 
     Args:
       split: `train`, `validation` or `test`.
 
     Returns:
-      `num_nodes` int32 [n]; `num_bonds` int32 [n], each bond once; `node_feat` uint8 [nodes, 9] and `bond_feat`
-      uint8 [bonds, 3], codes as in ogbg-molpcba; `bond_index` uint16 [bonds, 2], begin and end counted within the
-      molecule; `labels` int8 [n, 128], -1 = missing.
+      `num_nodes` int32 [n]; `num_bonds` int32 [n], each bond once; `node_feat` uint8 [nodes, 9] and `bond_feat` uint8
+      [bonds, 3], codes as in ogbg-molpcba; `bond_index` uint16 [bonds, 2], begin and end atom relative to the molecule;
+      `labels` int8 [n, 128], -1 = missing.
 
     Raises:
-      ConfigError: no such split.
+      ConfigError: there is no such split.
     """
     if split not in _SPLITS:
         raise ConfigError("unknown split of the built-in molecules", value=split, expected=f"one of {_SPLITS}")
@@ -67,9 +67,9 @@ def _columns(split: str) -> dict[str, np.ndarray]:
 
 
 def generate(split: str, count: int) -> tuple[MolecularGraphs, np.ndarray]:
-    """The first `count` molecules of a split, and which of their labels are known, bool [count, 128].
+    """Generates the first `count` molecules of a split, and which of their labels are known, bool [count, 128].
 
-    They come in blocks with random generators of their own: a smaller count gives the same first molecules.
+    They are generated in blocks with separate random generators: a smaller count gives the same first molecules.
     """
     blocks = [_block(split, block) for block in range(-(-count // _BLOCK))]
     molecules = concatenate([molecules for molecules, _ in blocks])
@@ -79,7 +79,7 @@ def generate(split: str, count: int) -> tuple[MolecularGraphs, np.ndarray]:
 def _block(split: str, block: int) -> tuple[MolecularGraphs, np.ndarray]:
     rng = np.random.Generator(np.random.Philox(key=[SEED, _SPLITS.index(split)], counter=[0, 0, 0, block]))
     low, high = _FORMULA_CLASSES[split]
-    # An eighth more than are needed on average, so that one round is mostly enough.
+    # An eighth more than needed on average, so that one round usually suffices.
     candidates = _BLOCK * _NUM_FORMULA_CLASSES // (high - low) * 9 // 8
     parts, found = [], 0
     while found < _BLOCK:

@@ -1,7 +1,7 @@
-"""Large CSV files of small numbers, parsed with whole-array operations.
+"""Parses large CSV files of small numbers with whole-array operations.
 
-Files may be written by other programs: with a byte-order mark, the line ends of any system, blank lines at the end, and
-labels as any program for tables writes them.
+Files may come from other programs: with a byte-order mark, the line ends of any system, blank lines at the end, and
+labels in the spelling of any spreadsheet program.
 """
 
 import gzip
@@ -25,22 +25,22 @@ _NEWLINE, _COMMA, _POINT, _ZERO, _ONE = b"\n,.01"
 _MAX_DIGITS = 9
 _MAX_LABEL_BYTES = 32
 _MISSING = frozenset(b"nan -nan na n/a <na> #n/a null none".split())
-"""How programs spell a missing number, in lower case, apart from nothing."""
+"""Spellings of a missing number, in lower case; an empty field also means missing."""
 
 
 def integers(folder: Folder, stem: str, columns: int, dtype: Any, *, rows: int | None = None) -> tuple[np.ndarray, str]:
-    """A file of nonnegative integers, [rows, columns], and the file's name for messages.
+    """Reads a file of nonnegative integers, [rows, columns]; also returns the file's name for messages.
 
     Args:
-      folder: holds `<stem>.csv.gz` or `<stem>.csv`.
+      folder: contains `<stem>.csv.gz` or `<stem>.csv`.
       stem: name of the file without suffix.
       columns: fields per line.
       dtype: integer type of the result.
-      rows: number of lines, where it is known.
+      rows: number of lines, if known.
 
     Raises:
-      DataError: the file is missing or damaged, has another number of lines, or a line is not `columns` integers that
-        fit the type.
+      DataError: the file is missing or damaged, has a wrong number of lines, or has a line that is not `columns`
+        integers that fit the type.
     """
     file = _find(folder, stem)
     largest = np.iinfo(dtype).max
@@ -51,7 +51,7 @@ def integers(folder: Folder, stem: str, columns: int, dtype: Any, *, rows: int |
         values = np.zeros(len(ends), np.int64)
         for place in range(min(int(lengths.max()), _MAX_DIGITS)):
             present = lengths > place
-            # Where the field is shorter, this reads some other byte of the text, to no effect.
+            # If the field is shorter, this reads an unrelated byte, which has no effect.
             digit = text[ends - 1 - place].astype(np.int64) - _ZERO
             bad |= present & ((digit < 0) | (digit > 9))
             values += np.where(present, digit * 10**place, 0)
@@ -62,9 +62,9 @@ def integers(folder: Folder, stem: str, columns: int, dtype: Any, *, rows: int |
 
 
 def labels(folder: Folder, stem: str, columns: int, *, rows: int) -> np.ndarray:
-    """A file of labels, int8 [rows, columns]: 0, 1, or -1 for a missing one.
+    """Reads a file of labels, int8 [rows, columns]: 0, 1, or -1 for a missing one.
 
-    A label is a number (`0`, `1.0`, `1e0`), or nothing or a word like `nan` where it is missing.
+    A label is a number (`0`, `1.0`, `1e0`); a missing one is empty or a word like `nan`.
 
     Raises:
       DataError: as for `integers`.
@@ -88,7 +88,7 @@ def _parse_labels(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tup
 
 
 def _parse_unusual_labels(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parses each spelling once, for a file may consist of them."""
+    """Parses each spelling only once, because all labels of a file may be unusual."""
     width = min(int(lengths.max()), _MAX_LABEL_BYTES)
     places = np.arange(width)
     fields = np.where(places < lengths[:, None], text[np.minimum(starts[:, None] + places, len(text) - 1)], 0)
@@ -126,7 +126,9 @@ def _find(folder: Folder, stem: str) -> Folder:
         file = folder / f"{stem}{suffix}"
         if file.is_file():
             return file
-    raise DataError(f"{stem}.csv.gz (or {stem}.csv) is missing in {folder}", remedy="Get all files of the data set.")
+    raise DataError(
+        f"{stem}.csv.gz (or {stem}.csv) is missing in {folder}", remedy="Download all files of the data set."
+    )
 
 
 def _table(file: Folder, columns: int, dtype: Any, rows: int | None, parse: _Parse, expected: str) -> np.ndarray:
@@ -162,9 +164,9 @@ def _malformed(
 
 
 def _chunks(file: Folder) -> Iterator[np.ndarray]:
-    """The file's bytes, cut at line ends, which are those of Unix; the end of the last line is supplied if need be.
+    """Yields the file's bytes, split at line ends, which are converted to those of Unix; a missing last one is added.
 
-    Without a byte-order mark, and without blank lines at the end.
+    A byte-order mark and blank lines at the end are removed.
     """
     try:
         with file.open("rb") as packed:
@@ -174,10 +176,10 @@ def _chunks(file: Folder) -> Iterator[np.ndarray]:
             while read := stream.read(_CHUNK_BYTES):
                 if first:
                     read, first = read.removeprefix(_BYTE_ORDER_MARK), False
-                # Of a line end of two bytes the second may be in the next piece.
+                # The second byte of a line end may be in the next piece.
                 held = b"\r" if read.endswith(b"\r") else b""
                 text = (rest + read.removesuffix(b"\r")).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-                # Blank lines wait: they may be the last ones.
+                # Blank lines are held back, since they may be the last ones.
                 filled = len(text[: text.rfind(b"\n") + 1].rstrip())
                 cut = text.index(b"\n", filled) + 1 if filled else 0
                 rest = text[cut:] + held

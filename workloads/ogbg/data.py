@@ -1,4 +1,4 @@
-"""Splits of molecules: the endless shuffled stream for training, one pass in order for evaluation."""
+"""Splits of molecules: an endless shuffled stream for training, one pass in order for evaluation."""
 
 import functools
 import itertools
@@ -20,14 +20,14 @@ _SHARDS = 8
 
 
 def shard_count(device_count: int) -> int:
-    """Number of shards of a global batch: 8 where the devices can share those, so that batches do not depend on the
-    number of devices; else one for each device.
+    """Number of shards of a global batch: 8 if the devices can share them equally, so that batches do not depend on the
+    number of devices; else one per device.
     """
     return _SHARDS if _SHARDS % device_count == 0 else device_count
 
 
 def molecule_data(source: ColumnSource, *, num_eval_train: int) -> Data:
-    """The splits of a source of columns as in `Molecules`; nothing is read before one is opened.
+    """The splits of a source with the columns of `Molecules`; nothing is read before a split is opened.
 
     Args:
       source: the molecules.
@@ -64,10 +64,10 @@ def generated_data(columns: Callable[[str], Mapping[str, np.ndarray]], split_siz
 
 
 def training_split(molecules: Molecules, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
-    """The endless stream, one random order after another, cut into shards; batch k is shards k S to (k + 1) S - 1.
+    """The endless stream: one random order after another, split into shards. Batch k is shards k S to (k + 1) S - 1.
 
     Raises:
-      ConfigError: the batch size does not fit the shards or is too small for a molecule.
+      ConfigError: the batch size is not a multiple of the number of shards, or is too small for a molecule.
     """
     num_shards = shard_count(placement.device_count)
     budget = _training_budget(molecules, batch_size, num_shards)
@@ -87,12 +87,12 @@ def training_split(molecules: Molecules, *, batch_size: int, seed: int, placemen
 
 
 def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: int, placement: Placement) -> SplitReader:
-    """One pass over the chosen molecules in order, each exactly once; the last batch may hold empty shards.
+    """One pass over the chosen molecules in order, each exactly once; the last batch may contain empty shards.
 
-    There are as many batches as the split has multiples of `batch_size`, with shards as large as that takes: somewhat
-    more than a training batch has where molecules are larger than those the budget is made for, much less in a split
-    that is small or does not fill its last batch. The shards need not share `batch_size` evenly, and where it is too
-    small for shards that hold the largest molecule, as many molecules as these hold take its place.
+    The number of batches is that of the molecules divided by `batch_size`, rounded up. Shards are as large as that
+    requires: somewhat larger than in training if molecules are larger than average, and much smaller if the split is
+    small or does not fill its last batch. `batch_size` need not be a multiple of the number of shards. If it is too
+    small for shards that can hold the largest molecule, it is raised until they can.
     """
     num_shards = shard_count(placement.device_count)
     batch_size = max(batch_size, molecules.smallest_budget.graphs * num_shards)
@@ -113,7 +113,7 @@ def evaluation_split(molecules: Molecules, chosen: np.ndarray, *, batch_size: in
 
 
 def _smallest_cover(molecules: Molecules, chosen: np.ndarray, num_shards: int) -> tuple[ShardBudget, np.ndarray]:
-    """About the smallest budget with which so many shards hold the chosen molecules, and where the shards start."""
+    """About the smallest budget with which `num_shards` shards hold the chosen molecules, and each shard's start."""
     num_nodes, num_bonds = molecules.num_nodes[chosen], molecules.num_bonds[chosen]
     mean = ShardBudget.for_molecule(-(-int(num_nodes.sum()) // num_shards), -(-int(num_bonds.sum()) // num_shards))
     graphs = max(molecules.smallest_budget.graphs, mean.graphs, -(-len(chosen) // num_shards))

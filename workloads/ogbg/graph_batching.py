@@ -1,8 +1,8 @@
-"""Molecules packed into padded shards of a fixed size.
+"""Packs molecules into padded shards of a fixed size.
 
-A global batch is a stack of shards. Molecules are added to a shard in order until the next one would break the shard's
+A global batch is a stack of shards. Molecules are added to a shard in order until the next one would exceed the shard's
 budget of graphs, nodes or edges; the rest of the budget is padding. Every index is local to its shard, so the stack can
-be split over devices without an edge that crosses them.
+be split over devices without edges between them.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ EDGES_PER_GRAPH = 56
 
 @dataclasses.dataclass(frozen=True)
 class ShardBudget:
-    """What one shard can hold.
+    """The capacity of one shard.
 
     Attributes:
       graphs: number of molecules; nodes and directed edges follow from the data set's mean molecule.
@@ -40,7 +40,7 @@ class ShardBudget:
 
     @property
     def capacities(self) -> tuple[int, int]:
-        """The most nodes and the most bonds, each of them two directed edges."""
+        """The maximal numbers of nodes and of bonds; a bond is two directed edges."""
         return self.nodes, self.edges // 2
 
     @classmethod
@@ -51,14 +51,14 @@ class ShardBudget:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Molecules:
-    """The molecules of a split, one after another.
+    """The molecules of a split, concatenated.
 
     Attributes:
       num_nodes: int32 [n].
       num_bonds: int32 [n], each bond once.
       node_feat: uint8 [nodes, 9], the atoms' codes.
       bond_feat: uint8 [bonds, 3], the bonds' codes.
-      bond_index: uint16 [bonds, 2], begin and end atom, counted within the molecule.
+      bond_index: uint16 [bonds, 2], begin and end atom, relative to the molecule.
       labels: int8 [n, 128], -1 = missing.
     """
 
@@ -107,11 +107,11 @@ class Molecules:
 
 
 def fill_shards(num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudget) -> np.ndarray:
-    """Where greedy filling in order begins each shard.
+    """Fills shards greedily in order, and returns where each starts.
 
     Args:
       num_nodes, num_bonds: sizes of the molecules in the order of filling [n]; each fits the budget.
-      budget: what a shard holds.
+      budget: the capacity of a shard.
 
     Returns:
       int64 [shards + 1]: the first molecule of each shard, and the end of the last.
@@ -122,18 +122,18 @@ def fill_shards(num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudge
 def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget) -> dict[str, Any]:
     """Batches molecules into padded shards, in fresh arrays.
 
-    The first padding graph of a shard takes the surplus nodes (at least one) and edges, which connect its first node to
-    itself; further padding graphs are empty. Bonds become two directed edges, in a molecule first all forward ones and
-    then all reversed ones.
+    The first padding graph of a shard gets the surplus nodes (at least one) and edges, which connect its first node to
+    itself; further padding graphs are empty. Each bond becomes two directed edges; a molecule has first all forward
+    edges, then all reversed ones.
 
     Args:
-      molecules: where from.
-      shards: molecule indices of each shard; S of them.
-      budget: what a shard holds, b graphs.
+      molecules: the molecules to choose from.
+      shards: molecule indices of each of S shards.
+      budget: the capacity of a shard, b graphs.
 
     Returns:
       `inputs`: GraphsTuple of nodes [S, 26b + 1, 9], edges [S, 56b, 3] float32, senders and receivers [S, 56b],
-      n_node and n_edge [S, b + 1] int32; `targets` and `weights` [S (b + 1), 128] float32, weight 0 where the label is
+      n_node and n_edge [S, b + 1] int32; `targets` and `weights` [S (b + 1), 128] float32, weight 0 if the label is
       missing.
     """
     num_shards, num_graphs = len(shards), budget.graphs + 1
@@ -149,7 +149,7 @@ def pack(molecules: Molecules, shards: Sequence[np.ndarray], budget: ShardBudget
     for shard, chosen in enumerate(shards):
         sizes, bonds = molecules.num_nodes[chosen], molecules.num_bonds[chosen]
         node_rows = ranges(molecules.node_starts[chosen], sizes)
-        # Every molecule's bonds twice in a row: once forward, once reversed.
+        # Each molecule's bonds twice in a row: once forward, once reversed.
         bond_rows = ranges(np.repeat(molecules.bond_starts[chosen], 2), np.repeat(bonds, 2))
         used_nodes, used_edges = len(node_rows), len(bond_rows)
         nodes[shard, :used_nodes] = molecules.node_feat[node_rows]

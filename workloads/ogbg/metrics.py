@@ -1,4 +1,4 @@
-"""Accuracy, loss and mean average precision over the labels that are there."""
+"""Accuracy, loss and mean average precision over the labels that are not missing."""
 
 from collections.abc import Mapping
 
@@ -49,17 +49,17 @@ def molecule_metrics(apply: Apply, loss: LossFunction) -> Metrics:
 
 
 def mean_over_tasks(per_task: np.ndarray) -> float:
-    """The mean of what is not NaN; NaN when nothing is left."""
+    """The mean without NaNs; NaN if nothing is left."""
     judged = per_task[~np.isnan(per_task)]
     return float(judged.mean()) if judged.size else float("nan")
 
 
 def average_precision_per_task(targets: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision of each task, the sum over thresholds of (R_n - R_{n-1}) P_n; equal scores share a threshold.
+    """Average precision of each task: the sum over thresholds of (R_n - R_{n-1}) P_n, where equal scores share one.
 
-    A task is judged when its column of `targets` holds both a 0 and a 1. Rows of weight 0 count for this test alone:
-    missing labels and padding are 0 there, so that a task whose labels are all positive has precision 1. The
-    published targets were obtained so. Scores are float32 sigmoids, which decides what is equal.
+    A task is evaluated if its column of `targets` contains both a 0 and a 1. Rows of weight 0 count only for this test:
+    missing labels and padding are 0 there, so that a task whose labels are all positive has precision 1. The published
+    targets were obtained this way. Scores are float32 sigmoids, which decides what is equal.
 
     Args:
       targets: 0 or 1, [rows, tasks].
@@ -67,7 +67,7 @@ def average_precision_per_task(targets: np.ndarray, logits: np.ndarray, weights:
       weights: 0 where there is no label, [rows, tasks].
 
     Returns:
-      float64 [tasks], NaN for tasks that are not judged; NaN for all tasks if the logit of any label is NaN.
+      float64 [tasks], NaN for tasks that are not evaluated; NaN for all tasks if the logit of any label is NaN.
     """
     per_task = np.full(targets.shape[1], np.nan)
     for start in range(0, targets.shape[1], _TASKS_AT_A_TIME):
@@ -89,7 +89,7 @@ def _average_precision(positive: np.ndarray, logits: np.ndarray, labelled: np.nd
     with np.errstate(over="ignore", invalid="ignore"):
         scores = 1 / (1 + np.exp(-logits))
     # The bits of scores in 0 .. 1 are ordered like their values and leave room for two flags, so that one sort of
-    # integers takes the labels along.
+    # integers moves the labels, too.
     keys = np.where(labelled, scores, np.float32(0)).view(np.uint32)
     keys = np.ascontiguousarray(((keys << 2) | (labelled.astype(np.uint32) << 1) | positive).T)
     keys.sort(axis=1)

@@ -1,9 +1,9 @@
 """The graph network: an interaction network over molecules (Battaglia et al. 2018, Algorithm 1).
 
-A dense layer on a concatenation is a sum of products, one for each part. Computing each product where its rows are
-fewest (once per atom instead of once per bond end, once per molecule instead of once per atom) and spreading the
-results gives the same numbers for half of the arithmetic. All indices are local to a shard, so everything is batched
-over the leading shard axis and splits over devices without communication.
+A dense layer on a concatenation is a sum of products, one per part. Computing each product where it has the fewest rows
+(once per atom instead of once per bond end, once per molecule instead of once per atom) and then broadcasting it gives
+the same numbers with half the arithmetic. All indices are local to a shard, so everything is batched over the leading
+shard axis and splits over devices without communication.
 """
 
 import dataclasses
@@ -39,7 +39,9 @@ def _sum_at(rows: jax.Array, index: jax.Array, count: int, *, is_sorted: bool = 
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """The rows `codes @ kernel + bias`, kept as they are: their product with a matrix is cheaper in the other order."""
+    """The rows `codes @ kernel + bias`, not computed yet, because their product with a matrix is cheaper in another
+    order.
+    """
 
     codes: jax.Array
     kernel: jax.Array
@@ -54,7 +56,7 @@ class Embedded:
 
 
 class Embedding(nn.Module):
-    """A dense layer without activation, for the few codes of an atom or a bond."""
+    """A dense layer without activation, applied to the codes of atoms or bonds."""
 
     features: int
 
@@ -67,7 +69,8 @@ class Embedding(nn.Module):
 class Dense(nn.Module):
     """The products of a dense layer's kernel with each part of its concatenated input, not yet summed, and its bias.
 
-    The class's name makes that of its parameters, `Dense_<i>`; i counts these and flax's own dense layers together.
+    The class's name determines that of its parameters, `Dense_<i>`; i counts these and flax's own dense layers
+    together.
     """
 
     features: int
@@ -91,7 +94,7 @@ _EXAMPLE: dict[str, Any] = {
     **dict.fromkeys(("senders", "receivers", "n_node", "n_edge"), _INTEGERS),
 }
 EXAMPLE_GRAPHS = jraph.GraphsTuple(**_EXAMPLE, globals=None)
-"""One shard with one graph of one atom and one bond, for the shapes of parameters."""
+"""One shard with one graph of one atom and one bond, from which shapes of parameters are inferred."""
 
 
 class MoleculeNetwork(nn.Module):
@@ -101,8 +104,8 @@ class MoleculeNetwork(nn.Module):
       activation: name of the activation function.
       latent_dim: width of the node and edge embeddings.
       hidden_dims: widths of the layers of each update function; a layer is dense, layer norm, activation, dropout.
-      num_message_passing_steps: number of graph networks, each with parameters of its own.
-      deterministic: dropout is off.
+      num_message_passing_steps: number of graph networks, each with its own parameters.
+      deterministic: whether dropout is off.
     """
 
     activation: str
@@ -138,7 +141,7 @@ class MoleculeNetwork(nn.Module):
         edges = Embedding(self.latent_dim, name="edge_embedding")(edges)
         globals_ = jnp.zeros((num_shards, num_graphs, NUM_TASKS))
         for _ in range(self.num_message_passing_steps):
-            # An edge's graph is its sender's graph, so the globals reach the edges by way of the senders.
+            # An edge belongs to the graph of its sender, so the globals reach the edges through the senders.
             (own, sender, receiver, context), bias = products(edges, nodes, nodes, globals_)
             sender = sender + _gather_sorted(context + bias, graph_of_node)
             edges = finish(own + _gather(sender, senders) + _gather(receiver, receivers))
@@ -148,7 +151,7 @@ class MoleculeNetwork(nn.Module):
             (own, out, into, context), bias = products(nodes, sent, received, globals_)
             nodes = finish(own + out + into + _gather_sorted(context + bias, graph_of_node))
 
-            # For the same reason the sum over a graph's edges is the sum over its nodes of what they sent.
+            # For the same reason, the sum over a graph's edges is the sum over its nodes of what they sent.
             (of_nodes, of_edges, own), bias = products(
                 _sum_at(nodes, graph_of_node, num_graphs, is_sorted=True),
                 _sum_at(sent, graph_of_node, num_graphs, is_sorted=True),

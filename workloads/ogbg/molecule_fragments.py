@@ -1,6 +1,6 @@
-"""The fragments that the built-in molecules are grown from.
+"""The fragments from which the built-in molecules are grown.
 
-Their weights are chosen so that the shares of elements, bond types and rings come close to those of ogbg-molpcba.
+Their weights are chosen so that the shares of elements, bond types and rings are close to those of ogbg-molpcba.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ RING_SYSTEMS = {
     "C1CC2CCCC2C1": 0.3,
     "C1CCC2C(C1)CCC1C2CCC2CCCC12": 0.15,
 }
-"""SMILES -> weight among the ring systems; joined by any atom that has a hydrogen."""
+"""SMILES -> weight among the ring systems; they can be joined at any atom that has a hydrogen."""
 
 GROUPS = {
     "C": 25,
@@ -119,31 +119,31 @@ GROUPS = {
     "C=NN": 1.1,
     "C=NO": 0.7,
 }
-"""SMILES -> weight among the groups; joined by the first atom."""
+"""SMILES -> weight among the groups; they are joined at the first atom."""
 
 ELEMENTS = (6, 7, 8, 9, 16, 17, 35, 53)
 _RING_SHARE = 0.36
 
-# Kinds of sites: a carbon takes any fragment, an acyl group neither halogen nor sulfur, a heteroatom only carbon.
+# Kinds of sites: a carbon accepts any fragment, an acyl group neither halogen nor sulfur, a heteroatom only carbon.
 _CARBON, _ACYL, _HETERO = 1, 2, 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Library:
-    """The fragments, with what growing needs to know of them.
+    """The fragments, with the facts that growing molecules needs.
 
     Attributes:
       fragments: first `RING_SYSTEMS`, then `GROUPS`.
       atom_starts, bond_starts, ring_starts: each fragment's first row in the arrays of `fragments`.
-      site_weight: how likely fragments are joined to an atom, 0 without hydrogens, float64 [atoms].
+      site_weight: relative probability of joining a fragment to an atom, 0 without hydrogens, float64 [atoms].
       site_kind: one of three bits, [atoms].
       accepted_kinds: the kinds of sites that an atom may be joined to, as bits [atoms].
-      anchors: the atoms by which fragments may be joined, counted within the fragment, int64 [anchors].
+      anchors: the atoms at which fragments may be joined, relative to the fragment, int64 [anchors].
       num_anchors, anchor_starts: int64 [fragments].
-      element_counts: how many atoms of each of `ELEMENTS` a fragment has, uint64 [fragments, elements].
+      element_counts: number of atoms of each of `ELEMENTS` in a fragment, uint64 [fragments, elements].
       choice: for every number of atoms 0 to `MAX_ATOMS`, that number plus the cumulative distribution over the
         fragments that are not larger, flattened: `searchsorted(choice, size + u)` draws a fragment.
-      ring_choice: the same over ring systems alone.
+      ring_choice: the same over only the ring systems.
     """
 
     fragments: MolecularGraphs
@@ -179,7 +179,7 @@ def library() -> Library:
     oxo = (fragments.bond_type == DOUBLE)[:, None] & (element[ends[:, ::-1]] == 8)
     acyl = np.bincount(ends.ravel(), oxo.ravel(), len(element)) > 0
     hetero = element != 6
-    # Aldehydes and thiols are rare, amines and hydroxyl groups are often left as they are.
+    # Aldehydes and thiols are rare; amines and hydroxyl groups are often unsubstituted.
     site_weight = np.select(
         [hydrogens == 0, acyl, fragments.aromatic, element == 7, element == 16, element == 8],
         [0.0, 12.0, 1.0, 1.5, 6.0, 0.4],
@@ -209,7 +209,7 @@ def library() -> Library:
 
 
 def starts(lengths: np.ndarray) -> np.ndarray:
-    """Where runs of these lengths begin, one after another."""
+    """Where consecutive runs of these lengths start."""
     return np.cumsum(lengths) - lengths
 
 

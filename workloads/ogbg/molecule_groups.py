@@ -1,4 +1,4 @@
-"""Functional groups, rings and distances in molecules, found in the graphs of many molecules at once."""
+"""Finds functional groups, rings and distances in the graphs of many molecules at once."""
 
 import dataclasses
 import functools
@@ -10,9 +10,9 @@ from workloads.ogbg.molecules import AROMATIC, DOUBLE, SINGLE, TRIPLE, Molecular
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Structure:
-    """What tasks ask of molecules; each property is computed once.
+    """The properties of molecules that tasks need; each is computed once.
 
-    Every molecule needs at least two atoms and must be connected.
+    Every molecule must have at least two atoms and be connected.
 
     Attributes:
       molecules: the molecules.
@@ -22,7 +22,7 @@ class Structure:
 
     @functools.cached_property
     def _directed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Both directions of every bond in the order of atoms: atom, neighbour, bond type; each atom's first row."""
+        """Both directions of every bond, sorted by atom: atom, neighbour, bond type; and each atom's first row."""
         ends = self.molecules.bond_atoms
         atom, neighbor = ends.ravel(), ends[:, ::-1].ravel()
         order = np.argsort(atom, kind="stable")
@@ -31,17 +31,19 @@ class Structure:
         return atom[order], neighbor[order], kind, np.cumsum(degree) - degree
 
     def neighbors(self, chosen: np.ndarray, bond_type: int | None = None) -> np.ndarray:
-        """How many of the chosen atoms (bool [atoms]) each atom has a bond (of one type) with, int64 [atoms]."""
+        """For each atom, the number of the chosen atoms (bool [atoms]) bonded to it (by one type of bond), int64
+        [atoms].
+        """
         atom, neighbor, kind, _ = self._directed
         counted = chosen[neighbor] if bond_type is None else chosen[neighbor] & (kind == bond_type)
         return np.bincount(atom[counted], minlength=len(chosen))
 
     def atoms_per_molecule(self, chosen: np.ndarray) -> np.ndarray:
-        """How many of the chosen atoms (bool [atoms]) each molecule has, int64 [molecules]."""
+        """The number of the chosen atoms (bool [atoms]) in each molecule, int64 [molecules]."""
         return np.bincount(self.molecule_of_atom[chosen], minlength=len(self.molecules.num_atoms))
 
     def rings_per_molecule(self, chosen: np.ndarray) -> np.ndarray:
-        """How many of the chosen rings (bool [rings]) each molecule has, int64 [molecules]."""
+        """The number of the chosen rings (bool [rings]) in each molecule, int64 [molecules]."""
         return np.bincount(self.molecules.molecule_of_ring[chosen], minlength=len(self.molecules.num_atoms))
 
     @functools.cached_property
@@ -61,7 +63,7 @@ class Structure:
 
     @functools.cached_property
     def reach(self) -> list[np.ndarray]:
-        """Entry k: the atoms at most k bonds from each atom as bits, uint64 [atoms]; up to the largest diameter."""
+        """Entry k: the atoms within k bonds of each atom, as bits, uint64 [atoms]; k is up to the largest diameter."""
         _, neighbor, _, first = self._directed
         reached = [self.atom_bit]
         while True:
@@ -74,8 +76,10 @@ class Structure:
         """Whether atoms of `one` and `other` are `nearest` to `farthest` bonds apart, bool [molecules].
 
         Args:
-          one, other: bool [atoms].
-          nearest, farthest: numbers of bonds along the shortest path, both included; `nearest` is at least 1.
+          one: first set of atoms, bool [atoms].
+          other: second set of atoms, bool [atoms].
+          nearest: least number of bonds along the shortest path, at least 1.
+          farthest: greatest number of bonds, inclusive.
         """
         last = len(self.reach) - 1
         shell = self.reach[min(farthest, last)] & ~self.reach[min(nearest - 1, last)]
@@ -90,17 +94,17 @@ class Structure:
 
     @functools.cached_property
     def groups(self) -> dict[str, np.ndarray]:
-        """Name -> the central atoms of that group, bool [atoms]."""
+        """Name -> the central atoms of the group, bool [atoms]."""
         return _groups(self)
 
     @functools.cached_property
     def rings(self) -> dict[str, np.ndarray]:
-        """Name -> the rings of that kind, bool [rings]."""
+        """Name -> the rings of the kind, bool [rings]."""
         return _rings(self)
 
     @functools.cached_property
     def atom_rings(self) -> np.ndarray:
-        """Number of rings that each atom is in, int64 [atoms]."""
+        """Number of rings that contain each atom, int64 [atoms]."""
         molecules = self.molecules
         first_ring = np.cumsum(molecules.num_rings) - molecules.num_rings
         count = np.zeros(len(self.atom_bit), np.int64)
@@ -110,7 +114,7 @@ class Structure:
         return count
 
     def ring_count(self, chosen: np.ndarray) -> np.ndarray:
-        """How many of the chosen atoms (bool [atoms]) each ring has, int64 [rings]."""
+        """The number of the chosen atoms (bool [atoms]) in each ring, int64 [rings]."""
         sets = self.atom_sets(chosen)[self.molecules.molecule_of_ring]
         return np.bitwise_count(sets & self.molecules.rings).astype(np.int64)
 

@@ -1,9 +1,9 @@
 """Random drug-like molecules, grown from fragments by replacing hydrogens with bonds.
 
-A molecule starts from one fragment; each further fragment is joined to it by a single bond between an atom that still
-has a hydrogen and one of its own. Valences, rings and aromaticity therefore stay those of the fragments. Sizes
-follow ogbg-molpcba up to `MAX_ATOMS`; the weights of the fragments are chosen so that the shares of elements, bond
-types and rings come close to it. Everything is vectorized over the molecules.
+A molecule starts from one fragment. Each further fragment is joined to it by a single bond between one of its own atoms
+and an atom of the molecule that still has a hydrogen. Valences, rings and aromaticity are therefore those of the
+fragments. Sizes follow ogbg-molpcba up to `MAX_ATOMS`. The weights of the fragments are chosen so that the shares of
+elements, bond types and rings are close to it. Everything is vectorized over the molecules.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ _SIZE_QUANTILES = (
     (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.995, 1.0),
     (10, 13, 16, 18, 21, 23, 24.3, 26, 27.5, 29, 31, 33.5, 36, 42, 48, MAX_ATOMS),
 )
-"""Numbers of atoms in ogbg-molpcba, the upper tail cut off."""
+"""Distribution of numbers of atoms in ogbg-molpcba, without the upper tail."""
 _RING_FIRST = 0.97
 _TAGGED_SHARE = 0.3
 _E_SHARE = 0.7
@@ -29,7 +29,7 @@ def _ragged(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def recipes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """The fragments of `count` molecules in the order of growth, padded with -1, int64 [count, slots]."""
+    """Draws the fragments of `count` molecules in the order of growth, padded with -1, int64 [count, slots]."""
     parts = library()
     num_fragments = len(parts.atom_starts)
     remaining = np.interp(rng.random(count), *_SIZE_QUANTILES).round().astype(np.int64)
@@ -47,7 +47,7 @@ def recipes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def formula_hashes(recipe: np.ndarray) -> np.ndarray:
-    """A number that depends on how many atoms of each element (but hydrogen) a molecule has, uint64 [molecules]."""
+    """A hash of the number of atoms of each element (except hydrogen) in each molecule, uint64 [molecules]."""
     elements = np.concatenate([library().element_counts, np.zeros((1, len(ELEMENTS)), np.uint64)])
     counts = elements[recipe].sum(1)
     # Digits of base 64: counts are below MAX_ATOMS.
@@ -55,7 +55,7 @@ def formula_hashes(recipe: np.ndarray) -> np.ndarray:
 
 
 def grow(rng: np.random.Generator, recipe: np.ndarray) -> MolecularGraphs:
-    """Joins fragments at random; molecules that run out of hydrogens on the way are left out.
+    """Joins fragments at random; molecules that run out of hydrogens are left out.
 
     Args:
       rng: decides where fragments are joined, and the stereochemistry.
@@ -68,11 +68,11 @@ def grow(rng: np.random.Generator, recipe: np.ndarray) -> MolecularGraphs:
 
 
 def _join(rng: np.random.Generator, recipe: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each fragment is joined.
+    """Chooses where each fragment is joined.
 
     Returns:
-      joints: atom of the molecule and atom of the fragment (counted from the molecule's first atom), int64
-        [molecules, slots, 2]; 0 in the first slot.
+      joints: atom of the molecule and atom of the fragment (relative to the molecule's first atom), int64 [molecules,
+        slots, 2]; 0 in the first slot.
       complete: bool [molecules].
     """
     parts = library()
@@ -103,7 +103,7 @@ def _join(rng: np.random.Generator, recipe: np.ndarray) -> tuple[np.ndarray, np.
             site = np.minimum(site, MAX_ATOMS - 1)
             for atom in (site, used[rows] + anchor):
                 hydrogens[rows, atom] -= 1
-                # Substitution of an atom that was just used is less likely.
+                # An atom that was just used is less likely to be substituted.
                 weight[rows, atom] *= 0.5 * (hydrogens[rows, atom] > 0)
             joints[rows, slot] = np.stack([site, used[rows] + anchor], 1)
         kind[target] = parts.site_kind[source]
@@ -171,7 +171,7 @@ def _with_stereo(rng: np.random.Generator, molecules: MolecularGraphs) -> Molecu
     center = (molecules.element == 6) & saturated & (molecules.hydrogens <= 1) & ~twin
     tag = np.where(rng.random(len(center)) < 0.5, 1, 2) * (center & (rng.random(len(center)) < _TAGGED_SHARE))
 
-    # Each end needs one or two other neighbours that differ.
+    # Each end needs one or two other neighbours, which must differ.
     sided = ((neighbors == 2) | ((neighbors == 3) & ~twin)) & ~molecules.in_ring
     double = (molecules.bond_type == DOUBLE) & sided[ends].all(1)
     stereo = np.where(rng.random(len(double)) < _E_SHARE, 2, 1) * double
@@ -179,7 +179,9 @@ def _with_stereo(rng: np.random.Generator, molecules: MolecularGraphs) -> Molecu
 
 
 def _refined_classes(molecules: MolecularGraphs, rounds: int = 4) -> np.ndarray:
-    """Weisfeiler-Lehman colours, uint64 [atoms]: atoms of different surroundings differ but for hash collisions."""
+    """Weisfeiler-Lehman colours, uint64 [atoms]: they differ for atoms in different surroundings, except for
+    collisions.
+    """
     ends = molecules.bond_atoms
     source, target = ends.ravel(), ends[:, ::-1].ravel()
     order = np.argsort(source, kind="stable")

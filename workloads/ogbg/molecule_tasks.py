@@ -1,4 +1,4 @@
-"""The 128 binary tasks of the built-in molecules: questions about a molecule's graph, easy and hard ones."""
+"""The 128 binary tasks of the built-in molecules: easy and hard questions about a molecule's graph."""
 
 import dataclasses
 from collections.abc import Callable
@@ -137,7 +137,7 @@ TASKS: tuple[Task, ...] = (
     _ring("carbocycle"),
     _ring("one substituent"),
     _ring("four substituents"),
-    # How many.
+    # Counts.
     _group("carbonyl", 3),
     _group("hydroxyl", 2),
     _group("halogen", 2),

@@ -12,10 +12,10 @@ import numpy as np
 SINGLE, DOUBLE, TRIPLE, AROMATIC = 0, 1, 2, 3
 BOND_ORDERS = np.array([1.0, 2.0, 3.0, 1.5], np.float32)
 MAX_ATOMS = 60
-"""Sets of a molecule's atoms are the bits of one uint64."""
+"""Sets of a molecule's atoms are stored as the bits of one uint64."""
 
 VALENCES = {6: (4,), 7: (3,), 8: (2,), 9: (1,), 16: (2, 4, 6), 17: (1,), 35: (1,), 53: (1,)}
-"""Usual valences of the neutral elements that molecules are made of."""
+"""Usual valences of the neutral elements."""
 _SMALLEST_VALENCE = np.zeros(64, np.int8)
 _OUTER_ELECTRONS = np.zeros(64, np.int8)
 for _element, _usual in VALENCES.items():
@@ -34,11 +34,11 @@ class MolecularGraphs:
       hydrogens: implicit hydrogens, int8 [atoms].
       aromatic: bool [atoms].
       chirality: tetrahedral tag: 0 none, 1 clockwise, 2 counterclockwise, uint8 [atoms].
-      bonds: begin and end atom of each bond, counted from the molecule's first atom, int64 [bonds, 2].
+      bonds: begin and end atom of each bond, relative to the molecule's first atom, int64 [bonds, 2].
       bond_type: SINGLE, DOUBLE, TRIPLE or AROMATIC, uint8 [bonds].
       stereo: 0 none, 1 Z, 2 E, uint8 [bonds].
-      rings: the atoms of each ring of a smallest set of smallest rings, as bits counted from the molecule's first
-        atom, uint64 [rings].
+      rings: the atoms of each ring of a smallest set of smallest rings, as bits relative to the molecule's first atom,
+        uint64 [rings].
     """
 
     num_atoms: np.ndarray
@@ -66,14 +66,14 @@ class MolecularGraphs:
 
     @property
     def atom_bit(self) -> np.ndarray:
-        """The bit that stands for an atom in sets of its molecule's atoms, uint64 [atoms]."""
+        """The bit of each atom in sets of its molecule's atoms, uint64 [atoms]."""
         return np.uint64(1) << (np.arange(len(self.element)) - self._atom_starts[self.molecule_of_atom]).astype(
             np.uint64
         )
 
     @property
     def in_ring(self) -> np.ndarray:
-        """Whether an atom is in a ring, bool [atoms]."""
+        """Whether each atom is in a ring, bool [atoms]."""
         members = np.zeros(len(self.num_atoms), np.uint64)
         np.bitwise_or.at(members, self.molecule_of_ring, self.rings)
         return (members[self.molecule_of_atom] & self.atom_bit) != 0
@@ -108,7 +108,7 @@ def first(molecules: MolecularGraphs, count: int) -> MolecularGraphs:
 def node_features(molecules: MolecularGraphs) -> np.ndarray:
     """The nine codes of each atom, uint8 [atoms, 9].
 
-    Atomic number - 1, chiral tag, neighbours with hydrogens, charge + 5, hydrogens, radical electrons,
+    They are atomic number - 1, chiral tag, neighbours including hydrogens, charge + 5, hydrogens, radical electrons,
     hybridization (SP 0, SP2 1, SP3 2), aromatic, in a ring.
     """
     conjugated = np.zeros(len(molecules.element), bool)
@@ -138,12 +138,12 @@ def bond_features(molecules: MolecularGraphs) -> np.ndarray:
 
 
 def _total_neighbors(molecules: MolecularGraphs) -> np.ndarray:
-    """Neighbours with implicit hydrogens, int64 [atoms]."""
+    """Number of neighbours including implicit hydrogens, int64 [atoms]."""
     return np.bincount(molecules.bond_atoms.ravel(), minlength=len(molecules.element)) + molecules.hydrogens
 
 
 def _valence(molecules: MolecularGraphs) -> np.ndarray:
-    """Sum of bond orders with hydrogens; for an aromatic atom the smallest valence of its element and charge."""
+    """Sum of bond orders including hydrogens; for aromatic atoms, the smallest valence of their element and charge."""
     orders = np.repeat(BOND_ORDERS[molecules.bond_type], 2)
     total = np.bincount(molecules.bond_atoms.ravel(), orders, len(molecules.element)) + molecules.hydrogens
     fixed = _SMALLEST_VALENCE[molecules.element] + molecules.charge
@@ -151,10 +151,10 @@ def _valence(molecules: MolecularGraphs) -> np.ndarray:
 
 
 def _conjugated(molecules: MolecularGraphs) -> np.ndarray:
-    """RDKit's rule, bool [bonds]: aromatic bonds, and pairs of neighbouring bonds of which one is at least double.
+    """Whether bonds are conjugated, by RDKit's rule, bool [bonds]: aromatic, or next to a bond that is at least double.
 
-    The atom between the two has two or three neighbours, the one across the other bond at most three, hydrogens
-    included; neither is hypervalent, a halogen, or a sulfur with more than one neighbour.
+    Including hydrogens, the atom between the two bonds has two or three neighbours, and the atom at the far end of the
+    other bond at most three; neither is hypervalent, a halogen, or a sulfur with more than one neighbour.
     """
     element, neighbors = molecules.element, _total_neighbors(molecules)
     hypervalent = (molecules.charge == 0) & (_valence(molecules) > _SMALLEST_VALENCE[element])

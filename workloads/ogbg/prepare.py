@@ -1,7 +1,7 @@
-"""ogbg-molpcba: from the CSV files of the Open Graph Benchmark to the columns of `graph_batching.Molecules`.
+"""ogbg-molpcba: converts the CSV files of the Open Graph Benchmark to the columns of `graph_batching.Molecules`.
 
 Source: Hu et al. 2020, "Open Graph Benchmark", https://ogb.stanford.edu/docs/graphprop/ (scaffold split). The files
-have no header; all molecules' atoms, bonds and labels follow each other, and each bond is there once.
+have no header. Atoms, bonds and labels of all molecules are concatenated, and each bond occurs once.
 """
 
 import logging
@@ -45,11 +45,11 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
     """The scaffold split, molecules in the order of their official numbers.
 
     Args:
-      folder: holds `pcba.zip` or what is in it, in a subfolder or not, gzipped or not.
+      folder: contains `pcba.zip` or its content, possibly in a subfolder, gzipped or not.
 
     Raises:
-      DataError: a file is missing or damaged (names file and line), or there are several data sets in this format,
-        none of them ogbg-molpcba.
+      DataError: a file is missing or damaged (the message names file and line), or there are several data sets in this
+        format, none of them ogbg-molpcba.
     """
     root = _root(folder)
     raw = root / "raw"
@@ -73,7 +73,7 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
     splits = _splits(root / "split" / "scaffold", count)
     if count != NUM_MOLECULES:
         _log.warning(
-            "these are %s molecules, not the %s of ogbg-molpcba: results are not comparable with published ones",
+            "there are %s molecules, not the %s of ogbg-molpcba: results are not comparable with published ones",
             f"{count:,}",
             f"{NUM_MOLECULES:,}",
         )
@@ -82,7 +82,7 @@ def convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]:
 
 
 def _root(folder: pathlib.Path) -> Folder:
-    """Where the folders `raw` and `split` are: of several data sets the official one, unpacked before packed."""
+    """Finds the folders `raw` and `split`: of several data sets the official one, preferably unpacked."""
     markers = find_all(folder, "raw/num-node-list.csv.gz", "raw/num-node-list.csv")
     unpacked = list(dict.fromkeys(marker.parent.parent for marker in markers))
     archive = next(iter(find_all(folder, DOWNLOADS[0].filename)), None)
@@ -92,8 +92,8 @@ def _root(folder: pathlib.Path) -> Folder:
     candidates = complete or unpacked
     if not candidates:
         raise DataError(
-            f"neither {DOWNLOADS[0].filename} nor raw/num-node-list.csv.gz is in {folder}",
-            remedy="The files of the archive are needed, packed or unpacked.",
+            f"{folder} contains neither {DOWNLOADS[0].filename} nor raw/num-node-list.csv.gz",
+            remedy="Provide the archive, or its files.",
         )
     official = [root for root in candidates if len(candidates) == 1 or _is_official(root)]
     if not official:
@@ -101,7 +101,7 @@ def _root(folder: pathlib.Path) -> Folder:
             f"data sets in {folder}",
             value=sorted(map(str, candidates)),
             expected=f"one, or ogbg-molpcba with its {NUM_MOLECULES:,} molecules among them",
-            remedy="Give the folder of one with --from=FOLDER.",
+            remedy="Name the folder of one with --from=FOLDER.",
         )
     return official[0]
 
@@ -122,7 +122,7 @@ def _packed(archive: pathlib.Path) -> Folder:
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{archive} cannot be read ({error})", remedy="Download it again.") from error
     if not inside:
-        raise DataError(f"{archive} holds no folder raw", remedy="Download it again.")
+        raise DataError(f"{archive} contains no folder raw", remedy="Download it again.")
     return inside[0]
 
 

@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 
 @dataclasses.dataclass
 class _Atom:
-    """An atom as written; `hydrogens` is None where they follow from the valence."""
+    """An atom as written; `hydrogens` is None if they follow from the valence."""
 
     element: int
     aromatic: bool
@@ -38,7 +38,7 @@ class _Atom:
 
 @dataclasses.dataclass
 class _Bond:
-    """A bond as written; `kind` is None where there is no symbol."""
+    """A bond as written; `kind` is None if there is no symbol."""
 
     begin: int
     end: int
@@ -46,14 +46,13 @@ class _Bond:
 
 
 def parse(smiles: str) -> MolecularGraphs:
-    """One molecule.
+    """Parses one molecule.
 
-    Atoms come in the order of the text, bonds that close a ring after the others. Aromatic rings are those that are
-    written with small letters. A bond between aromatic atoms without a symbol is aromatic if it lies in a ring, else
-    single.
+    Atoms are in the order of the text; bonds that close a ring come after the others. Aromatic rings are those written
+    in lower case. A bond without a symbol between aromatic atoms is aromatic if it is in a ring, else single.
 
     Raises:
-      ValueError: something is not understood, or an atom has more bonds than its valence allows.
+      ValueError: the text is not understood, or an atom has more bonds than its valence allows.
     """
     atoms, bonds = _read(smiles)
     rings = smallest_rings(len(atoms), [(bond.begin, bond.end) for bond in bonds])
@@ -133,7 +132,7 @@ def _kind(bond: _Bond, atoms: Sequence[_Atom], rings: Sequence[int]) -> int:
 
 
 def _hydrogens(atom: _Atom, orders: float, smiles: str) -> int:
-    """What is missing to the next usual valence, for bonds of `orders` in total."""
+    """The number of hydrogens up to the next usual valence, for bonds of total order `orders`."""
     if atom.hydrogens is not None:
         return atom.hydrogens
     if atom.aromatic:
@@ -147,8 +146,8 @@ def _hydrogens(atom: _Atom, orders: float, smiles: str) -> int:
 def smallest_rings(num_atoms: int, bonds: Sequence[tuple[int, int]]) -> list[int]:
     """A smallest set of smallest rings, each as the bits of its atoms.
 
-    For every bond, all shortest rings through it are candidates; they are taken in order of size as long as they
-    are independent in the cycle space (after Horton 1987).
+    For every bond, all shortest rings through it are candidates. They are added in order of size if they are
+    independent in the cycle space (after Horton 1987).
     """
     neighbors: list[list[int]] = [[] for _ in range(num_atoms)]
     for begin, end in bonds:

@@ -1,4 +1,4 @@
-"""The ogbg workload: published facts for real data, and facts of its own for the built-in data."""
+"""The ogbg workload: published facts for real data, and separate facts for the built-in data."""
 
 import functools
 from typing import Any
@@ -24,9 +24,9 @@ PUBLISHED = Facts(
     eval_batch_size=32_768,
     split_sizes={"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793},
 )
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
-# How many nodes, edges and graphs a shard has follows from the size of the batch. The rows of `inputs` are shards.
+# The numbers of nodes, edges and graphs in a shard depend on the batch size. The rows of `inputs` are shards.
 _GRAPHS: dict[str, Any] = {
     "nodes": ArraySpec((None, NODE_FEATURES)),
     "edges": ArraySpec((None, EDGE_FEATURES)),
@@ -47,7 +47,7 @@ def build(
     hidden_dims: tuple[int, ...] = (256,),
     num_message_passing_steps: int = 5,
 ) -> Workload:
-    """The graph network, on the data prepared in `data_dir` or on the built-in molecules.
+    """Builds the workload of the graph network, on the data prepared in `data_dir` or on the built-in molecules.
 
     Args:
       name: registry name.
@@ -58,7 +58,7 @@ def build(
       num_message_passing_steps: number of graph networks.
 
     Raises:
-      ConfigError: unknown activation.
+      ConfigError: the activation is unknown.
     """
     if activation not in ACTIVATIONS:
         raise ConfigError("activation of ogbg", value=activation, remedy=did_you_mean(activation, ACTIVATIONS))
@@ -77,7 +77,7 @@ def build(
         init=init,
         apply=apply,
         loss=loss,
-        # The loss is a sigmoid cross entropy per task, but submissions are told this one by the benchmark.
+        # The loss is a sigmoid cross entropy per task, but the benchmark reports this type to submissions.
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
         metrics=molecule_metrics(apply, loss),
         output_parameters=(f"Dense_{3 * num_message_passing_steps * len(hidden_dims)}",),

@@ -152,7 +152,7 @@ def test_batches_of_another_size_are_announced(tmp_path: pathlib.Path, caplog: p
     files["data_batch_3.bin"] = files["data_batch_3.bin"][: 5 * 3073]
     store(tmp_path, files)
     convert(tmp_path)
-    assert "a batch of CIFAR-10 has 8 images, but here data_batch_3 5: results are not comparable" in caplog.text
+    assert "a batch of CIFAR-10 has 8 images, but here: data_batch_3 5; results are not comparable" in caplog.text
 
 
 def fewer(files: dict[str, bytes], *absent: str) -> dict[str, bytes]:
@@ -265,7 +265,7 @@ def assert_refused(folder: pathlib.Path, *parts: str) -> None:
 @pytest.mark.parametrize("absent", [NAMES[:5], NAMES[5:], NAMES])
 def test_needed_batches(tmp_path: pathlib.Path, absent: list[str]) -> None:
     files = {name: content for name, content in binary_files().items() if name.removesuffix(".bin") not in absent}
-    assert_refused(store(tmp_path, files), str(tmp_path), "Needed are")
+    assert_refused(store(tmp_path, files), str(tmp_path), "Provide data_batch_1")
 
 
 def test_truncated_binary_batch(tmp_path: pathlib.Path) -> None:
@@ -311,7 +311,7 @@ def test_pickle_cannot_run_code(tmp_path: pathlib.Path) -> None:
             return os.mkdir, (str(trace),)
 
     store(tmp_path, {**python_files(), "data_batch_1": pickle.dumps({"data": Attack(), "labels": []})})
-    assert_refused(tmp_path, "data_batch_1", "mkdir has no place in a batch")
+    assert_refused(tmp_path, "data_batch_1", "mkdir is not allowed in a batch")
     assert not trace.exists()
 
 

@@ -251,7 +251,7 @@ BAD = {
         {"reconstruction_esc": np.zeros((1, 8, 8), np.float32)},
         "have the shapes (1, 640, 368) and (1, 8, 8)",
     ),
-    "file8.h5": ({"kspace": NANS}, "kspace holds numbers that are not finite"),
+    "file8.h5": ({"kspace": NANS}, "kspace contains numbers that are not finite"),
     "file9.h5": (
         {"reconstruction_esc": np.zeros((1, 320, 320), np.float32)},
         "reconstruction_esc has a slice of zeros",
@@ -286,7 +286,7 @@ def test_nothing_left(raw: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.
 def test_missing_folders(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, tmp_path / "data") == 2
     error = capsys.readouterr().err
-    assert "neither a folder knee_singlecoil_train (or singlecoil_train) of .h5 files nor an archive of it" in error
+    assert "contains neither a folder knee_singlecoil_train (or singlecoil_train) of .h5 files nor an archive" in error
     assert "https://fastmri.med.nyu.edu/" in error
 
 

@@ -99,7 +99,7 @@ def test_original_archives(tmp_path: pathlib.Path) -> None:
     write_tar(
         raw / "ILSVRC2012_img_val.tar", {f"ILSVRC2012_val_{index + 1:08d}.JPEG": image(index) for index in range(3)}
     )
-    with pytest.raises(DataError, match=r"comes without labels.*devkit_t12\.tar\.gz is missing"):
+    with pytest.raises(DataError, match=r"has no labels.*devkit_t12\.tar\.gz is missing"):
         convert(raw)
     # The kit numbers the classes in an order of its own, and lists inner nodes of the hierarchy as well.
     synsets = np.array(
@@ -168,7 +168,7 @@ def test_what_is_missing_is_told(tree: pathlib.Path, tmp_path: pathlib.Path) -> 
     with pytest.raises(DataError, match=r"have no test split\. Put the images of ImageNet-v2"):
         stored.columns("test")["label"]
     (tree / "val").rename(tmp_path / "val")
-    with pytest.raises(DataError, match=r"no validation images of ImageNet in .*Needed in one folder"):
+    with pytest.raises(DataError, match=r"no validation images of ImageNet in .*Name with --from one folder"):
         convert(tree)
 
 
