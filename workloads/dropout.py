@@ -1,10 +1,12 @@
 """Dropout with a rate that is passed at call time and may be traced."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Rate = float | Float[Array, ""]
+"""The probability of zeroing an entry; may be traced."""
 
 
 class Dropout(nn.Module):
@@ -21,7 +23,7 @@ class Dropout(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, rate: Any) -> jax.Array:
+    def __call__(self, inputs: Float[Array, "*batch features"], rate: Rate) -> Float[Array, "*batch features"]:
         if self.deterministic:
             return inputs
         *batch, features = inputs.shape

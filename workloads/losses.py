@@ -1,21 +1,22 @@
 """Losses shared by workloads. Each returns `Loss` and adds no regularization.
 
-They are written with the functions of the array API standard, once for the arrays of JAX and of PyTorch.
+They use the functions of the array API standard, so that they work on the arrays of JAX and of PyTorch.
 """
 
 from typing import Any
 
 import array_api_compat
+from jaxtyping import Float, Integer, Shaped
 
 from algoperf_jax.workload import Loss
 
 
-def weighted(per_example: Any, weights: Any) -> Loss:
+def weighted(per_example: Float[Any, "*leading"], weights: Shaped[Any, "*leading"] | None) -> Loss:
     """Sums losses, ignoring those of weight 0.
 
     Args:
-      per_example: loss of each example [B], or of each token [B, L]: any leading axes.
-      weights: of the same shape, or None when each of them counts.
+      per_example: loss of each example [B], or of each token [B, L].
+      weights: weights of any numeric or boolean type, or None if all losses count.
 
     Raises:
       ValueError: losses and weights differ in shape.
@@ -24,7 +25,7 @@ def weighted(per_example: Any, weights: Any) -> Loss:
         raise ValueError(f"losses {tuple(per_example.shape)} and weights {tuple(weights.shape)} differ in shape")
     namespace = array_api_compat.array_namespace(per_example)
     if weights is None:
-        # Made from the losses, so that they are on their device.
+        # Made from the losses, so that both are on the same device.
         weights = namespace.ones_like(per_example)
     else:
         weights = namespace.astype(namespace.asarray(weights), per_example.dtype)
@@ -32,21 +33,25 @@ def weighted(per_example: Any, weights: Any) -> Loss:
     return Loss(namespace.sum(per_example), namespace.sum(weights), per_example)
 
 
-def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
+def softmax_cross_entropy(
+    targets: Integer[Any, "*leading"] | Float[Any, "*leading classes"],
+    logits: Float[Any, "*leading classes"],
+    weights: Shaped[Any, "*leading"] | None = None,
+    label_smoothing: float | Float[Any, ""] = 0.0,
+) -> Loss:
     """Softmax cross entropy with uniform label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
-      targets: class indices [...], or probabilities of the classes [..., classes] that sum to 1 (mixed examples have
-        such).
-      logits: [..., classes], with any leading axes: those of examples [B], of tokens [B, L].
-      weights: [...], or None.
+      targets: class indices, or class probabilities that sum to 1, as mixed examples have.
+      logits: the leading axes are those of examples [B] or of tokens [B, L].
+      weights: weights of any numeric or boolean type, or None if all examples count.
       label_smoothing: probability mass that is spread evenly over all classes.
 
     Returns:
-      Loss with `per_example` [...].
+      Loss with a `per_example` of the leading axes.
 
     Raises:
-      ValueError: the axes of targets, logits and weights do not fit.
+      ValueError: the shapes of targets, logits and weights do not match.
     """
     leading = logits.shape[:-1]
     is_index = len(targets.shape) == len(leading)
@@ -68,24 +73,29 @@ def softmax_cross_entropy(targets: Any, logits: Any, weights: Any = None, label_
     return weighted(log_normalizer - smoothed, weights)
 
 
-def mean_absolute_error(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
-    """Mean absolute error of each example, over all its axes; label smoothing has no meaning for it.
+def mean_absolute_error(
+    targets: Float[Any, "*shape"],
+    logits: Float[Any, "*shape"],
+    weights: Shaped[Any, "*leading"] | None = None,
+    label_smoothing: float | Float[Any, ""] = 0.0,
+) -> Loss:
+    """Mean absolute error of each example, over all its axes.
 
     Args:
-      targets: [B, ...].
-      logits: predictions [B, ...].
-      weights: [B], or with more leading axes ([B, L]), each of which then is an example; None is like [B].
-      label_smoothing: ignored.
+      targets: the true values, [B, ...] or [B, L, ...].
+      logits: the predictions.
+      weights: one weight per example, [B] or [B, L], of any numeric or boolean type; None is like [B] of ones.
+      label_smoothing: ignored, since it has no meaning for this loss.
 
     Raises:
-      ValueError: targets and logits differ in shape, or weights are not one for each example.
+      ValueError: targets and logits differ in shape, or weights are not those of examples.
     """
     del label_smoothing
     leading = 1 if weights is None else len(weights.shape)
     if targets.shape != logits.shape or (weights is not None and weights.shape != targets.shape[:leading]):
         raise ValueError(
             f"mean_absolute_error: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
-            f"{None if weights is None else tuple(weights.shape)} do not belong together"
+            f"{None if weights is None else tuple(weights.shape)} do not match"
         )
     namespace = array_api_compat.array_namespace(logits)
     errors = namespace.abs(logits - namespace.asarray(targets))

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
 
 from algoperf_jax.workload import (
     Apply,
@@ -17,17 +17,17 @@ from algoperf_jax.workload import (
     RandomKey,
 )
 
-PerExample = Callable[[jax.Array, Batch], jax.Array]
+PerExample = Callable[[Float[Array, "..."], Batch], Shaped[Array, "*weights"]]
 """`(logits, batch) -> values`, one for each weight of the batch."""
 
 
 def weighted_means(apply: Apply, loss: LossFunction, values: Mapping[str, PerExample]) -> Metrics:
-    """`loss` and any other values, each a mean weighted by the weights of a split's examples or tokens.
+    """Makes the metric `loss` and any others, each a mean weighted by the weights of a split's examples or tokens.
 
     Args:
-      apply: the forward pass; logits are those of evaluation.
+      apply: the forward pass, called in evaluation mode.
       loss: the loss, whose `n_valid_examples` is the sum of the weights.
-      values: name of a metric -> what it is the mean of.
+      values: name of a metric -> function whose values it averages.
     """
 
     def batch_step(params: Parameters, model_state: ModelState, batch: Batch, rng: RandomKey) -> Partial:
@@ -43,11 +43,11 @@ def weighted_means(apply: Apply, loss: LossFunction, values: Mapping[str, PerExa
     return Metrics(batch_step, summarize)
 
 
-def is_correct(logits: jax.Array, batch: Batch) -> jax.Array:
-    """Whether the class with the largest logit is the target: [..., classes] -> [...]."""
+def is_correct(logits: Float[Array, "*leading classes"], batch: Batch) -> Bool[Array, "*leading"]:
+    """Whether the class with the largest logit is the target."""
     return jnp.argmax(logits, -1) == batch["targets"]
 
 
 def classification(apply: Apply, loss: LossFunction) -> Metrics:
-    """`accuracy` and `loss`, each a weighted mean over the examples of a split."""
+    """Makes the metrics `accuracy` and `loss`, each a weighted mean over the examples of a split."""
     return weighted_means(apply, loss, {"accuracy": is_correct})

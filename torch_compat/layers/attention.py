@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -11,15 +12,21 @@ from torch_compat.transfer.torch_model import Joined, Leaf
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, num_heads: int, mask: Tensor | None = None, temperature: float = 1.0
-) -> Tensor:
-    """Softmax attention, [B, M, F] and twice [B, N, F] -> [B, M, F].
+    query: Float[Tensor, "batch queries features"],
+    key: Float[Tensor, "batch keys features"],
+    value: Float[Tensor, "batch keys features"],
+    num_heads: int,
+    mask: Bool[Tensor, "#batch #heads queries keys"] | None = None,
+    temperature: float = 1.0,
+) -> Float[Tensor, "batch queries features"]:
+    """Softmax attention.
 
     Args:
-      query, key, value: projected; the last axis is the concatenation of the heads.
+      query: projected queries; the features are those of all heads, concatenated.
+      key: projected keys, likewise.
+      value: projected values, likewise.
       num_heads: number of heads.
-      mask: boolean, [B or 1, heads or 1, M, N], True where the query may attend to the key. A query that may attend to
-        none gets the mean of all values.
+      mask: True if the query may attend to the key. A query that may attend to none gets the mean of all values.
       temperature: divides the logits of the softmax.
     """
     query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
@@ -35,10 +42,10 @@ def attend(
 
 
 class SelfAttention(nn.Module):
-    """Attention of tokens [B, N, F] to each other, without dropout of its weights: `query`, `key`, `value` and `out`.
+    """Attention of tokens to each other, without dropout of its weights: `query`, `key`, `value` and `out`.
 
     Args:
-      width: F.
+      width: number of features F.
       num_heads: number of heads.
       bias: whether the projections have a bias.
       temperature: divides the logits of the softmax.
@@ -51,16 +58,20 @@ class SelfAttention(nn.Module):
         self.num_heads = num_heads
         self.temperature = temperature
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch tokens features"],
+        mask: Bool[Tensor, "#batch #heads tokens tokens"] | None = None,
+    ) -> Float[Tensor, "batch tokens features"]:
         query, key, value = (self.get_submodule(name)(tokens) for name in ("query", "key", "value"))
         return self.get_submodule("out")(attend(query, key, value, self.num_heads, mask, self.temperature))
 
 
 class CrossAttention(nn.Module):
-    """Attention of queries [B, M, F] to tokens [B, N, F]: `q_proj`, `kv_proj` (keys, then values) and `out_proj`.
+    """Attention of queries to tokens: `q_proj`, `kv_proj` (keys, then values) and `out_proj`.
 
     Args:
-      width: F.
+      width: number of features F.
       num_heads: number of heads.
       bias: whether the projections have a bias.
       temperature: divides the logits of the softmax.
@@ -74,7 +85,12 @@ class CrossAttention(nn.Module):
         self.num_heads = num_heads
         self.temperature = temperature
 
-    def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        queries: Float[Tensor, "batch queries features"],
+        tokens: Float[Tensor, "batch tokens features"],
+        mask: Bool[Tensor, "#batch #heads queries tokens"] | None = None,
+    ) -> Float[Tensor, "batch queries features"]:
         key, value = self.kv_proj(tokens).chunk(2, dim=-1)
         return self.out_proj(attend(self.q_proj(queries), key, value, self.num_heads, mask, self.temperature))
 

@@ -6,14 +6,20 @@ only on GPUs.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, distributed
 from torch.nn import functional
 
 from torch_compat.layers.collectives import sum_over_processes
 
+_Normalized = tuple[
+    Float[Tensor, "batch channels height width"], Float[Tensor, " channels"], Float[Tensor, " channels"]
+]
+"""Normalized features, and their mean and biased variance."""
+
 
 class BatchNorm2d(torch.nn.BatchNorm2d):
-    """Normalizes each channel of [B, C, H, W] (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167).
+    """Normalizes each channel (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167).
 
     In training mode it uses the statistics of the batch, in evaluation mode the running ones. All processes must have
     equally large parts of a batch.
@@ -28,7 +34,9 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     num_batches_tracked: Tensor
     update_statistics: bool = True
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
         if not self.training:
             return super().forward(features)
         if _process_count() > 1:
@@ -39,8 +47,8 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             self._move_statistics(mean.detach(), variance.detach())
         return output
 
-    def _normalize(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalized features, mean [C] and biased variance [C]."""
+    def _normalize(self, features: Tensor) -> _Normalized:
+        """Normalizes by the statistics of these features."""
         mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         # PyTorch's fused kernel: with momentum 1, the running statistics that it writes are those of the batch.
         output = functional.batch_norm(
@@ -49,8 +57,8 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         count = features.numel() // features.shape[1]
         return output, mean, variance * ((count - 1) / count)
 
-    def _normalize_over_processes(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, with the statistics of all processes' features."""
+    def _normalize_over_processes(self, features: Tensor) -> _Normalized:
+        """Normalizes by the statistics of all processes' features."""
         wide = features.to(self.weight.dtype)  # Under autocast their type may be too narrow for sums.
         variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
         means, variances = _gather(torch.stack([mean, variance])).unbind(dim=1)
@@ -76,8 +84,8 @@ def _process_count() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def _gather(values: Tensor) -> Tensor:
-    """Stacks all processes' values of one shape, [...] -> [processes, ...]; differentiable."""
+def _gather(values: Float[Tensor, "*shape"]) -> Float[Tensor, " processes *shape"]:
+    """Stacks all processes' values; differentiable."""
     padded = values.new_zeros((_process_count(), *values.shape))
     padded[distributed.get_rank()] = values
     return sum_over_processes(padded)

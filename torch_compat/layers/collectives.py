@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, distributed
 
 
-def sum_over_processes(values: Tensor) -> Tensor:
+def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The sum of all processes' tensors, in every process; `values` itself if there is only one.
 
     Every process's loss depends on the sum, so the gradients of all processes are also summed.

@@ -1,5 +1,6 @@
 """Convolutions with the padding that flax calls `SAME`."""
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -7,12 +8,14 @@ from torch_compat.layers.uninitialized import uninitialized
 
 
 class HalvingConvolution(nn.Conv2d):
-    """A 3x3 convolution of stride 2, [B, C, H, W] -> [B, channels, H / 2, W / 2], for even H and W.
+    """A 3x3 convolution of stride 2, for even height and width.
 
     Like flax, it pads with one row and one column of zeros at the end; PyTorch's convolutions pad both sides equally.
     """
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels height//2 width//2"]:
         return super().forward(functional.pad(features, (0, 1, 0, 1)))
 
 

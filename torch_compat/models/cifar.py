@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterator
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from workloads.cifar.model import BLOCKS_PER_STAGE, IMAGE_SHAPE, NUM_CLASSES, ST
 
 
 class ResNet18(nn.Module):
-    """Images [B, 3, 32, 32] -> logits [B, 10]."""
+    """The network, on images [B, 3, 32, 32]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +29,7 @@ class ResNet18(nn.Module):
         self.layer4 = _stage(STAGE_CHANNELS[2], STAGE_CHANNELS[3], stride=2)
         self.fc = uninitialized(nn.Linear, STAGE_CHANNELS[3], NUM_CLASSES)
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "batch classes"]:
         """Returns logits; the model has no dropout."""
         del dropout_rate
         features = functional.relu(self.bn1(self.conv1(batch["inputs"])))
@@ -37,7 +38,7 @@ class ResNet18(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut: [B, C, H, W] -> [B, channels, H / stride, W / stride]."""
+    """Two 3x3 convolutions with a shortcut; height and width are divided by `stride`."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -50,7 +51,9 @@ class BasicBlock(nn.Module):
             projection = convolution(in_channels, channels, kernel_size=1, stride=stride)
             self.downsample = nn.Sequential(collections.OrderedDict(conv=projection, bn=BatchNorm2d(channels)))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels out_height out_width"]:
         branch = functional.relu(self.bn1(self.conv1(features)))
         branch = self.bn2(self.conv2(branch))
         return functional.relu(branch + self.downsample(features))

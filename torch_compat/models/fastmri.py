@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,14 +23,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class ChannelDropout(nn.Module):
-    """Zeroes whole channels of [B, C, H, W] in training mode."""
+    """Zeroes whole channels in training mode."""
 
-    def forward(self, features: Tensor, dropout_rate: float) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"], dropout_rate: float
+    ) -> Float[Tensor, "batch channels height width"]:
         return functional.dropout2d(features, dropout_rate, self.training)
 
 
 class ConvBlock(nn.Module):
-    """Two times 3x3 convolution, normalization, activation and dropout: [B, C, H, W] -> [B, channels, H, W]."""
+    """Two times 3x3 convolution, normalization, activation and dropout."""
 
     def __init__(self, in_channels: int, channels: int, activation: str, normalization: str) -> None:
         super().__init__()
@@ -45,14 +48,16 @@ class ConvBlock(nn.Module):
             layers += [ACTIVATIONS[activation](), ChannelDropout()]
         self.conv_layers = nn.Sequential(*layers)
 
-    def forward(self, features: Tensor, dropout_rate: float) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels height width"], dropout_rate: float
+    ) -> Float[Tensor, "batch channels height width"]:
         for layer in self.conv_layers:
             features = layer(features, dropout_rate) if isinstance(layer, ChannelDropout) else layer(features)
         return features
 
 
 class TransposeConvBlock(nn.Module):
-    """Transposed convolution, instance norm and activation: [B, C, H, W] -> [B, channels, 2 H, 2 W]."""
+    """Transposed convolution, instance norm and activation."""
 
     def __init__(self, in_channels: int, channels: int, activation: str) -> None:
         super().__init__()
@@ -62,12 +67,14 @@ class TransposeConvBlock(nn.Module):
             ACTIVATIONS[activation](),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels 2*height 2*width"]:
         return self.layers(features)
 
 
 class UNet(nn.Module):
-    """Images [B, H, W] -> images [B, H, W].
+    """The network, on images [B, H, W].
 
     Args:
       num_pool_layers: number of times the images are halved.
@@ -90,7 +97,7 @@ class UNet(nn.Module):
             TransposeConvBlock(2 * width, width, activation) for width in widths[-2::-1]
         )
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "batch height width"]:
         """Returns the reconstructed images; dropout only in training mode."""
         features, skips = batch["inputs"][:, None], []
         for block in self.down_sample_layers:

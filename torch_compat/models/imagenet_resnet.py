@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterator
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,7 @@ from workloads.imagenet_resnet.model import CHANNELS, EXPANSION, Size
 
 
 class ResNet(nn.Module):
-    """Images [B, 3, H, W] -> logits [B, classes].
+    """The network, on images [B, 3, H, W].
 
     Args:
       size: size of the model.
@@ -44,7 +45,7 @@ class ResNet(nn.Module):
             in_channels = EXPANSION * channels
         self.fc = uninitialized(nn.Linear, in_channels, size.num_classes)
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "batch classes"]:
         """Returns logits; the model has no dropout."""
         del dropout_rate
         features = self.activation(self.bn1(self.conv1(batch["inputs"])))
@@ -55,7 +56,7 @@ class ResNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions 1x1, 3x3 and 1x1 with a shortcut: [B, C, H, W] -> [B, 4 * channels, H / stride, W / stride]."""
+    """Convolutions 1x1, 3x3 and 1x1 with a shortcut; height and width are divided by `stride`."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, activation: str) -> None:
         super().__init__()
@@ -72,7 +73,9 @@ class Bottleneck(nn.Module):
             projection = convolution(in_channels, width, kernel_size=1, stride=stride)
             self.downsample = nn.Sequential(collections.OrderedDict(conv=projection, bn=BatchNorm2d(width)))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         branch = self.activation(self.bn1(self.conv1(features)))
         branch = self.activation(self.bn2(self.conv2(branch)))
         return self.activation(self.bn3(self.conv3(branch)) + self.downsample(features))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +25,7 @@ _Leaves = dict[str, Leaf | Joined]
 
 
 class ViT(nn.Module):
-    """Images [B, 3, H, W] -> logits [B, classes].
+    """The network, on images [B, 3, H, W].
 
     Args:
       size: size of the model.
@@ -43,7 +44,7 @@ class ViT(nn.Module):
         self._size = size
         self._positions = self._embed_positions()
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "batch classes"]:
         """Returns logits.
 
         Args:
@@ -56,8 +57,8 @@ class ViT(nn.Module):
         pooled = tokens.mean(dim=1) if self.map is None else self.map(tokens)
         return self.head(torch.tanh(self.pre_logits(pooled)))
 
-    def _embed_positions(self) -> Tensor:
-        """Position embeddings [N, F] in float64, as in the JAX model before rounding to the precision of the tokens."""
+    def _embed_positions(self) -> Float64[Tensor, "tokens features"]:
+        """Position embeddings, as in the JAX model before rounding to the precision of the tokens."""
         side = self._size.image_size // self._size.patch_size
         return torch.from_numpy(position_embedding(side, side, self._size.width))
 
@@ -76,14 +77,16 @@ class Encoder(nn.Module):
         self.net = nn.ModuleList(Encoder1DBlock(size, use_glu, use_post_layer_norm) for _ in range(size.depth))
         self.encoder_norm = None if use_post_layer_norm else _layer_norm(size)
 
-    def forward(self, tokens: Tensor, dropout_rate: float) -> Tensor:
+    def forward(
+        self, tokens: Float[Tensor, "batch tokens features"], dropout_rate: float
+    ) -> Float[Tensor, "batch tokens features"]:
         for block in self.net:
             tokens = block(tokens, dropout_rate)
         return tokens if self.encoder_norm is None else self.encoder_norm(tokens)
 
 
 class Encoder1DBlock(nn.Module):
-    """Self-attention and a multilayer perceptron, each with a residual connection: tokens [B, N, F] -> [B, N, F]."""
+    """Self-attention and a multilayer perceptron, each with a residual connection."""
 
     def __init__(self, size: Size, use_glu: bool, use_post_layer_norm: bool) -> None:
         super().__init__()
@@ -93,7 +96,9 @@ class Encoder1DBlock(nn.Module):
         self.mlp3 = MlpBlock(size, use_glu)
         self.use_post_layer_norm = use_post_layer_norm
 
-    def forward(self, tokens: Tensor, dropout_rate: float) -> Tensor:
+    def forward(
+        self, tokens: Float[Tensor, "batch tokens features"], dropout_rate: float
+    ) -> Float[Tensor, "batch tokens features"]:
         drop = functools.partial(functional.dropout, p=dropout_rate, training=self.training)
         if self.use_post_layer_norm:
             tokens = self.layer_norm0(tokens + drop(self.self_attention1(tokens)))
@@ -112,7 +117,9 @@ class MlpBlock(nn.Module):
         self.glu_linear = uninitialized(nn.Linear, hidden, hidden) if use_glu else None
         self.linear2 = uninitialized(nn.Linear, hidden, size.width)
 
-    def forward(self, tokens: Tensor, dropout_rate: float) -> Tensor:
+    def forward(
+        self, tokens: Float[Tensor, "*batch features"], dropout_rate: float
+    ) -> Float[Tensor, "*batch features"]:
         hidden = functional.gelu(self.linear1(tokens), approximate="tanh")
         if self.glu_linear is not None:
             hidden = hidden * self.glu_linear(hidden)
@@ -120,10 +127,7 @@ class MlpBlock(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Pools tokens [B, N, F] -> [B, F]: a learned token attends to them, then a multilayer perceptron.
-
-    It has no dropout.
-    """
+    """Pools tokens: a learned token attends to them, then a multilayer perceptron. It has no dropout."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -132,7 +136,7 @@ class MAPHead(nn.Module):
         self.layer_norm = _layer_norm(size)
         self.mlp = MlpBlock(size, use_glu=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch tokens features"]) -> Float[Tensor, "batch features"]:
         pooled = self.mha(self.probe.expand(len(tokens), -1, -1), tokens)
         return (pooled + self.mlp(self.layer_norm(pooled), 0.0))[:, 0]
 

@@ -3,6 +3,7 @@
 import collections
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from algoperf_jax.workload import Batch, Workload
@@ -13,7 +14,7 @@ from workloads.mnist.model import IMAGE_SHAPE, NUM_CLASSES
 
 
 class DigitClassifier(nn.Module):
-    """Images [B, 1, 28, 28] -> logits [B, 10]."""
+    """The network, on images [B, 1, 28, 28]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +26,7 @@ class DigitClassifier(nn.Module):
             )
         )
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "batch classes"]:
         """Returns logits; the model has no dropout."""
         del dropout_rate
         return self.net(batch["inputs"].flatten(start_dim=1))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,12 +29,12 @@ from workloads.ogbg.model import EDGE_FEATURES, NODE_FEATURES, NUM_TASKS
 class Embedded:
     """The rows `embedder(codes)`, not computed yet, because their product with a matrix is cheaper in another order."""
 
-    codes: Tensor
+    codes: Float[Tensor, "rows codes"]
     embedder: nn.Linear
 
 
 class MoleculeNetwork(nn.Module):
-    """Flat graphs -> logits [G, 128].
+    """The network, on flat graphs.
 
     Args:
       activation: `relu`, `gelu` (tanh approximation) or `silu`.
@@ -55,7 +56,7 @@ class MoleculeNetwork(nn.Module):
         )
         self.decoder = uninitialized(nn.Linear, hidden_dims[-1], NUM_TASKS)
 
-    def forward(self, batch: Batch, *, dropout_rate: float) -> Tensor:
+    def forward(self, batch: Batch, *, dropout_rate: float) -> Float[Tensor, "graphs tasks"]:
         """Returns logits of all graphs, including padding graphs.
 
         Args:
@@ -88,15 +89,15 @@ class GraphNetwork(nn.Module):
 
     def forward(
         self,
-        nodes: Tensor | Embedded,
-        edges: Tensor | Embedded,
-        globals_: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-        graph_of_node: Tensor,
+        nodes: Float[Tensor, "nodes node_features"] | Embedded,
+        edges: Float[Tensor, "edges edge_features"] | Embedded,
+        globals_: Float[Tensor, "graphs global_features"],
+        senders: Int[Tensor, " edges"],
+        receivers: Int[Tensor, " edges"],
+        graph_of_node: Int[Tensor, " nodes"],
         dropout_rate: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns new nodes [N, hidden], edges [E, hidden] and globals [G, hidden]."""
+    ) -> tuple[Float[Tensor, "nodes hidden"], Float[Tensor, "edges hidden"], Float[Tensor, "graphs hidden"]]:
+        """Returns new nodes, edges and globals."""
         num_nodes, num_graphs = len(graph_of_node), len(globals_)
         # An edge belongs to the graph of its sender, so the globals reach the edges through the senders.
         own, sender, receiver, context = self.update_edge_fn.products(edges, nodes, nodes, globals_)
@@ -131,7 +132,7 @@ class Update(nn.Module):
             self.add_module(f"dense_{layer}", uninitialized(nn.Linear, in_width, width))
             self.add_module(f"norm_{layer}", nn.LayerNorm(width, eps=1e-6))
 
-    def products(self, *parts: Tensor | Embedded) -> list[Tensor]:
+    def products(self, *parts: Float[Tensor, "_ _"] | Embedded) -> list[Float[Tensor, "_ hidden"]]:
         """The products whose sum is the first dense layer: each part of the input times its part of the weight.
 
         The bias is added to the last product.
@@ -140,8 +141,8 @@ class Update(nn.Module):
         biases = [None] * (len(parts) - 1) + [self.get_parameter("dense_0.bias")]
         return [_times(*operands) for operands in zip(parts, weights, biases, strict=True)]
 
-    def forward(self, hidden: Tensor, dropout_rate: float) -> Tensor:
-        """Everything after the sum of the first dense layer, [n, hidden_dims[0]] -> [n, hidden_dims[-1]]."""
+    def forward(self, hidden: Float[Tensor, "rows first"], dropout_rate: float) -> Float[Tensor, "rows last"]:
+        """Applies everything after the sum of the first dense layer."""
         for layer in range(self.depth):
             if layer > 0:
                 hidden = self.get_submodule(f"dense_{layer}")(hidden)
@@ -150,17 +151,23 @@ class Update(nn.Module):
         return hidden
 
 
-def _times(rows: Tensor | Embedded, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`rows` [n, in] times the transpose of `weight` [out, in], plus the bias."""
+def _times(
+    rows: Float[Tensor, "rows in"] | Embedded,
+    weight: Float[Tensor, "out in"],
+    bias: Float[Tensor, " out"] | None,
+) -> Float[Tensor, "rows out"]:
+    """`rows` times the transpose of `weight`, plus the bias."""
     if isinstance(rows, Tensor):
         return functional.linear(rows, weight, bias)
     constant = weight @ rows.embedder.bias
     return functional.linear(rows.codes, weight @ rows.embedder.weight, constant if bias is None else constant + bias)
 
 
-def _sum_at(rows: Tensor, index: Tensor, count: int) -> Tensor:
-    """Adds up the rows [n, f] that share an index [n], to [count, f]."""
-    # Narrow rows, as a submission may make them, in float32: in bfloat16 a sum of ones ends at 256.
+def _sum_at(
+    rows: Float[Tensor, "rows features"], index: Int[Tensor, " rows"], count: int
+) -> Float[Tensor, "count features"]:
+    """Sums the rows that share an index."""
+    # Narrow types, which a submission may use, are summed in float32: in bfloat16 a sum of ones stops at 256.
     wide = torch.promote_types(rows.dtype, torch.float32)
     sums = rows.new_zeros((count, rows.shape[1]), dtype=wide).index_add(0, index, rows.to(wide))
     return sums.to(rows.dtype)

@@ -8,6 +8,7 @@ import functools
 
 import flax.linen as nn
 import jax
+from jaxtyping import Array, Float
 
 from workloads.flax_model import flax_model
 
@@ -18,14 +19,16 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 
 
 class ResNetBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: [B, H, W, C] -> [B, H / stride, W / stride, channels]."""
+    """Two 3x3 convolutions with a shortcut; height and width are divided by `stride`."""
 
     channels: int
     stride: int
     use_running_average: bool
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(
+        self, features: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch out_height out_width channels"]:
         conv = functools.partial(nn.Conv, use_bias=False)
         norm = functools.partial(nn.BatchNorm, self.use_running_average, momentum=0.9, epsilon=1e-5)
         strides = (self.stride, self.stride)
@@ -38,12 +41,12 @@ class ResNetBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """[B, 32, 32, 3] -> logits [B, 10]."""
+    """The network; it returns logits."""
 
     use_running_average: bool
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: Float[Array, "batch 32 32 3"]) -> Float[Array, "batch classes"]:
         features = nn.Conv(STAGE_CHANNELS[0], (3, 3), use_bias=False, name="Conv_init")(images)
         features = nn.BatchNorm(self.use_running_average, momentum=0.9, epsilon=1e-5, name="BatchNorm_init")(features)
         features = nn.relu(features)

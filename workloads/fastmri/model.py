@@ -1,37 +1,39 @@
-"""A U-Net that repairs images (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Zbontar et al. 2018,
-https://arxiv.org/abs/1811.08839): [B, H, W] -> [B, H, W], for any H and W that leave two pixels at the bottom.
+"""A U-Net that reconstructs images (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Zbontar et al. 2018,
+https://arxiv.org/abs/1811.08839), of any height and width that leave two pixels at the lowest level.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from workloads.dropout import Dropout
+from workloads.dropout import Dropout, Rate
 
 DROPOUT_RATE = 0.0
 NEGATIVE_SLOPE = 0.2
 INSTANCE_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON = 1e-6
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "leaky_relu": lambda features: nn.leaky_relu(features, NEGATIVE_SLOPE),
     "tanh": jnp.tanh,
 }
 NORMALIZATIONS = ("instance", "layer")
 
 
-def instance_norm(features: jax.Array) -> jax.Array:
-    """Each channel of each image [B, H, W, C] to mean 0 and variance 1 (Ulyanov et al. 2016); no parameters."""
+def instance_norm(
+    features: Float[Array, "batch height width channels"],
+) -> Float[Array, "batch height width channels"]:
+    """Normalizes each channel of each image to mean 0 and variance 1 (Ulyanov et al. 2016), without parameters."""
     mean = features.mean(axis=(1, 2), keepdims=True)
     variance = jnp.maximum((features**2).mean(axis=(1, 2), keepdims=True) - mean**2, 0)
     return (features - mean) * jax.lax.rsqrt(variance + INSTANCE_NORM_EPSILON)
 
 
 class ConvBlock(nn.Module):
-    """Twice a 3x3 convolution, normalization, activation and dropout of whole channels: [B, H, W, C] -> channels.
+    """Two times 3x3 convolution, normalization, activation and dropout of whole channels.
 
     The layer norm of an image is over all its pixels and channels, with a scale and a bias for each channel.
     """
@@ -42,7 +44,9 @@ class ConvBlock(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, features: jax.Array, dropout_rate: Any) -> jax.Array:
+    def __call__(
+        self, features: Float[Array, "batch height width in_channels"], dropout_rate: Rate
+    ) -> Float[Array, "batch height width channels"]:
         for _ in range(2):
             features = nn.Conv(self.channels, (3, 3), use_bias=False)(features)
             if self.normalization == "layer":
@@ -57,16 +61,18 @@ class ConvBlock(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """A 2x2 convolution transposed with stride 2, [B, H, W, C] -> [B, 2 H, 2 W, channels].
+    """A transposed 2x2 convolution with stride 2.
 
-    No two pixels reach the same place, so it is a product with a matrix for each of the four places. The class's name
-    makes that of its parameters.
+    No two input pixels affect the same output pixel, so it is one matrix product for each of the four positions in a
+    square. The class's name determines that of its parameters.
     """
 
     channels: int
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(
+        self, features: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch 2*height 2*width channels"]:
         batch, height, width, channels = features.shape
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (2, 2, channels, self.channels))
         # As in flax, the kernel's first row and column go to the last row and column of each square.
@@ -75,25 +81,28 @@ class ConvTranspose(nn.Module):
 
 
 class TransposeConvBlock(nn.Module):
-    """Transposed convolution, instance norm and activation: [B, H, W, C] -> [B, 2 H, 2 W, channels]."""
+    """Transposed convolution, instance norm and activation."""
 
     channels: int
     activation: str
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(
+        self, features: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch 2*height 2*width channels"]:
         return ACTIVATIONS[self.activation](instance_norm(ConvTranspose(self.channels)(features)))
 
 
 class UNet(nn.Module):
-    """Images [B, H, W] -> images [B, H, W].
+    """The network; it returns reconstructed images.
 
     Attributes:
-      num_pool_layers: how often the images are halved.
+      num_pool_layers: number of times the images are halved.
       num_channels: channels of the first block; each halving doubles them.
       activation: `leaky_relu` (slope 0.2) or `tanh`.
-      normalization: of the convolution blocks, `instance` or `layer`; the transposed ones keep instance norm.
-      deterministic: dropout is off.
+      normalization: normalization of the convolution blocks, `instance` or `layer`; transposed convolutions always use
+        instance norm.
+      deterministic: whether dropout is off.
     """
 
     num_pool_layers: int
@@ -103,8 +112,10 @@ class UNet(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, images: jax.Array, dropout_rate: Any) -> jax.Array:
-        def block(features: jax.Array, level: int) -> jax.Array:
+    def __call__(
+        self, images: Float[Array, "batch height width"], dropout_rate: Rate
+    ) -> Float[Array, "batch height width"]:
+        def block(features: Array, level: int) -> Array:
             channels = self.num_channels * 2**level
             return ConvBlock(channels, self.activation, self.normalization, self.deterministic)(features, dropout_rate)
 
@@ -116,7 +127,7 @@ class UNet(nn.Module):
         features = block(features, self.num_pool_layers)
         for level, skip in reversed(list(enumerate(skips))):
             features = TransposeConvBlock(self.num_channels * 2**level, self.activation)(features)
-            # Halving dropped the last row and column of odd sizes.
+            # For odd sizes, halving dropped the last row and column.
             missing = [(0, skip.shape[axis] - features.shape[axis]) for axis in (1, 2)]
             features = jnp.pad(features, ((0, 0), *missing, (0, 0)), mode="reflect")
             features = block(jnp.concatenate([features, skip], axis=-1), level)

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 
 import flax.linen as nn
-import jax
+from jaxtyping import Array, Float
 
 from workloads.activations import ACTIVATIONS
 
@@ -40,7 +40,7 @@ SMALL = Size(image_size=64, num_classes=10, stage_sizes=(1, 1, 1, 1), width=16)
 
 
 class BottleneckResNetBlock(nn.Module):
-    """Convolutions 1x1, 3x3 and 1x1 beside a shortcut: [B, H, W, C] -> [B, H / stride, W / stride, 4 * channels]."""
+    """Convolutions 1x1, 3x3 and 1x1 with a shortcut; height and width are divided by `stride`."""
 
     channels: int
     stride: int
@@ -49,7 +49,9 @@ class BottleneckResNetBlock(nn.Module):
     use_running_average: bool
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(
+        self, features: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch out_height out_width out_channels"]:
         activate = ACTIVATIONS[self.activation]
         conv = functools.partial(nn.Conv, use_bias=False)
         norm = functools.partial(nn.BatchNorm, self.use_running_average, momentum=0.9, epsilon=1e-5)
@@ -65,7 +67,7 @@ class BottleneckResNetBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """[B, H, W, 3] -> logits [B, classes].
+    """The network; it returns logits.
 
     Attributes:
       size: size of the model.
@@ -80,7 +82,7 @@ class ResNet(nn.Module):
     use_running_average: bool
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch classes"]:
         stem = nn.Conv(self.size.width, (7, 7), (2, 2), padding=3, use_bias=False, name="Conv_init")
         norm = nn.BatchNorm(self.use_running_average, momentum=0.9, epsilon=1e-5, name="BatchNorm_init")
         features = ACTIVATIONS[self.activation](norm(stem(images)))

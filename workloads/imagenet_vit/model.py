@@ -7,14 +7,13 @@ https://arxiv.org/abs/2106.04560).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float64
 
-from workloads.dropout import Dropout
+from workloads.dropout import Dropout, Rate
 from workloads.layers.attention import multi_head_attention
 
 CHANNELS = 3
@@ -49,8 +48,8 @@ FULL = Size(image_size=224, num_classes=1_000, patch_size=16, width=384, depth=1
 SMALL = Size(image_size=64, num_classes=10, patch_size=8, width=96, depth=4, num_heads=3)
 
 
-def position_embedding(height: int, width: int, features: int) -> np.ndarray:
-    """Sines and cosines of the coordinates on a grid of tokens, float64 [height * width, features], row by row.
+def position_embedding(height: int, width: int, features: int) -> Float64[np.ndarray, "tokens features"]:
+    """Sines and cosines of the coordinates on a grid of `height * width` tokens, row by row.
 
     Sine and cosine of the column, and sine and cosine of the row, each take a quarter of the features. The wavelengths
     form a geometric series from 2 pi to 10,000 times that, inclusive.
@@ -62,7 +61,7 @@ def position_embedding(height: int, width: int, features: int) -> np.ndarray:
 
 
 class MlpBlock(nn.Module):
-    """A multilayer perceptron with one hidden layer: [..., F] -> [..., F].
+    """A multilayer perceptron with one hidden layer.
 
     Attributes:
       deterministic: whether dropout is off.
@@ -73,7 +72,7 @@ class MlpBlock(nn.Module):
     use_glu: bool = False
 
     @nn.compact
-    def __call__(self, tokens: jax.Array, dropout_rate: Any) -> jax.Array:
+    def __call__(self, tokens: Float[Array, "*batch features"], dropout_rate: Rate) -> Float[Array, "*batch features"]:
         def dense(features: int) -> nn.Dense:
             return nn.Dense(
                 features, kernel_init=nn.initializers.xavier_uniform(), bias_init=nn.initializers.normal(1e-6)
@@ -87,7 +86,7 @@ class MlpBlock(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Self-attention and a multilayer perceptron, each with a residual connection: tokens [B, N, F] -> [B, N, F]."""
+    """Self-attention and a multilayer perceptron, each with a residual connection."""
 
     num_heads: int
     use_glu: bool
@@ -95,10 +94,12 @@ class EncoderBlock(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, tokens: jax.Array, dropout_rate: Any) -> jax.Array:
+    def __call__(
+        self, tokens: Float[Array, "batch tokens features"], dropout_rate: Rate
+    ) -> Float[Array, "batch tokens features"]:
         attention = multi_head_attention(self.num_heads, name="MultiHeadDotProductAttention_1")
         mlp = MlpBlock(self.deterministic, self.use_glu, name="MlpBlock_3")
-        layers: tuple[tuple[str, Callable[[jax.Array], jax.Array]], ...] = (
+        layers: tuple[tuple[str, Callable[[Array], Array]], ...] = (
             ("LayerNorm_0", attention),
             ("LayerNorm_2", lambda inputs: mlp(inputs, dropout_rate)),
         )
@@ -119,7 +120,9 @@ class Encoder(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, tokens: jax.Array, dropout_rate: Any) -> jax.Array:
+    def __call__(
+        self, tokens: Float[Array, "batch tokens features"], dropout_rate: Rate
+    ) -> Float[Array, "batch tokens features"]:
         for index in range(self.size.depth):
             tokens = EncoderBlock(
                 self.size.num_heads,
@@ -134,15 +137,12 @@ class Encoder(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Pools tokens [B, N, F] -> [B, F]: a learned token attends to them, then a multilayer perceptron.
-
-    It has no dropout.
-    """
+    """Pools tokens: a learned token attends to them, then a multilayer perceptron. It has no dropout."""
 
     num_heads: int
 
     @nn.compact
-    def __call__(self, tokens: jax.Array) -> jax.Array:
+    def __call__(self, tokens: Float[Array, "batch tokens features"]) -> Float[Array, "batch features"]:
         batch_size, _, features = tokens.shape
         probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, features))
         probes = jnp.broadcast_to(probe, (batch_size, 1, features))
@@ -152,7 +152,7 @@ class MAPHead(nn.Module):
 
 
 class ViT(nn.Module):
-    """[B, H, W, 3] -> logits [B, classes].
+    """The network; it returns logits.
 
     Attributes:
       size: size of the model.
@@ -169,7 +169,9 @@ class ViT(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, images: jax.Array, dropout_rate: Any) -> jax.Array:
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], dropout_rate: Rate
+    ) -> Float[Array, "batch classes"]:
         size, patch = self.size, (self.size.patch_size, self.size.patch_size)
         patches = nn.Conv(size.width, patch, patch, padding="VALID", name="conv_patch_extract")(images)
         batch_size, height, width, features = patches.shape

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax
+from jaxtyping import Array, Bool, Float
 
 
 def multi_head_attention(
@@ -12,27 +12,32 @@ def multi_head_attention(
     name: str,
     use_bias: bool = True,
     temperature: float = 1.0,
-    scale_query: Callable[[jax.Array], jax.Array] | None = None,
+    scale_query: Callable[[Array], Array] | None = None,
     output_scale: float = 1.0,
 ) -> nn.MultiHeadDotProductAttention:
-    """A layer `(queries, keys=queries, values=keys, *, mask=None) -> outputs`, without dropout of its weights.
+    """Makes a layer `(queries, keys=queries, values=keys, *, mask=None) -> outputs` without dropout of its weights.
 
     Queries are [B, M, F], keys and values [B, N, F], outputs [B, M, F]. A mask is boolean, [B or 1, heads or 1, M, N]:
-    True where the query may look at the key. A query that may look at none gets the mean of all values. Kernels are
-    drawn as Xavier uniform, F x F matrices whatever the number of heads; biases begin at 0. Parameters are called
+    True if the query may attend to the key. A query that may attend to none gets the mean of all values. Kernels are
+    drawn as Xavier uniform F x F matrices, regardless of the number of heads; biases start at 0. Parameters are called
     `query`, `key` and `value` ([F, heads, F / heads]) and `out` ([heads, F / heads, F]).
 
     Args:
       num_heads: number of heads, a divisor of F.
-      name: of the layer.
+      name: name of the layer.
       use_bias: whether the four projections have a bias.
-      temperature: divides what goes into the softmax: `softmax(query . key / (temperature * sqrt(F / heads)))`.
+      temperature: divides the logits of the softmax: `softmax(query . key / (temperature * sqrt(F / heads)))`.
       scale_query: applied to the projected queries [B, M, heads, F / heads]; may be a module.
-      output_scale: multiplies the weighted sums of values, before they are projected.
+      output_scale: multiplies the weighted sums of values before they are projected.
     """
 
-    # flax hands over those of its arguments that have a name here.
-    def attend(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    # flax passes only those of its arguments that have a name here.
+    def attend(
+        query: Float[Array, "batch queries heads features"],
+        key: Float[Array, "batch keys heads features"],
+        value: Float[Array, "batch keys heads features"],
+        mask: Bool[Array, "#batch #heads queries keys"] | None = None,
+    ) -> Float[Array, "batch queries heads features"]:
         query = query if scale_query is None else scale_query(query)
         attended = nn.dot_product_attention(query / temperature, key, value, mask=mask)
         return attended * output_scale

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+from jaxtyping import Array, Float
 
 from workloads.flax_model import flax_model
 
@@ -10,10 +11,10 @@ IMAGE_SHAPE = (28, 28, 1)
 
 
 class DigitClassifier(nn.Module):
-    """[B, 28, 28, 1] -> logits [B, 10]."""
+    """The network; it returns logits."""
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: Float[Array, "batch 28 28 1"]) -> Float[Array, "batch classes"]:
         flat = images.reshape(images.shape[0], -1)
         hidden = nn.sigmoid(nn.Dense(128)(flat))
         return nn.Dense(NUM_CLASSES)(hidden)

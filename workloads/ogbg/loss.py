@@ -1,26 +1,32 @@
-"""Binary cross entropy per task, over the labels that are there."""
+"""Binary cross entropy per task, over the labels that are not missing."""
 
 from typing import Any
 
 import array_api_compat
+from jaxtyping import Float, Shaped
 
 from algoperf_jax.workload import Loss
 
 
-def loss(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
-    """Sigmoid cross entropy of each (molecule, task) pair, 0 where the label is missing.
+def loss(
+    targets: Float[Any, "graphs tasks"],
+    logits: Float[Any, "graphs tasks"],
+    weights: Shaped[Any, "graphs tasks"] | None = None,
+    label_smoothing: float | Float[Any, ""] = 0.0,
+) -> Loss:
+    """Sigmoid cross entropy of each (molecule, task) pair, 0 if the label is missing.
 
-    Smoothing moves a label y to `(1 - s) y + s / tasks`, the multi-class rule applied to binary tasks: what the targets
-    of this workload were obtained with.
+    Smoothing by s changes a label y to `(1 - s) y + s / tasks`. This applies the multi-class rule to binary tasks; the
+    targets of this workload were obtained this way.
 
     Args:
-      targets: labels 0 or 1, [graphs, tasks].
-      logits: [graphs, tasks].
-      weights: nonzero where the label counts, [graphs, tasks]; required, since most labels are missing.
+      targets: labels 0 or 1.
+      logits: one logit per graph and task.
+      weights: nonzero if the label counts; required, since most labels are missing.
       label_smoothing: s.
 
     Returns:
-      Loss with `per_example` [graphs, tasks] and `n_valid_examples` the number of labels that count.
+      Loss with a `per_example` [graphs, tasks], and `n_valid_examples` the number of labels that count.
 
     Raises:
       ValueError: weights are missing, or the three shapes differ or are not two-dimensional.
@@ -36,7 +42,7 @@ def loss(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 
     zeros = namespace.zeros_like(logits)
     labelled = namespace.asarray(weights) != 0
     smoothed = (1.0 - label_smoothing) * namespace.asarray(targets) + label_smoothing / logits.shape[-1]
-    # `where` instead of `maximum` and `abs`: at 0 their derivatives are split between the branches, here they are not.
+    # `where` instead of `maximum` and `abs`, whose derivatives at 0 are split between the branches.
     positive = logits >= 0
     rectified = namespace.where(positive, logits, zeros)
     negative_magnitude = namespace.where(positive, -logits, logits)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Real
 
 from algoperf_jax.workload import (
     Apply,
@@ -20,7 +21,7 @@ _TASKS_AT_A_TIME = 16
 
 
 def molecule_metrics(apply: Apply, loss: LossFunction) -> Metrics:
-    """`accuracy`, `loss` (means over the labels) and `mean_average_precision` (mean over the tasks)."""
+    """Makes `accuracy` and `loss` (means over the labels) and `mean_average_precision` (mean over the tasks)."""
 
     def batch_step(params: Parameters, model_state: ModelState, batch: Batch, rng: RandomKey) -> Partial:
         logits, _ = apply(params, model_state, batch, rng, train=False, update_batch_norm=False)
@@ -48,13 +49,17 @@ def molecule_metrics(apply: Apply, loss: LossFunction) -> Metrics:
     return Metrics(batch_step, summarize)
 
 
-def mean_over_tasks(per_task: np.ndarray) -> float:
+def mean_over_tasks(per_task: Float[np.ndarray, " tasks"]) -> float:
     """The mean without NaNs; NaN if nothing is left."""
     judged = per_task[~np.isnan(per_task)]
     return float(judged.mean()) if judged.size else float("nan")
 
 
-def average_precision_per_task(targets: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def average_precision_per_task(
+    targets: Real[np.ndarray, "rows tasks"],
+    logits: Float[np.ndarray, "rows tasks"],
+    weights: Real[np.ndarray, "rows tasks"],
+) -> Float64[np.ndarray, " tasks"]:
     """Average precision of each task: the sum over thresholds of (R_n - R_{n-1}) P_n, where equal scores share one.
 
     A task is evaluated if its column of `targets` contains both a 0 and a 1. Rows of weight 0 count only for this test:
@@ -62,12 +67,12 @@ def average_precision_per_task(targets: np.ndarray, logits: np.ndarray, weights:
     targets were obtained this way. Scores are float32 sigmoids, which decides what is equal.
 
     Args:
-      targets: 0 or 1, [rows, tasks].
-      logits: [rows, tasks].
-      weights: 0 where there is no label, [rows, tasks].
+      targets: 0 or 1.
+      logits: one logit per row and task.
+      weights: 0 if the label is missing.
 
     Returns:
-      float64 [tasks], NaN for tasks that are not evaluated; NaN for all tasks if the logit of any label is NaN.
+      The precision, NaN for tasks that are not evaluated; NaN for all tasks if the logit of any label is NaN.
     """
     per_task = np.full(targets.shape[1], np.nan)
     for start in range(0, targets.shape[1], _TASKS_AT_A_TIME):
@@ -85,7 +90,11 @@ def average_precision_per_task(targets: np.ndarray, logits: np.ndarray, weights:
     return per_task
 
 
-def _average_precision(positive: np.ndarray, logits: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+def _average_precision(
+    positive: Bool[np.ndarray, "rows tasks"],
+    logits: Float32[np.ndarray, "rows tasks"],
+    labelled: Bool[np.ndarray, "rows tasks"],
+) -> Float64[np.ndarray, " tasks"]:
     with np.errstate(over="ignore", invalid="ignore"):
         scores = 1 / (1 + np.exp(-logits))
     # The bits of scores in 0 .. 1 are ordered like their values and leave room for two flags, so that one sort of

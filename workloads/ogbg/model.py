@@ -14,9 +14,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import jraph
+from jaxtyping import Array, Float, Int
 
 from workloads.activations import ACTIVATIONS
-from workloads.dropout import Dropout
+from workloads.dropout import Dropout, Rate
 
 NODE_FEATURES = 9
 EDGE_FEATURES = 3
@@ -27,9 +28,15 @@ _gather = jax.vmap(lambda rows, index: rows[index])
 _gather_sorted = jax.vmap(lambda rows, index: rows.at[index].get(indices_are_sorted=True))
 
 
-def _sum_at(rows: jax.Array, index: jax.Array, count: int, *, is_sorted: bool = False) -> jax.Array:
-    """Adds up the rows [S, n, f] that share an index [S, n], to [S, count, f]."""
-    # Narrow rows, as a submission may make them, in float32: in bfloat16 a sum of ones ends at 256.
+def _sum_at(
+    rows: Float[Array, "shards rows features"],
+    index: Int[Array, "shards rows"],
+    count: int,
+    *,
+    is_sorted: bool = False,
+) -> Float[Array, "shards count features"]:
+    """Sums the rows of a shard that share an index."""
+    # Narrow types, which a submission may use, are summed in float32: in bfloat16 a sum of ones stops at 256.
     wide = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
     sums = jax.vmap(
         lambda rows, index: jraph.segment_sum(rows, index, num_segments=count, indices_are_sorted=is_sorted)
@@ -43,15 +50,15 @@ class Embedded:
     order.
     """
 
-    codes: jax.Array
-    kernel: jax.Array
-    bias: jax.Array
+    codes: Float[Array, "shards rows codes"]
+    kernel: Float[Array, "codes features"]
+    bias: Float[Array, " features"]
 
     @property
     def shape(self) -> tuple[int, ...]:
         return (*self.codes.shape[:-1], self.kernel.shape[-1])
 
-    def __matmul__(self, matrix: jax.Array) -> jax.Array:
+    def __matmul__(self, matrix: Float[Array, "features out"]) -> Float[Array, "shards rows out"]:
         return self.codes @ (self.kernel @ matrix) + self.bias @ matrix
 
 
@@ -61,7 +68,7 @@ class Embedding(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, codes: jax.Array) -> Embedded:
+    def __call__(self, codes: Float[Array, "shards rows codes"]) -> Embedded:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (codes.shape[-1], self.features))
         return Embedded(codes, kernel, self.param("bias", nn.initializers.zeros, (self.features,)))
 
@@ -76,7 +83,9 @@ class Dense(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, parts: Sequence[jax.Array | Embedded]) -> tuple[list[jax.Array], jax.Array]:
+    def __call__(
+        self, parts: Sequence[Float[Array, "shards _ _"] | Embedded]
+    ) -> tuple[list[Float[Array, "shards _ features"]], Float[Array, " features"]]:
         widths = [part.shape[-1] for part in parts]
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (sum(widths), self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -98,7 +107,7 @@ EXAMPLE_GRAPHS = jraph.GraphsTuple(**_EXAMPLE, globals=None)
 
 
 class MoleculeNetwork(nn.Module):
-    """Graphs of S shards with G graphs each -> logits [S * G, 128]. Without a shard axis, they are one shard.
+    """The network; it returns logits of the graphs of all shards. Without a shard axis, they are one shard.
 
     Attributes:
       activation: name of the activation function.
@@ -115,7 +124,7 @@ class MoleculeNetwork(nn.Module):
     deterministic: bool
 
     @nn.compact
-    def __call__(self, graph: jraph.GraphsTuple, dropout_rate: Any) -> jax.Array:
+    def __call__(self, graph: jraph.GraphsTuple, dropout_rate: Rate) -> Float[Array, "graphs tasks"]:
         if jnp.asarray(graph.nodes).ndim == 2:
             graph = jax.tree.map(lambda leaf: leaf[None], graph)
         senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
@@ -125,14 +134,14 @@ class MoleculeNetwork(nn.Module):
             lambda counts: jnp.repeat(jnp.arange(num_graphs), counts, total_repeat_length=num_nodes)
         )(n_node)
 
-        def products(*parts: jax.Array | Embedded) -> tuple[list[jax.Array], jax.Array]:
+        def products(*parts: Array | Embedded) -> tuple[list[Array], Array]:
             return Dense(self.hidden_dims[0])(parts)
 
-        def activate(hidden: jax.Array) -> jax.Array:
+        def activate(hidden: Array) -> Array:
             hidden = ACTIVATIONS[self.activation](nn.LayerNorm()(hidden))
             return Dropout(self.deterministic)(hidden, dropout_rate)
 
-        def finish(hidden: jax.Array) -> jax.Array:
+        def finish(hidden: Array) -> Array:
             for width in self.hidden_dims[1:]:
                 hidden = nn.Dense(width)(activate(hidden))
             return activate(hidden)

@@ -1,0 +1,93 @@
+"""Models, losses and metrics have the shapes that their annotations show."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Array, Float
+
+from tests.shape_checks import checked_flax, mismatches
+from tests.workloads import reduced
+from workloads import base_names, losses, metrics
+from workloads.dropout import Rate
+from workloads.fastmri.metrics import _window_means, ssim
+from workloads.imagenet_vit.model import position_embedding
+from workloads.ogbg.loss import loss as ogbg_loss
+from workloads.ogbg.metrics import average_precision_per_task
+
+# Variants with other layers than their workload.
+NAMES = (*base_names(), "fastmri_layernorm", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln")
+LIBRARIES = {"jax": jnp.asarray, "torch": torch.from_numpy}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_of_a_model_has_the_annotated_shapes(name: str) -> None:
+    workload, batch = reduced.load(name), reduced.batch(name)
+    key = jax.random.PRNGKey(0)
+
+    def forward(params: Any, model_state: Any, batch: Any) -> Any:
+        return workload.apply(params, model_state, batch, key, train=True, update_batch_norm=True)[0]
+
+    params, model_state = jax.eval_shape(workload.init, key)
+    with checked_flax() as called:
+        logits = jax.eval_shape(forward, params, model_state, batch)
+    assert called
+    assert len(logits.shape) >= 2
+
+
+def _rows(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.random(shape, np.float32)
+
+
+@pytest.mark.parametrize("to_array", LIBRARIES.values(), ids=LIBRARIES)
+def test_losses_have_the_annotated_shapes_in_both_frameworks(to_array: Callable[[np.ndarray], Any]) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = to_array(_rows(rng, 3, 5, 7)), to_array(rng.integers(7, size=(3, 5)).astype(np.int32))
+    weights = to_array(rng.random((3, 5)) < 0.5)
+    probabilities = to_array(_rows(rng, 3, 5, 7))
+    labels = labels.long() if isinstance(labels, torch.Tensor) else labels
+    calls = [
+        (losses.softmax_cross_entropy, (labels, logits, weights, 0.1)),
+        (losses.softmax_cross_entropy, (probabilities, logits)),
+        (losses.mean_absolute_error, (probabilities, logits, weights)),
+        (losses.weighted, (logits, None)),
+        (ogbg_loss, (logits[0], logits[1], weights[0][:, None] * to_array(np.ones(7, bool)))),
+    ]
+    for function, arguments in calls:
+        assert mismatches(function, arguments, {}, function(*arguments)) == []
+
+
+def test_metrics_have_the_annotated_shapes() -> None:
+    rng = np.random.default_rng(0)
+    images, ranges = jnp.asarray(_rows(rng, 2, 9, 11)), jnp.ones(2)
+    rows, labels = _rows(rng, 6, 4), (_rows(rng, 6, 4) > 0.5).astype(np.float32)
+    calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+        (ssim, (images, images + 1, ranges)),
+        (_window_means, (images,)),
+        (metrics.is_correct, (images, {"targets": jnp.zeros((2, 9), jnp.int32)})),
+        (average_precision_per_task, (labels, rows, np.ones_like(rows))),
+        (position_embedding, (3, 4, 8)),
+    ]
+    for function, arguments in calls:
+        assert mismatches(function, arguments, {}, function(*arguments)) == []
+
+
+def test_another_shape_or_type_is_found() -> None:
+    def pool(
+        tokens: Float[Array, "batch tokens features"], rate: Rate
+    ) -> tuple[Float[Array, "batch features"], list[Float[Array, " batch"]]]:
+        del rate
+        return tokens.mean(1), [tokens.mean((1, 2))]
+
+    tokens = jnp.ones((2, 3, 4))
+    result = pool(tokens, 0.1)
+    assert mismatches(pool, (tokens, 0.1), {}, result) == []
+    assert mismatches(pool, (tokens, jnp.float32(0.1)), {}, result) == []
+    assert mismatches(pool, (tokens[0], 0.1), {}, result) == ["tokens"]
+    assert mismatches(pool, (tokens.astype(int), jnp.ones(2)), {}, result) == ["tokens", "rate"]
+    assert mismatches(pool, (tokens,), {"rate": 0.1}, (result[0].T, result[1])) == ["return"]
+    assert mismatches(pool, (tokens, 0.1), {}, (result[0], [tokens[0, 0]])) == ["return"]
