@@ -1,10 +1,10 @@
-"""The test files that a change may break, the likeliest first, from the imports of the files that changed.
+"""Lists the test files that a change may break, the most likely first, from the imports of the changed files.
 
-    python -m tests.affected              since the branch `main`, with what is not committed
-    python -m tests.affected --since=HEAD what is not committed
+    python -m tests.affected              since the branch `main`, including uncommitted changes python -m
+    tests.affected --since=HEAD uncommitted changes
 
-A test file is affected where it is the changed file's mirror in `tests/`, or imports it by at most so many steps as
-`--steps` says. Further tests are left to `make test`. What is no Python is left to the tests of documents.
+A test file is affected if it is the changed file's mirror in `tests/`, or imports it in at most `--steps` steps. Other
+tests are left to `make test`, and files other than Python to the tests of documents.
 """
 
 import argparse
@@ -18,7 +18,7 @@ ALWAYS = ("tests/test_imports.py", "tests/test_documents.py")
 
 
 def changed_files(since: str) -> list[str]:
-    """Paths that differ from where the work on `since` began, new ones included; without those that are gone."""
+    """Paths that differ from the merge base with `since`, including new files but not deleted ones."""
 
     def git(*arguments: str) -> list[str]:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -30,7 +30,7 @@ def changed_files(since: str) -> list[str]:
 
 
 def import_graph(root: pathlib.Path) -> dict[str, set[str]]:
-    """Path of each Python file below `root` -> paths of the files that it imports anywhere in it."""
+    """Path of each Python file below `root` -> paths of the files that it imports anywhere."""
     folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
     files = [file.relative_to(root).as_posix() for folder in folders for file in folder.rglob("*.py")]
     modules = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in files}
@@ -77,8 +77,8 @@ def _mirror(path: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--since", default="main", help="branch or commit; the default is main")
-    parser.add_argument("--steps", type=int, default=1, help="imports between a changed file and a test")
+    parser.add_argument("--since", default="main", help="branch or commit (default: main)")
+    parser.add_argument("--steps", type=int, default=1, help="imports between a changed file and a test (default: 1)")
     arguments = parser.parse_args()
     files = affected(changed_files(arguments.since), import_graph(ROOT), arguments.steps)
     print(*dict.fromkeys([*files, *ALWAYS]))

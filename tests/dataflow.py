@@ -1,8 +1,8 @@
-"""What a program computes, as a digest that does not depend on how the program is written down.
+"""Digests of what a program computes, which do not depend on how the program is written.
 
-The digest of a StableHLO module is made of what each result depends on: operations, their attributes and the digests of
-their operands. Names of functions, nested functions, the order of independent operations, what is computed in vain, and
-where arrays are placed leave it as it is.
+The digest of a StableHLO module is computed from what each result depends on: operations, their attributes and the
+digests of their operands. It does not depend on the names of functions, nested functions, the order of independent
+operations, unused results, and where arrays are placed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ _PLACEMENT = ("mhlo.sharding", "sdy.sharding", "mhlo.frontend_attributes")
 
 
 def digest(module: Any) -> str:
-    """The SHA-256 of what `main` of a module (`Lowered.compiler_ir()`) returns, by its arguments."""
+    """The SHA-256 of what `main` of a module (`Lowered.compiler_ir()`) returns, given its arguments."""
     functions = {str(op.attributes["sym_name"]): op.operation for op in module.body if "sym_name" in op.attributes}
     main = functions['"main"'].regions[0].blocks[0]
     arguments = [_hash("argument", str(number), str(value.type)) for number, value in enumerate(main.arguments)]
@@ -24,7 +24,9 @@ def digest(module: Any) -> str:
 def _results(
     block: Any, arguments: list[str], outer: Mapping[Any, str], functions: Mapping[str, Any], depth: int
 ) -> list[str]:
-    """The digests of what the last operation of a block returns; `outer` are those of values from around it."""
+    """The digests of what the last operation of a block returns; `outer` are the digests of values from enclosing
+    blocks.
+    """
     known = {**outer, **dict(zip(block.arguments, arguments, strict=True))}
     for operation in (op.operation for op in block.operations):
         operands = [known[value] for value in operation.operands]
@@ -54,7 +56,7 @@ def _region(block: Any, outer: Mapping[Any, str], functions: Mapping[str, Any], 
 
 
 def _attributes(operation: Any) -> list[str]:
-    # Iterating gives names, or pairs of names and values, as jaxlib's version has it.
+    # Iterating gives names, or pairs of names and values, depending on the version of jaxlib.
     names = [str(getattr(item, "name", item)) for item in operation.attributes]
     return sorted(f"{name}={operation.attributes[name]}" for name in names if name not in _PLACEMENT)
 

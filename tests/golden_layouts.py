@@ -1,4 +1,4 @@
-"""Reference numbers come in two layouts of keys; the tests know one of them."""
+"""Reference numbers come in two layouts of keys; the tests use the first."""
 
 import re
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ _LISTING = {"params": "parameters", "num_params": "total_parameter_count"}
 
 
 def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays under the names of the first layout, and `loss/logits`, those that the losses are of.
+    """The arrays under the names of the first layout, and `loss/logits`, the logits of the losses.
 
-    Where the logits of a copy are rounded, `loss/logits_rounding` is the largest error of that.
+    If the logits of a copy are rounded, `loss/logits_rounding` is the largest error of that.
     """
     renamed = {_renamed(key): array for key, array in arrays.items()}
     if "eval/logits_times_32768" in renamed:
@@ -35,7 +35,7 @@ def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def listing(content: dict[str, Any]) -> dict[str, Any]:
-    """The listing of a model's parameters under the names of the first layout; other listings as they are."""
+    """The listing of a model's parameters under the names of the first layout; other listings unchanged."""
     if "num_params" not in content:
         return content
     renamed = {_LISTING.get(key, key): value for key, value in content.items()}

@@ -1,8 +1,8 @@
-"""Listings of the reference's arrays as NumPy archives: a hundredth of the lines that they have as JSON.
+"""Listings of the reference's arrays as NumPy archives, which take a hundredth of their lines as JSON.
 
     python -m tests.golden_listings tests/golden/cifar.listing.npz
 
-prints one as JSON; with a JSON file in its place, the archive is written beside that file.
+prints an archive as JSON; given a JSON file instead, it writes the archive next to that file.
 """
 
 import json
@@ -71,7 +71,7 @@ def _is_records(value: Any) -> bool:
 
 
 def _column(values: Any) -> np.ndarray:
-    """Values of one plain type as they are, others as JSON bytes."""
+    """Values of one plain type as an array, others as JSON bytes."""
     (kind, *others) = {type(value) for value in values}
     return (
         np.array(values) if kind in (bool, int, float, str) and not others else np.array([_encoded(v) for v in values])

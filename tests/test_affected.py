@@ -1,4 +1,4 @@
-"""Which tests a change asks for."""
+"""Which tests a change affects."""
 
 import pathlib
 

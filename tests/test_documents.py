@@ -1,4 +1,4 @@
-"""What the documents name exists: files, commands, configuration keys, targets, numbers."""
+"""Everything that the documents mention exists: files, commands, configuration keys, targets, numbers."""
 
 import ast
 import functools
@@ -41,7 +41,7 @@ SOURCES = sorted(
     for folder in ("algoperf_jax", "configs", "third_party", "torch_compat", "workloads")
     for path in (ROOT / folder).rglob("*.py")
 )
-# Error messages and module texts name commands and keys as documents do.
+# Error messages and docstrings of modules name commands and keys, too.
 TEXTS = [*DOCUMENTS, *SOURCES, *(ROOT / n for n in ("Makefile", "docker/Dockerfile", "notebooks/quickstart.ipynb"))]
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -124,7 +124,7 @@ def test_commands_and_keys_that_are_named_exist(text: pathlib.Path) -> None:
     assert not unknown_keys(content)
     for stem, variant in CONFIG_FILE.findall(content):
         assert (ROOT / f"configs/{stem}.py").exists()
-        # The files of the tuning rulesets take a workload's whole name.
+        # The files of the tuning rulesets accept any name of a workload.
         assert not variant or {variant, f"{stem}_{variant}"} & {*workloads.names()}
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_name_is_found() -> None:
 
 @functools.cache
 def attribute_chains() -> Mapping[str, frozenset[str]]:
-    """What the engine reads: `chains` as dotted text (`config.mesh.data`), `names` of all attributes and fields."""
+    """What the engine reads: `chains` as dotted text (`config.mesh.data`), and `names` of all attributes and fields."""
     chains, names = set(), set()
     for path in (path for folder in ("algoperf_jax", "torch_compat") for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -163,7 +163,7 @@ def attribute_chains() -> Mapping[str, frozenset[str]]:
 def test_every_configuration_key_has_a_reader(key: str) -> None:
     read = attribute_chains()
     group, _, leaf = key.rpartition(".")
-    # The leaves of a group may be read where the group was handed to.
+    # The leaves of a group may be read in a function that gets the group.
     by_group = bool(group) and f"config.{group}" in read["chains"] and leaf in read["names"]
     assert f"config.{key}" in read["chains"] or by_group
 

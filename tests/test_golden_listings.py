@@ -1,4 +1,4 @@
-"""Listings keep their content as archives, whatever the types of their values."""
+"""Listings keep their content as archives, for values of any type."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Imports go the way the layout says: checked on the syntax trees, and once in a fresh interpreter."""
+"""Imports follow the layout: checked on the syntax trees, and once in a fresh interpreter."""
 
 import ast
 import dataclasses
@@ -61,7 +61,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "main": ("outputs", "devices", "configuration", "run", "tuning", "command_line", "listing"),
     "__main__": ("errors",),
 }
-# What `torch_compat` may import of the engine: what a framework is, and what it is made of.
+# What `torch_compat` may import from the engine: the definition of a framework, and its parts.
 FRAMEWORK = tuple(
     f"algoperf_jax.{room}"
     for room in (
@@ -83,9 +83,9 @@ PUBLISHED = ("third_party.algoperf.jax_sharding_utils",)
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """What a package may import of the project, and which extras' libraries besides the dependencies.
+    """What a package may import from the project, and from which extras in addition to the dependencies.
 
-    `packages` are open with all that is in them, `modules` by themselves only.
+    `packages` may be imported with all their modules, `modules` only by themselves.
     """
 
     packages: tuple[str, ...]
@@ -117,7 +117,7 @@ def sources() -> dict[str, pathlib.Path]:
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything imported, anywhere in the source."""
+    """Line and dotted name of every import, anywhere in the source."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -151,7 +151,7 @@ def libraries(*extras: str) -> frozenset[str]:
 def violations(module: str, source: str) -> list[str]:
     """One line for each import that the module's layer forbids."""
     layer = LAYERS[max((name for name in LAYERS if f"{module}.".startswith(f"{name}.")), key=len)]
-    # What turns raw files into prepared data runs before any training.
+    # Conversion of raw files to prepared data runs before any training.
     extras = (*layer.extras, *(("prepare",) if module.endswith(".prepare") else ()))
     found = []
     for line, name in imported(source):
@@ -220,7 +220,7 @@ def test_what_the_layout_allows_is_allowed(module: str, source: str) -> None:
 
 
 def arrows(module: str, source: str) -> set[tuple[str, str]]:
-    """The rooms of the engine that a module's imports join."""
+    """The pairs of rooms in the engine that a module's imports connect."""
     first, _, rest = module.partition(".")
     if first != "algoperf_jax" or not rest:
         return set()
@@ -232,8 +232,8 @@ def arrows(module: str, source: str) -> set[tuple[str, str]]:
 def test_every_room_imports_what_the_plan_says_and_nothing_else() -> None:
     found = {arrow for module, path in sources().items() for arrow in arrows(module, path.read_text())}
     planned = {(room, other) for room, others in ROOMS.items() for other in others}
-    assert found - planned == set(), "imports that the plan does not have"
-    assert planned - found == set(), "arrows of the plan that no import needs"
+    assert found - planned == set(), "imports that are not planned"
+    assert planned - found == set(), "planned imports that do not exist"
 
 
 def test_no_room_imports_one_above_it() -> None:
@@ -254,13 +254,13 @@ def test_the_trial_loop_knows_no_framework_and_no_file() -> None:
     assert not [name for path in trial.values() for _, name in imported(path.read_text()) if name in ("os", "pathlib")]
 
 
-def test_no_import_goes_in_a_circle() -> None:
+def test_imports_have_no_cycles() -> None:
     graph = {
         module: {name for _, name in imported(path.read_text()) if name in sources()}
         for module, path in sources().items()
     }
     assert len(graph["algoperf_jax.run"]) > 5
-    # Raises CycleError, which names the circle.
+    # Raises CycleError, which names the cycle.
     tuple(graphlib.TopologicalSorter(graph).static_order())
 
 
@@ -288,7 +288,7 @@ sys.meta_path.insert(0, Recorder())
 
 
 def _run(program: str) -> None:
-    # Without the tests' folder of compiled programs, for which JAX looks for TensorFlow.
+    # Without the tests' folder of compiled programs, because of which JAX looks for TensorFlow.
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

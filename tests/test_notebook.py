@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom as it stands, and is kept without what it printed."""
+"""The notebook runs from top to bottom, and is stored without outputs."""
 
 import json
 import math
@@ -24,11 +24,11 @@ def read() -> Any:
 
 
 def run(notebook: Any, folder: pathlib.Path, home: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs all cells in `folder`, with the Python of the tests; what Jupyter itself keeps goes to `home`."""
+    """Runs all cells in `folder`, with the Python of the tests; Jupyter's own files go to `home`."""
     ipykernel.kernelspec.write_kernel_spec(str(home / "kernels" / KERNEL))
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(home))
-    # The kernel is a user's: without the tests' eight virtual devices.
+    # The kernel is like a user's, without the tests' eight virtual devices.
     environment = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
     environment["XLA_FLAGS"] = " ".join(
         flag for flag in environment.get("XLA_FLAGS", "").split() if "host_platform_device_count" not in flag
@@ -40,7 +40,7 @@ def run(notebook: Any, folder: pathlib.Path, home: pathlib.Path, monkeypatch: py
 
 
 def outputs(notebook: Any, name: str) -> list[Any]:
-    """What the cell with this identifier put out."""
+    """The outputs of the cell with this identifier."""
     (cell,) = (cell for cell in notebook.cells if cell.id == name)
     return cell.outputs
 
@@ -52,7 +52,7 @@ def text(notebook: Any, name: str) -> str:
 
 
 @pytest.mark.slow
-def test_it_runs_as_it_stands(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_from_top_to_bottom(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, home = tmp_path / "folder", tmp_path / "home"
     folder.mkdir()
     notebook = read()
@@ -63,7 +63,7 @@ def test_it_runs_as_it_stands(tmp_path: pathlib.Path, monkeypatch: pytest.Monkey
     results = [json.loads(path.read_text()) for path in folder.glob("experiments/quickstart/**/result.json")]
     assert {result["submission"] for result in results} == {"momentum", "nadamw"}
     for result in results:
-        # A machine that is too busy may spend the budget first.
+        # On a busy machine the budget may end first.
         assert result["status"] in ("target_reached", "budget_spent"), result["reason"]
         assert set(result["best"]) == {"validation", "test"}
         assert all(math.isfinite(value) for value in result["best"].values())

@@ -1,7 +1,7 @@
-"""What each workload computes, by the digest of its compiler input (StableHLO), as `dataflow` makes it.
+"""What each workload computes, by the digest of its compiler input (StableHLO), see `dataflow`.
 
-A change that should only move code must leave every digest as it is: that of one training step with the ready-made
-`nadamw`. Nothing is compiled but the optimizer's initial state, and nothing is trained.
+The digest is that of one training step with the ready-made `nadamw`. A change that only moves code must not change it.
+Nothing is compiled except the optimizer's initial state, and nothing is trained.
 
     python -m tests.test_programs
 
@@ -28,7 +28,7 @@ from tests import dataflow
 RECORDED = pathlib.Path(__file__).parent / "golden" / "programs.json"
 COMMAND = "python -m tests.test_programs"
 SMALLEST_BATCH = {"ogbg": 24}
-"""By base name; 2 where nothing is said."""
+"""By base name; the default is 2."""
 
 
 def training_step(name: str) -> jax.stages.Lowered:
@@ -63,15 +63,15 @@ def test_the_training_step_is_the_one_recorded(name: str) -> None:
     recorded = json.loads(RECORDED.read_text())
     if recorded["jax"] != jax.__version__:
         pytest.skip(f"the programs of jax {recorded['jax']} are recorded, not those of {jax.__version__}")
-    assert name in recorded["programs"], f"nothing is recorded for {name}; record it with: {COMMAND}"
+    assert name in recorded["programs"], f"no digest is recorded for {name}; record it with: {COMMAND}"
     expected = recorded["programs"][name]
     with jax.default_matmul_precision("highest"):
         lowered = training_step(name)
     if digest(lowered) != expected["sha256"]:
         was, now = ({key: known[key] for key in cost(lowered)} for known in (expected, cost(lowered)))
         pytest.fail(
-            f"the training step of {name} is another program: it cost {was}, and costs {now}\n"
-            f"If what a trial computes was meant to change, say so in CHANGELOG.md and record it with: {COMMAND}"
+            f"the training step of {name} has changed: it cost {was}, and now costs {now}\n"
+            f"If this change is intended, mention it in CHANGELOG.md and record the program with: {COMMAND}"
         )
 
 

@@ -20,7 +20,7 @@ LOG_SETS = {
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], scoring.Logs]:
-    """Name of a set of published logs -> the logs; skips where they are not there."""
+    """Name of a set of published logs -> the logs; skips if they are missing."""
 
     @functools.cache
     def load(name: str) -> scoring.Logs:

@@ -1,7 +1,7 @@
 """Tables computed from the published logs by other implementations.
 
-Tolerances are those of the tables' own notes: times 1e-12 (parsers of decimal numbers differ in the last digit),
-profiles exact, scores 1e-12.
+Tolerances are those in the notes on the tables: 1e-12 for times (parsers of decimal numbers differ in the last digit)
+and scores, 0 for profiles.
 """
 
 import json
@@ -19,7 +19,7 @@ LOG_SETS = ("v05_external_tuning", "v05_self_tuning", "v06_external_tuning", "v0
 
 
 def path(name: str) -> pathlib.Path:
-    """A file among the reference numbers; skips where only the small copies are there."""
+    """A file of the reference numbers; skips if only the small copies are available."""
     file = golden_support.folder() / "scoring" / name
     if not file.exists():
         pytest.skip(f"{name} is not among the small copies; ALGOPERF_GOLDEN_DIR names the folder that has it")

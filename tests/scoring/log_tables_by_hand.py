@@ -1,4 +1,4 @@
-"""Logs made in memory: one evaluation per trial, which reaches the target at a given time or never."""
+"""Makes logs in memory: one evaluation per trial, which reaches the target at a given time or never."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

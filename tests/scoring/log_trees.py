@@ -33,11 +33,11 @@ def write_text(root: pathlib.Path, trial: str, text: str) -> pathlib.Path:
 
 
 def write_trial(root: pathlib.Path, trial: str, rows: Sequence[tuple[float, float]]) -> pathlib.Path:
-    """Writes evaluations of given time and validation loss, 10 steps apart from step 1 on."""
+    """Writes evaluations of given time and validation loss, at steps 1, 11, 21 and so on."""
     lines = [f"{1 + 10 * number},{time},{time + 1},{loss}" for number, (time, loss) in enumerate(rows)]
     return write_text(root, trial, "\n".join([",".join(COLUMNS), *lines]) + "\n")
 
 
 def write_hit(root: pathlib.Path, trial: str, time: float | None) -> pathlib.Path:
-    """A trial that reaches the target in its second evaluation, or never."""
+    """Writes a trial that reaches the target in its second evaluation, or never."""
     return write_trial(root, trial, [(1.0, 9.0), (1000.0, 9.0)] if time is None else [(1.0, 9.0), (time, 0.4)])

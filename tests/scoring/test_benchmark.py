@@ -66,7 +66,7 @@ def test_medians_over_processes(
         (["--repeats=0"], "repeats is 0; expected 1 or more"),
         (["--repeats=many"], "invalid int value: 'many'; python -m scoring.benchmark --help lists"),
         (["--colour=red"], "unrecognized arguments"),
-        # These are met in the process that is timed.
+        # These errors occur in the timed process.
         (["--logs=nowhere"], "no logs found: nowhere is not a directory"),
         (["--resamples=0"], "resamples is 0; expected 1 or more"),
     ],
@@ -82,7 +82,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert output.err.count("\n") == 1
 
 
-def test_a_defect_is_not_taken_for_bad_input(logs: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_is_not_reported_as_bad_input(logs: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "_PROGRAM", "raise ValueError('a defect')")
     with pytest.raises(RuntimeError, match="ValueError: a defect"):
         main([f"--logs={logs}"])

@@ -71,7 +71,7 @@ def test_without_a_budget_a_miss_has_no_speedup() -> None:
     assert found["b"] == pytest.approx([NAN, 1.0, NAN, 2.0], nan_ok=True)
 
 
-def test_speedups_that_cannot_be_told(logs: scoring.Logs) -> None:
+def test_speedups_that_cannot_be_computed(logs: scoring.Logs) -> None:
     with pytest.raises(scoring.ScoringError, match="no submission 'baseline' in the logs; there are fast, part, slow"):
         speedup_table(logs, scoring.score(logs))
     with pytest.raises(scoring.ScoringError, match="the scores are in steps"):
@@ -96,7 +96,7 @@ def test_published_speedups(published: Published, log_set: str) -> None:
     assert_close(means[list(columns.values())[:3]], expected[list(columns.values())[:3]])
 
 
-def test_v06_speedups_have_budgets_of_their_own(published: Published) -> None:
+def test_v06_speedups_use_their_own_budgets(published: Published) -> None:
     logs = published("v06_external_tuning")
     means: Any = speedup_table(logs, scoring.score(logs, rule="official")).means.set_index("submission")
     assert 1.0 / means.loc["shampoo", "geometric_mean"] == pytest.approx(0.846915, abs=5e-7)

@@ -1,4 +1,4 @@
-"""Where documentation and implementation disagree: the effects on the published scores that the README tells."""
+"""Where documentation and implementation disagree: the effects on the published scores, as the README states them."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from scoring.times import counted_times, medians
 from tests.scoring import golden_tables
 
 Published = Callable[[str], scoring.Logs]
-# What would be seen in the four digits that are published.
+# A difference that would be visible in the four published digits.
 VISIBLE = 5e-5
 
 

@@ -1,4 +1,4 @@
-"""Logs of this project's own runs score as they lie, and other tools can read them."""
+"""Logs of this project's own runs are scored without changes, and other tools can read them."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from scoring.__main__ import main
 from scoring.machines import machines
 
 ROOT = pathlib.Path(__file__).parents[2]
-# What a trial's table always has, besides the metrics of each split.
+# Columns that a trial's table always has, in addition to the metrics of each split.
 COLUMNS = {
     "accumulated_eval_time",
     "accumulated_logging_time",
@@ -48,7 +48,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             f"--config.experiment_dir={folder}",
         ],
         cwd=ROOT,
-        # On the machine's own devices, not on those that other tests pretend to have.
+        # On the machine's real devices, not on the virtual ones of other tests.
         env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
         capture_output=True,
         text=True,
@@ -58,13 +58,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.mark.slow
-def test_a_study_scores_as_it_lies(study: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_is_scored_without_changes(study: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs = scoring.load(study, builtin=True)
     scores = scoring.score(logs)
     assert len(scores.studies) == 2
     assert scores.leaderboard[["score", "exact_score"]].to_numpy().tolist() == [[1.0, 1.0]]
     ended = [json.loads(path.read_text())["time_to_target_sec"] for path in study.rglob("result.json")]
-    # A value equal to the target counts here, and does not end a trial there.
+    # A value equal to the target counts in scoring, but does not end a trial.
     assert all(value <= end for value, end in zip(sorted(scores.studies["value"]), sorted(ended), strict=True))
     assert set(scores.studies["value"]) <= set(logs.evaluations["submission_time_sec"])
     assert machines(logs)["devices"].tolist() == [1, 1]
@@ -79,7 +79,7 @@ def test_a_study_scores_as_it_lies(study: pathlib.Path, capsys: pytest.CaptureFi
 def test_the_layout_is_that_of_published_logs(study: pathlib.Path) -> None:
     submissions = list(study.iterdir())
     studies = [path for submission in submissions for path in submission.iterdir()]
-    assert all(path.is_dir() for path in (*submissions, *studies)), "plain files there stop other tools"
+    assert all(path.is_dir() for path in (*submissions, *studies)), "plain files would stop other tools"
     folders = [path for one in studies for path in one.iterdir() if path.is_dir()]
     assert {path.name for path in folders} == {"mnist_builtin_jax"}
     trials = [path for folder in folders for path in folder.iterdir() if path.is_dir()]

@@ -40,7 +40,7 @@ def test_trials_and_evaluations_as_tables(tmp_path: pathlib.Path) -> None:
     assert logs.evaluations["test"].isna().tolist() == [True] * 5
 
 
-def test_rows_that_say_nothing_are_dropped_and_listed(tmp_path: pathlib.Path) -> None:
+def test_rows_without_information_are_dropped_and_listed(tmp_path: pathlib.Path) -> None:
     rows = ["1,1.0,1.0,9.0", HEADER, "", "11,,2.0,0.1", "21,nan,2.0,0.1", "31,5.0,6.0,", "41,6.0,7.0,0.4"]
     write_text(tmp_path, TRIAL, "\n".join([HEADER, *rows]) + "\n")
     logs = load(tmp_path)
@@ -69,7 +69,7 @@ def test_columns_may_differ_between_trials(tmp_path: pathlib.Path) -> None:
     ]
 
 
-def test_what_is_no_trial_is_left_out_and_listed(tmp_path: pathlib.Path) -> None:
+def test_what_is_not_a_trial_is_left_out_and_listed(tmp_path: pathlib.Path) -> None:
     write_hit(tmp_path, TRIAL, 20.0)
     write_text(tmp_path, "s/study_0/alpha_jax/trial_2", "")
     write_text(tmp_path, "s/study_0/alpha_jax/trial_3", HEADER + "\n")
@@ -199,7 +199,7 @@ def test_an_incomplete_last_row_is_dropped_and_listed(tmp_path: pathlib.Path, en
         (f"{HEADER}\n1,1.0,1.0,9.0\n\0\0\n9,3.0,4.0,0.4\n".encode(), ("repaired", 3, "line of NUL bytes dropped")),
     ],
 )
-def test_what_a_stopped_writer_leaves_never_stops_the_others(
+def test_the_file_of_a_stopped_writer_does_not_stop_the_others(
     tmp_path: pathlib.Path, content: bytes, expected: tuple[str, int | None, str]
 ) -> None:
     write_text(tmp_path, TRIAL, "").write_bytes(content)
@@ -257,7 +257,7 @@ def test_a_duration_that_is_infinite_is_unknown(tmp_path: pathlib.Path) -> None:
     ]
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: pathlib.Path) -> None:
+def test_bytes_that_are_not_text_are_refused(tmp_path: pathlib.Path) -> None:
     file = write_text(tmp_path, TRIAL, "")
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(scoring.ScoringError, match="cannot be read as CSV"):

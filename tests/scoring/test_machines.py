@@ -1,4 +1,4 @@
-"""What meta data tell of machines, and times by a calibration."""
+"""What meta data say about machines, and times by a calibration."""
 
 import json
 import pathlib
@@ -73,7 +73,7 @@ def test_a_trial_without_calibration_is_named(tmp_path: pathlib.Path) -> None:
         ('{"calibration.relative_speed": "fast"}', "meta_data_1.json is 'fast'"),
     ],
 )
-def test_damaged_meta_data_tell_nothing(tmp_path: pathlib.Path, text: str, words: str) -> None:
+def test_damaged_meta_data_are_ignored_with_a_reason(tmp_path: pathlib.Path, text: str, words: str) -> None:
     (trial(tmp_path, 1, PUBLISHED) / "meta_data_1.json").write_text(text)
     logs = load(tmp_path)
     row = machines(logs).iloc[0]

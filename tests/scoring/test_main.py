@@ -40,7 +40,7 @@ def test_the_leaderboard_is_printed(logs: pathlib.Path, capsys: pytest.CaptureFi
 def test_intervals_are_printed_if_asked_for(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"--logs={logs}", "--resamples=20"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    # Studies that are all alike leave nothing to chance.
+    # Identical studies leave nothing to chance.
     assert [line.split()[1:7] for line in lines[2:4]] == [
         ["submission", "score", "score_low", "score_high", "rank_low", "rank_high"],
         ["quick", "0.1250", "0.1250", "0.1250", "1", "1"],
@@ -126,7 +126,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert output.err.count("\n") == 1
 
 
-def test_a_place_that_cannot_be_written_is_told(
+def test_a_place_that_cannot_be_written_is_reported(
     logs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()

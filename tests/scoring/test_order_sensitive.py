@@ -1,4 +1,4 @@
-"""Studies whose trial depends on the order of a directory, or is not the fastest, are those that others found."""
+"""Finds the studies whose trial depends on the order of a directory, or is not the fastest, as others did."""
 
 from collections.abc import Callable
 from typing import Any

@@ -29,7 +29,7 @@ def test_the_profile_counts_workloads_within_each_ratio() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "index", "exact"),
-    # The first point of the grid that is not below the ratio has this index; half a step before it belongs to it.
+    # The index of the first point of the grid not below the ratio; half a step before it belongs to it.
     [(1.0, 0, 1.0), (1.2, 7, 2.8 / 3), (2.0, 33, 2 / 3), (3.0, 66, 1 / 3), (4.0, 99, 0.0), (INF, None, 0.0)],
 )
 def test_scores_of_one_ratio(ratio: float, index: int | None, exact: float) -> None:

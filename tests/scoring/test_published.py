@@ -1,4 +1,4 @@
-"""The published logs give the published scores, and every table on the way."""
+"""The published logs give the published scores, and every intermediate table."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ both = pytest.mark.parametrize("log_set", LOG_SETS)
 def scored(logs: scoring.Logs, log_set: str, variant: str) -> scoring.Scores:
     arguments: dict[str, Any] = dict(VARIANTS[variant])
     if variant == "index_rule_listing_order":
-        # What the directory listing of one machine preferred is known by the trials that it chose.
+        # The trials that one machine chose show which ones its directory listing preferred.
         chosen = read_table(f"{log_set}/tables/{variant}/per_study.csv", STUDY)["chosen_trial"].dropna()
         trials = logs.trials.set_index([*STUDY, "trial"])["path"]
         arguments["ties"] = [trials[(*key, trial)] for key, trial in chosen.items()]

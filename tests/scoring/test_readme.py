@@ -1,4 +1,4 @@
-"""The README's table of scores is what the published logs give."""
+"""The README's table of scores is that of the published logs."""
 
 import pathlib
 import re
@@ -12,7 +12,7 @@ from tests.scoring import golden_tables
 
 
 @pytest.mark.parametrize("log_set", golden_tables.LOG_SETS)
-def test_the_readme_tells_these_scores(published: Callable[[str], scoring.Logs], log_set: str) -> None:
+def test_the_readme_shows_these_scores(published: Callable[[str], scoring.Logs], log_set: str) -> None:
     readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
     version, ruleset = log_set.split("_")[:2]
     label = f"{version[0]}{version[1]}.{version[2]} {ruleset}"

@@ -1,4 +1,4 @@
-"""One experiment in several directories, and more of it than the rules have."""
+"""One experiment in several directories, and more trials or studies than the rules allow."""
 
 import pathlib
 import shutil
@@ -53,7 +53,7 @@ def test_a_copied_experiment_counts_once(tmp_path: pathlib.Path, stamp: str, wit
 
 
 @pytest.mark.parametrize("level", ["a{}/study_0/alpha_jax", "a/study_0{}/alpha_jax", "a/study_0/alpha_jax{}", TRIAL])
-def test_an_experiment_that_goes_on_in_a_copy_is_the_longer_one(tmp_path: pathlib.Path, level: str) -> None:
+def test_an_experiment_that_continues_in_a_copy_counts_as_the_longer_one(tmp_path: pathlib.Path, level: str) -> None:
     whole = [(1.0, 9.0), (10.0, 8.0), (20.0, 0.4)]
     paths = [level.format(stamp) + "/trial_1" * (level != TRIAL) for stamp in ("", LATER)]
     write_trial(tmp_path, paths[0], whole[:2])

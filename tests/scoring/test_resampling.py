@@ -1,4 +1,4 @@
-"""Resamples: the rules are those of `score`, and the draws have the distribution that they should."""
+"""Resamples: the rules are those of `score`, and the draws have the right distribution."""
 
 import dataclasses
 import json
@@ -56,7 +56,7 @@ def test_what_was_read_gives_the_scores_of_every_toy_case(tmp_path: pathlib.Path
     assert scored == 23
 
 
-def test_each_resample_is_scored_as_logs_of_its_own() -> None:
+def test_each_resample_is_scored_like_separate_logs() -> None:
     version = targets(["alpha", "beta"], ["alpha_var"])
     generator = np.random.default_rng(5)
     names = [(submission, workload) for submission in "abc" for workload in ("alpha", "alpha_var", "beta")]
@@ -78,7 +78,8 @@ def test_each_resample_is_scored_as_logs_of_its_own() -> None:
 
 def test_the_best_trials_are_drawn_as_often_as_they_should() -> None:
     resamples = 20_000
-    # Who is at 15 s is faster unless the trial at 10 s is drawn, who is at 25 s unless one of those at 10 and 20 s is.
+    # The one at 15 s is faster unless the trial at 10 s is drawn; the one at 25 s unless one of those at 10 and 20 s
+    # is.
     other = {("quick", "alpha"): [[15.0]], ("slow", "alpha"): [[25.0]]}
     logs = logs_of({("s", "alpha"): [[30.0, 10.0, INF, 20.0, INF]], **other}, targets())
     table = bootstrap(logs, resamples=resamples).workload_faster
@@ -90,7 +91,7 @@ def test_the_best_trials_are_drawn_as_often_as_they_should() -> None:
 
 def test_studies_are_drawn_with_all_their_trials() -> None:
     resamples = 20_000
-    # The median of 3 is 10 s where study 0 is drawn twice or more; its 2 trials tell whether trials mix with others'.
+    # The median of 3 is 10 s if study 0 is drawn at least twice; its 2 trials show whether trials of studies are mixed.
     studies = [[10.0, 10.0], [30.0], [30.0, 30.0, 30.0]]
     logs = logs_of({("s", "alpha"): studies, ("other", "alpha"): [[20.0]]}, targets())
     table: Any = bootstrap(logs, resamples=resamples).workload_faster.set_index("submission")["probability"]
@@ -184,21 +185,21 @@ def test_one_study_of_one_trial_is_certain() -> None:
     ]
 
 
-def test_where_nobody_reaches_the_target_all_are_equal() -> None:
+def test_if_no_submission_reaches_the_target_all_are_tied() -> None:
     version = targets(["alpha", "beta"])
     logs = logs_of({("a", "alpha"): [[INF, INF]], ("b", "alpha"): [[INF], [INF]]}, version)
     uncertainty = bootstrap(logs, resamples=20)
     assert uncertainty.intervals["rank_high"].tolist() == [1, 1]
     assert uncertainty.intervals["score_high"].tolist() == [0.0, 0.0]
     assert uncertainty.faster["probability"].tolist() == [0.5, 0.5]
-    # Nobody has logs of beta.
+    # No submission has logs of beta.
     assert uncertainty.workload_faster["probability"].tolist() == [0.5] * 4
 
 
 def test_a_single_submission_has_no_pairs() -> None:
     uncertainty = bootstrap(logs_of({("a", "alpha"): [[100.0], [INF], [120.0]]}, targets()), resamples=200)
     assert len(uncertainty.faster) == len(uncertainty.workload_faster) == 0
-    # It is missed where two of three studies or more are the missed one.
+    # The workload is missed if at least two of three drawn studies are the missed one.
     assert uncertainty.intervals[["score_low", "score", "score_high"]].to_numpy().tolist() == [[0.0, 1.0, 1.0]]
 
 
@@ -226,6 +227,6 @@ def test_trials_that_the_rule_does_not_know_are_not_drawn(tmp_path: pathlib.Path
         ({"rule": "best"}, "unknown choice 'best'"),
     ],
 )
-def test_arguments_that_cannot_be_used(three: scoring.Logs, arguments: dict, words: str) -> None:
+def test_invalid_arguments_are_refused(three: scoring.Logs, arguments: dict, words: str) -> None:
     with pytest.raises(scoring.ScoringError, match=words):
         bootstrap(three, **arguments)

@@ -1,4 +1,4 @@
-"""From times to scores, on tables alone."""
+"""From times to scores, only on tables."""
 
 import pytest
 

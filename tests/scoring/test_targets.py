@@ -51,19 +51,19 @@ def test_values_are_those_that_runs_end_by(name: str) -> None:
     real, builtin = workloads.load(name, data_dir="unread"), workloads.load(name)
     expected = [(builtin, read_targets("builtin").workloads[f"{name}_builtin"])]
     if workloads.variant(name).targets is None:
-        assert name not in read_targets("v0.6").workloads, "what nobody published a target for is not scored"
+        assert name not in read_targets("v0.6").workloads, "a workload without published target is not scored"
         assert not real.goal.has_target
     else:
         expected.append((real, read_targets("v0.6").workloads[name]))
     for workload, target in expected:
         assert target.metric == workload.goal.metric
         assert target.validation_target == workload.goal.validation
-        # The published targets of the development workloads know neither.
+        # The published targets of the development workloads have neither.
         assert target.test_target in (workload.goal.test, None)
         assert target.budget_sec in (workload.budget.max_runtime_sec, None)
 
 
-def test_a_file_of_ones_own(tmp_path: pathlib.Path) -> None:
+def test_a_custom_file(tmp_path: pathlib.Path) -> None:
     content = json.loads(V06.read_text())
     content["base_workloads"] = ["mnist"]
     file = tmp_path / "mine.json"
@@ -93,7 +93,7 @@ def test_unknown_targets(name: str) -> None:
         ),
     ],
 )
-def test_files_that_are_no_targets(tmp_path: pathlib.Path, change: dict, words: str) -> None:
+def test_files_that_are_not_targets_are_refused(tmp_path: pathlib.Path, change: dict, words: str) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({**json.loads(V06.read_text()), **change}))
     with pytest.raises(scoring.ScoringError) as caught:

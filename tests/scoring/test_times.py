@@ -72,8 +72,8 @@ def test_four_times_the_best_counts_and_more_does_not() -> None:
     ("base", "variant", "expected"),
     [
         ([100.0, 90.0, 95.0], [100.0, INF, 401.0], [100.0, INF, INF]),  # a variant missed, or too slow
-        ([100.0, INF], [100.0, 10.0], [100.0, INF]),  # who missed the base sets no pace on the variant
-        ([100.0, 500.0], [1000.0, 100.0], [INF, INF]),  # who is slow on the base does
+        ([100.0, INF], [100.0, 10.0], [100.0, INF]),  # a submission that missed the base is not the best on the variant
+        ([100.0, 500.0], [1000.0, 100.0], [INF, INF]),  # one that is slow on the base is
         ([100.0, 100.0], [100.0, NAN], [100.0, INF]),  # a variant that was never run
     ],
 )

@@ -1,4 +1,4 @@
-"""Small log trees, each for one rule, with what the official tool makes of them."""
+"""Small log trees, each for one rule, with the results of the official tool."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ from scoring.targets import Targets, WorkloadTarget
 from tests.scoring import golden_tables
 
 ARCHIVE = pathlib.Path(__file__).parents[1] / "golden" / "scoring" / "toy_cases.tar.xz"
-# Where the official tool stops in a traceback, or takes what the file system lists first; tested below.
+# Here the official tool ends with a traceback, or takes what the file system lists first; tested below.
 OTHERWISE = {
     "t06s_missing_workload_strict",
     "t07_two_studies_strict",
@@ -66,7 +66,7 @@ def test_the_official_rule_on(toys: pathlib.Path, name: str) -> None:
         assert found_points == [pytest.approx(point) for point in points]
 
 
-def test_the_case_list_is_whole() -> None:
+def test_the_case_list_is_complete() -> None:
     assert set(CASES) >= OTHERWISE
     assert len(CASES) == 25
 
@@ -116,7 +116,7 @@ def test_a_base_workload_that_nobody_ran_stays_in_the_denominator(toys: pathlib.
         ("t20_first_trial_lacks_metric_column", "no column 'validation/loss'"),
     ],
 )
-def test_logs_that_have_no_one_meaning_are_refused(toys: pathlib.Path, name: str, words: str) -> None:
+def test_ambiguous_logs_are_refused(toys: pathlib.Path, name: str, words: str) -> None:
     with pytest.raises(scoring.ScoringError, match=words):
         load(toys / name)
 
@@ -141,5 +141,5 @@ def test_only_the_official_rule_counts_trials_with_longer_names(toys: pathlib.Pa
 
 
 @pytest.mark.parametrize("name", ["t06s_missing_workload_strict", "t07_two_studies_strict"])
-def test_incomplete_logs_are_told(toys: pathlib.Path, name: str) -> None:
+def test_incomplete_logs_are_reported(toys: pathlib.Path, name: str) -> None:
     assert False in scoring.score(load(toys / name)).validity["complete"].tolist()

@@ -39,7 +39,7 @@ def test_sums_over_the_trials_of_a_workload(logs: scoring.Logs) -> None:
     assert whole[["trials", "steps", "device_hours", "cost"]].tolist() == [2, 202, 96.0, 240.0]
 
 
-def test_what_logs_do_not_tell_is_unknown(logs: scoring.Logs) -> None:
+def test_what_logs_do_not_contain_is_unknown(logs: scoring.Logs) -> None:
     table = usage(logs).set_index(["submission", "workload"])
     row = table.loc[("t", "alpha")]
     assert row[["evaluation_share", "logging_share", "device_hours", "energy_kwh"]].isna().all()
@@ -55,6 +55,6 @@ def test_what_logs_do_not_tell_is_unknown(logs: scoring.Logs) -> None:
     ("arguments", "words"),
     [({"devices": 0.0}, "devices is 0.0"), ({"price_per_device_hour": -1.0}, "price per device-hour is -1.0")],
 )
-def test_numbers_that_cannot_be(logs: scoring.Logs, arguments: dict[str, float], words: str) -> None:
+def test_numbers_out_of_range_are_refused(logs: scoring.Logs, arguments: dict[str, float], words: str) -> None:
     with pytest.raises(scoring.ScoringError, match=words):
         usage(logs, **arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the last checkpoint of a trial holds."""
+"""The content of the last checkpoint of a trial."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ from algoperf_jax.outputs.result import TrialResult
 
 
 def checksums(result: TrialResult, steps: int) -> dict[str, Any]:
-    """Those of every array, the values beside them and the position in the data, after so many steps."""
+    """The checksums of all arrays, the other values and the position in the data, after `steps` steps."""
     folders = pathlib.Path(result.directory).glob("checkpoints/checkpoint_*")
     newest = max(folders, key=lambda path: int(path.name.rpartition("_")[2]))
     record = json.loads((newest / "record" / "metadata").read_text())

@@ -1,7 +1,7 @@
-"""Published submissions, which are no part of the project: where they are, and how they are run on mnist.
+"""Published submissions, which are not part of the project: where they are, and how they are run on mnist.
 
-`ALGOPERF_SUBMISSIONS` names a folder that holds checkouts of github.com/mlcommons/submissions_algorithms and
-github.com/mlcommons/algorithmic-efficiency, or the parts of them that tests ask for.
+`ALGOPERF_SUBMISSIONS` names a folder with checkouts of github.com/mlcommons/submissions_algorithms and
+github.com/mlcommons/algorithmic-efficiency, or the parts of them that tests need.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from algoperf_jax.submission.locate import locate
 from configs import base
 from tests import golden_support
 
-# Where a submission stands, and the trajectory that it follows; that of the baseline holds for its older forms too.
+# The path of a submission, and the trajectory that it follows; older forms of the baseline follow the same one.
 FILES = {
     "nadamw_v05_pmap": "algoperf_v05/submissions/external_tuning/baseline/submission.py",
     "nadamw_v06_pmap": "algoperf_v06/submissions/external_tuning/baseline/submission.py",
@@ -35,14 +35,14 @@ FILES = {
     "ademamix_self_pytorch": "submissions/self_tuning/ademamix/submission.py",
 }
 TRAJECTORIES = {name: "nadamw_external_jax" if name.endswith("_pmap") else name for name in FILES}
-# float32 sums in another order: recorded with two versions of JAX, the trajectories differ by 1e-7 in the loss and by
-# 3e-8 in sums of squares.
+# float32 sums in a different order: recorded with two versions of JAX, the trajectories differ by 1e-7 in the loss and
+# by 3e-8 in sums of squares.
 RTOL = 1e-5
 BATCH_SIZE, PROBE_SIZE, PROBE_NUMBER = 16, 64, 10**6
 
 
 def file_of(name: str) -> pathlib.Path:
-    """The submission's file; skips the test where the folder is not given."""
+    """The submission's file; skips the test if the folder is not set."""
     folder = os.environ.get("ALGOPERF_SUBMISSIONS")
     if not folder:
         pytest.skip("ALGOPERF_SUBMISSIONS is unset: it names a folder with the published submissions")
@@ -57,7 +57,7 @@ def golden_of(name: str) -> dict[str, Any]:
 
 
 def batch(number: int, count: int, framework: str) -> dict[str, Any]:
-    """Batch `number` of the recorded trajectories, in the framework's form."""
+    """Batch `number` of the recorded trajectories, in the form of the framework."""
     rng = np.random.default_rng([golden_support.seed(), number])
     inputs = rng.standard_normal((count, 28, 28, 1), np.float32)
     targets = rng.integers(0, 10, count)
@@ -74,7 +74,7 @@ def batch(number: int, count: int, framework: str) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class Queue(Iterator[Any]):
-    """The batches in their order."""
+    """The batches in order."""
 
     framework: str
     put_batch: Callable[[Any], Any]
@@ -86,7 +86,7 @@ class Queue(Iterator[Any]):
 
 
 class Training:
-    """A submission on mnist from the recipe's parameters, step by step, as the engine would call it."""
+    """Runs a submission on mnist step by step from the recipe's parameters, as the engine would call it."""
 
     def __init__(self, reference: str, golden: dict[str, Any], *, devices: int = 1) -> None:
         config: Any = base.named("mnist", "")
@@ -117,7 +117,7 @@ class Training:
         returned = submission.update_params(batch=drawn, **self._arguments())
         self.optimizer_state, self.params, self.state = returned
         self.step += 1
-        # As the engine does: programs queued without end on virtual devices wait for each other until XLA gives up.
+        # As the engine does: on virtual devices, too many queued programs wait for each other until XLA gives up.
         self.parts.backend.pace(self.params, self.step)
 
     def prepare_for_eval(self) -> None:
@@ -158,7 +158,7 @@ class Training:
     def _recipe_state(self) -> tuple[Any, Any]:
         params, state = self.parts.backend.initialize(self.key)
         if self.queue.framework == "jax":
-            # Recipe parameters in the place of those that were drawn, with the leading axis that they may have.
+            # Recipe parameters instead of the drawn ones, with the leading axis that they may have.
             recipe, _ = golden_support.recipe_state(self.parts.workload)
             copied = jax.tree.map(lambda own, old: np.broadcast_to(own, old.shape), recipe, params)
             return jax.device_put(copied, jax.tree.map(lambda old: old.sharding, params)), state
@@ -179,7 +179,7 @@ def _named(params: Any) -> dict[str, Any]:
 
 
 def follow(reference: str, golden: dict[str, Any], *, devices: int = 1) -> Iterator[tuple[str, dict, dict]]:
-    """Runs a submission along a recorded trajectory: name of the point, measured and recorded numbers."""
+    """Runs a submission along a recorded trajectory; yields the name of each point, measured and recorded numbers."""
     with submission_imports(locate(reference)):
         training = Training(reference, golden, devices=devices)
         yield "initial", training.measured(), golden["initial"]
@@ -198,7 +198,9 @@ def follow(reference: str, golden: dict[str, Any], *, devices: int = 1) -> Itera
 
 
 def assert_follows(reference: str, golden: dict[str, Any], *, devices: int = 1) -> None:
-    """A submission's trajectory is the recorded one; skips the test where none was recorded with the recipe's seed."""
+    """Checks that a submission follows its recorded trajectory; skips the test if none was recorded with the recipe's
+    seed.
+    """
     if golden["seed"] != golden_support.seed():
         pytest.skip("no trajectory was recorded with this seed")
     for point, measured, recorded in follow(reference, golden, devices=devices):
@@ -206,6 +208,6 @@ def assert_follows(reference: str, golden: dict[str, Any], *, devices: int = 1) 
         assert measured["params"].keys() == recorded["params"].keys()
         for parameter, (total, squares) in recorded["params"].items():
             assert measured["params"][parameter][1] == pytest.approx(squares, rel=RTOL), (point, parameter)
-            # Sums cancel: a part in 10^5 of what their terms are together.
+            # Sums cancel, so the tolerance is 1e-5 of the sum of absolute terms.
             scale = abs(total) + (squares * len(recorded["params"])) ** 0.5
             assert measured["params"][parameter][0] == pytest.approx(total, abs=RTOL * scale), (point, parameter)

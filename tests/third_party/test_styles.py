@@ -1,4 +1,4 @@
-"""Submissions in each style that published ones have: they run to their end, and go on after an interruption."""
+"""Submissions in each style of published ones run to their end, and resume after an interruption."""
 
 import itertools
 import json
@@ -108,7 +108,7 @@ def test_a_submission_may_end_the_training(run: Run) -> None:
     assert result.best
 
 
-def test_all_files_that_a_submission_consists_of_are_kept(run: Run) -> None:
+def test_all_files_of_a_submission_are_copied(run: Run) -> None:
     result = run("self_tuning/several_files")
     kept = pathlib.Path(result.directory) / "submission"
     names = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}

@@ -9,7 +9,7 @@ from tests.algoperf_jax.conftest import command as command
 from tests.algoperf_jax.conftest import compilation_cache as compilation_cache
 from tests.algoperf_jax.conftest import submission_writer
 
-# Plain gradient descent. What is appended to it takes the place of its functions.
+# Plain gradient descent; code appended to it replaces its functions.
 FIVE_FUNCTIONS = """
 import torch
 from algoperf_jax.submission import ForwardPassMode, TrainingCompleteError
@@ -41,7 +41,7 @@ def data_selection(workload, input_queue, optimizer_state, current_param_contain
 
 @pytest.fixture
 def submission(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """Writes a submission file: the five functions, and what takes the place of some of them."""
+    """Writes a submission file: the five functions, and replacements of some of them."""
     return submission_writer(tmp_path, FIVE_FUNCTIONS, "descent.py")
 
 

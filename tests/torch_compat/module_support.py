@@ -1,4 +1,4 @@
-"""Carries values between a twin's module and the JAX trees, as the maps of the twin say."""
+"""Moves values between a twin's module and the JAX trees, by the maps of the twin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ import torch
 from algoperf_jax import parameters
 from torch_compat.transfer.torch_model import Joined, Leaf, TorchModel
 
-# A second thread gains nothing on a batch of four, and two that wait for each other on a busy machine are many times
-# slower than one.
+# A second thread is no faster on a batch of four, and two threads that wait for each other on a busy machine are many
+# times slower than one.
 torch.set_num_threads(1)
 
 
@@ -34,7 +34,7 @@ def _moved(leaves: Mapping[str, Any], tree: str, leaf: Leaf | Joined) -> torch.T
 
 
 def gradients(twin: TorchModel, module: torch.nn.Module, params: Any) -> dict[str, np.ndarray]:
-    """Path in `params` -> gradient in the JAX layout; `params` tells the shapes."""
+    """Path in `params` -> gradient in the JAX layout; `params` gives the shapes."""
     shapes = {path: leaf.shape for path, leaf in parameters.paths(params).items()}
     found = {}
     for name, parameter in module.named_parameters():
@@ -47,10 +47,10 @@ def gradients(twin: TorchModel, module: torch.nn.Module, params: Any) -> dict[st
 
 
 def statistics(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Path in `model_state` -> running statistic, a vector of as many channels in both frameworks."""
+    """Path in `model_state` -> running statistic, a vector over channels in both frameworks."""
     return {leaf.path: module.get_buffer(name).numpy() for name, leaf in twin.buffers.items()}
 
 
 def tensors(inputs: Any) -> Any:
-    """Arranged inputs as tensors, in memory of their own."""
+    """Arranged inputs as tensors in their own memory."""
     return jax.tree.map(lambda array: torch.from_numpy(array.copy()), inputs)

@@ -1,4 +1,6 @@
-"""The ready-made PyTorch algorithms: the contract of all, and step for step the JAX algorithms of the same name."""
+"""The ready-made PyTorch algorithms: their contract, and equality with the JAX algorithms of the same name at each
+step.
+"""
 
 import pathlib
 from typing import Any
@@ -24,7 +26,7 @@ POINT = {"learning_rate": 0.03, "weight_decay": 0.1, "warmup_factor": 0.2, "drop
 
 
 class Training:
-    """A submission and what it works on."""
+    """A submission and the state of its training."""
 
     def __init__(self, name: str, framework: str, **changes: Any) -> None:
         config: Any = base.named("tiny", "")
@@ -87,7 +89,7 @@ def test_converges_and_keeps_types_and_objects(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_goes_on_from_what_was_saved(name: str) -> None:
+def test_resumes_from_saved_state(name: str) -> None:
     run, again = Training(name, PYTORCH).train(5), Training(name, PYTORCH)
     saved = through_files((dict(run.params.named_parameters()), run.state))
     _, again.state = unpack((dict(again.params.named_parameters()), again.state), saved)

@@ -1,4 +1,4 @@
-"""What `torch.compile` compiles is counted, also while reads on the host are."""
+"""Programs of `torch.compile` are counted, even while reads on the host are counted."""
 
 import torch
 
@@ -7,7 +7,7 @@ from torch_compat.host_reads import count_host_reads
 
 
 def test_compilations_of_both_frameworks_are_counted() -> None:
-    torch._dynamo.reset()  # forgets who listens, too
+    torch._dynamo.reset()  # also forgets listeners
     watch = TorchCompileWatch()
     doubled = torch.compile(lambda tensor: 2 * tensor, backend="eager", dynamic=False)
     counts = []

@@ -1,4 +1,4 @@
-"""What only the U-Net's twin has: sizes that do not halve, dropout of channels, further leaves of a batch."""
+"""Peculiarities of the U-Net's twin: odd sizes, dropout of channels, further leaves of a batch."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_dropout_acts_on_whole_channels_in_training_only() -> None:
     dropped = dropout.train()(features, 0.5)
     assert (dropped.amin(dim=(2, 3)) == dropped.amax(dim=(2, 3))).all()
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
-    # Five standard deviations of a binomial share.
+    # Five standard deviations of a binomial fraction.
     assert abs((dropped == 0).double().mean().item() - 0.5) < 5 * 0.5 / 2000**0.5
 
 

@@ -1,4 +1,4 @@
-"""Reads of tensors on the host: which are counted, and that nothing is left behind."""
+"""Reads of tensors on the host: which are counted, and that counting leaves no traces."""
 
 import math
 from collections.abc import Callable
@@ -60,9 +60,9 @@ def test_an_optimizer_that_counts_its_steps_on_the_host_reads_nothing(optimizer:
     assert (reads.places.total() > 0) == (optimizer is torch.optim.LBFGS)
 
 
-def test_beside_an_accelerator_only_reads_from_it_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_an_accelerator_only_reads_from_it_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    # It stands for one on an accelerator, and refuses what takes its values.
+    # It represents a tensor on an accelerator, and refuses access to its values.
     there, here = torch.ones(3, device="meta"), torch.ones(3)
     with count_host_reads() as reads:
         for read in (lambda: there.to("cpu"), lambda: there.to(here), lambda: there.sum().item()):

@@ -22,7 +22,7 @@ def _restored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "products", "tf32"), [("highest", "highest", False), ("tf32", "high", True)])
-def test_products_and_convolutions_are_made_so(name: str, products: str, tf32: bool) -> None:
+def test_products_and_convolutions_have_the_requested_precision(name: str, products: str, tf32: bool) -> None:
     set_for_torch("bf16")
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("medium", True)
     set_for_torch(name)

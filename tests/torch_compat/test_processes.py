@@ -18,7 +18,7 @@ from tests.algoperf_jax.test_resume import final_record
 
 ROOT = pathlib.Path(__file__).parents[2]
 TIME_LIMIT_SEC = 240
-# Which examples each process gets; the optimizer has no momentum to drift apart with.
+# Records which examples each process gets; without momentum, the optimizers cannot drift apart.
 RECORDING = """
 import json, os, pathlib, zlib
 import torch
@@ -120,7 +120,7 @@ def test_two_processes_train_as_one(name: str, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_processes_go_on_bit_for_bit(tmp_path: pathlib.Path) -> None:
+def test_killed_processes_resume_bit_for_bit(tmp_path: pathlib.Path) -> None:
     arguments = ["--config.framework=pytorch", "--config.hyperparameters.dropout_rate=0.1"]
 
     def start(folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
@@ -149,7 +149,7 @@ def test_killed_processes_go_on_bit_for_bit(tmp_path: pathlib.Path) -> None:
     assert "resuming from step" in done.stdout, done.stderr
     assert "ended: training_complete" in done.stdout
     ours, theirs = final_record(cut), final_record(whole)
-    # When several processes compare their clocks, and so when they evaluate, depends on how long steps took lately.
+    # When several processes compare their clocks, and so when they evaluate, depends on the time of recent steps.
     for part in ("step", "values", "arrays", "checksums", "data_position", "rng"):
         assert ours[part] == theirs[part], part
     assert ours["values"]["processes"] == 2

@@ -1,4 +1,4 @@
-"""Where the random numbers of a PyTorch submission come from, and that they resume."""
+"""The source of a PyTorch submission's random numbers, and that they resume."""
 
 import itertools
 import pathlib
@@ -19,10 +19,11 @@ def test_every_bit_of_the_key_and_every_rank_gives_another_seed() -> None:
     bits = [np.asarray([1 << bit, 0], np.uint32) for bit in range(32)]
     keys = [key, *(key ^ flipped for bit in bits for flipped in (bit, bit[::-1]))]
     seeds = [dropout_seed(each, rank) for each, rank in itertools.product(keys, range(16))]
-    # 1,040 numbers of 32 bits: all differ but for a chance of 1 in 8,000, and they are always the same ones.
+    # 1,040 numbers of 32 bits: they all differ except with a chance of 1 in 8,000, and are the same in every run.
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**32 for seed in seeds)
-    # About half of the bits change with each bit of the key, so that no part of the seed hangs on a part of the key.
+    # About half of the bits change with each bit of the key, so that no part of the seed depends on only a part of the
+    # key.
     changed = [(dropout_seed(each, 0) ^ dropout_seed(key, 0)).bit_count() for each in keys[1:]]
     assert 13 < float(np.mean(changed)) < 19
     assert min(changed) > 4
@@ -110,5 +111,5 @@ def test_a_tensor_that_a_resumed_module_would_lack_is_named_at_the_first_checkpo
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
-def test_any_seed_of_a_trial_will_do(seed: int, command: Command, submission: Write) -> None:
+def test_any_seed_of_a_trial_works(seed: int, command: Command, submission: Write) -> None:
     assert command(f"--config.submission={submission()}", f"--config.seed={seed}", "--config.max_steps=1").code == 0

@@ -1,4 +1,4 @@
-"""PyTorch submissions through the command line: what they get, how they are judged, what their mistakes read like."""
+"""PyTorch submissions on the command line: what they get, how they are evaluated, and how mistakes are reported."""
 
 import dataclasses
 import json
@@ -37,7 +37,7 @@ SMALL = {
     "ogbg": {"batch_size": 24, "eval_batch_size": 4096},
     **{name: {"batch_size": 4, "eval_batch_size": 64} for name in ("cifar", "imagenet_resnet", "imagenet_vit")},
 }
-# What the reference calls weights and biases; the JAX model, whose parameters they are, has them as an attention layer.
+# The reference calls these weights and biases; in the JAX model, they belong to an attention layer.
 POOLING_TYPES = {
     "map.mha.q_proj.weight": ParameterType.ATTENTION_Q,
     "map.mha.kv_proj.weight": ParameterType.ATTENTION_KV,
@@ -60,7 +60,7 @@ def assembled(name: str, framework: str = "pytorch", **changes: Any) -> Parts:
 
 
 def one_batch(open_split: OpenSplit) -> OpenSplit:
-    """Evaluation splits of one batch: it takes no more to see whether two judge alike."""
+    """Evaluation splits of one batch, which suffices to compare two evaluations."""
 
     def open_short(split: SplitName, **options: Any) -> SplitReader:
         reader = open_split(split, **options)
@@ -83,7 +83,7 @@ def test_both_frameworks_start_from_the_same_parameters(name: str) -> None:
         np.testing.assert_array_equal(mine, other)
 
 
-def test_a_second_initialization_draws_anew_into_the_same_module() -> None:
+def test_a_second_initialization_draws_again_into_the_same_module() -> None:
     parts = assembled("mnist")
     view: Any = parts.view
     module, _ = view.init_model_fn(np.asarray([1, 2], np.uint32))
@@ -107,7 +107,7 @@ def test_images_come_in_the_same_order_in_pytorchs_layout_and_types(name: str) -
 
 
 def test_batches_are_finished_on_the_device() -> None:
-    """Bytes go there as bytes, and every other type becomes PyTorch's as without a last stage."""
+    """Bytes are sent as bytes, and every other type becomes PyTorch's, as without a last stage."""
 
     def finish(batch: Batch) -> Batch:
         inputs = batch["inputs"]
@@ -156,7 +156,8 @@ def test_molecules_come_in_the_same_order_as_one_flat_graph() -> None:
         np.testing.assert_array_equal(ours["weights"].numpy(), np.asarray(theirs["weights"]) != 0)
 
 
-# --- same judge ------------------------------------------------------------------------------------------------------
+# --- same evaluation
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", workloads.light_names())
@@ -229,11 +230,11 @@ def test_shapes_types_and_output_parameters_are_those_of_the_reference(name: str
 
 
 OUTPUT_LAYERS = {"fastmri_model_size": "up_conv.2.1"}
-"""Where the reference finds none, because it looks for the name that another variant has."""
+"""The reference finds none here, because it looks for the name of another variant."""
 
 
 def meant_type(workload: str, name: str, listed: str) -> ParameterType:
-    """The reference goes by names, and those of the norms in fastmri_layernorm are those of convolutions."""
+    """The reference uses names, and the norms in fastmri_layernorm have names like those of convolutions."""
     if workload == "fastmri_layernorm" and re.search(r"conv_layers\.[15]\.", name):
         return ParameterType.LAYER_NORM_SCALE if name.endswith("weight") else ParameterType.LAYER_NORM_BIAS
     return ParameterType[listed]
@@ -282,7 +283,7 @@ def test_the_mode_switches_the_module_and_the_statistics() -> None:
     assert all(old != new for old, new in zip(before, statistics(), strict=True))
 
 
-def test_dropout_is_the_workloads_own_where_none_is_given() -> None:
+def test_dropout_defaults_to_the_rate_of_the_workload() -> None:
     parts = assembled("ogbg_silu")
     view: Any = parts.view
     module, _ = parts.backend.initialize(parts.keys.model)
@@ -445,7 +446,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
-def test_jax_is_told_to_leave_memory_before_it_touches_a_device(
+def test_jax_is_set_to_leave_memory_before_it_touches_a_device(
     before: str | None, after: str, tmp_path: pathlib.Path
 ) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "XLA_PYTHON_CLIENT_PREALLOCATE"}
@@ -463,10 +464,11 @@ def test_jax_is_told_to_leave_memory_before_it_touches_a_device(
     assert done.stdout.split() == ["False", after], done.stderr
 
 
-# --- what is refused at once -----------------------------------------------------------------------------------------
+# --- what is refused at the start
+# -----------------------------------------------------------------------------------------
 
 
-def test_a_workload_without_twin_is_refused_where_the_bridge_is_off(command: Command, submission: Write) -> None:
+def test_a_workload_without_twin_is_refused_if_the_bridge_is_off(command: Command, submission: Write) -> None:
     error = command(f"--config.submission={submission()}", "--config.torch_model=twin").error()
     assert "tiny has no PyTorch twin, and config.torch_model is 'twin'" in error
     assert "--config.torch_model=bridge" in error
@@ -487,7 +489,7 @@ def test_the_bridge_does_not_share_batch_statistics_between_processes(monkeypatc
         ({"distributed.num_processes": 2}, r"config\.distributed is set for a PyTorch submission; .*torchrun"),
     ],
 )
-def test_several_devices_are_a_matter_of_torchrun(changes: dict[str, Any], message: str) -> None:
+def test_several_devices_need_torchrun(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         assembled("mnist", **changes)
 
@@ -499,7 +501,7 @@ def test_torchrun_is_refused_for_a_jax_submission(monkeypatch: pytest.MonkeyPatc
         JAX_FRAMEWORK.start(base.named("mnist", ""))
 
 
-def test_an_optax_factory_is_no_pytorch_submission(submission: Write) -> None:
+def test_an_optax_factory_is_not_a_pytorch_submission(submission: Write) -> None:
     path = submission(base="import torch\ndef make_optimizer(hyperparameters, workload): ...")
     with pytest.raises(SubmissionError, match="lacks init_optimizer_state"):
         load_submission(locate(str(path), "pytorch"), workloads.load("mnist"))

@@ -1,4 +1,4 @@
-"""What the tests of all workloads must know about one of them."""
+"""What the tests of all workloads need to know about each."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ Golden = Mapping[str, np.ndarray]
 
 
 def image_batch(golden: Golden) -> dict[str, Any]:
-    """Images, class indices and weights, as they are stored."""
+    """The stored images, class indices and weights."""
     return {
         "inputs": golden["inputs/inputs"],
         "targets": golden["inputs/targets"].astype(np.int32),
@@ -20,17 +20,17 @@ def image_batch(golden: Golden) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is particular to a workload.
+    """Facts about one workload for the common tests.
 
     Attributes:
       golden_batch: reference numbers -> the batch that they belong to, in the workload's schema.
-      reduced: suffix of a variant -> arguments that make it small enough for tests; "" stands for those not named.
-      reduced_batch: `workload -> batch` for a reduced one, where the batch of the reference numbers does not fit it.
+      reduced: suffix of a variant -> arguments that make it small enough for tests; "" is for variants not named.
+      reduced_batch: `workload -> batch` for a reduced one, if the batch of the reference numbers does not fit it.
       smallest_batch: a batch size that works on eight devices.
-      devices_rtol: how far 1 and 8 devices may differ, relative to the largest number of an array.
-      compiles_quickly: whether the two may be compiled without optimization, which rounds in other places.
-      compares_norms: whether the norm of the difference counts instead of the largest.
-      num_outputs: what the last layer puts out, where that is not the last axis of the logits.
+      devices_rtol: largest difference between 1 and 8 devices, relative to the largest number of an array.
+      compiles_quickly: whether the two may be compiled without optimization, which rounds differently.
+      compares_norms: whether the norm of the difference counts instead of the largest element.
+      num_outputs: size of the last layer's output, if that is not the last axis of the logits.
     """
 
     golden_batch: Callable[[Golden], dict[str, Any]] = image_batch

@@ -1,4 +1,4 @@
-"""The case of each workload, and the batches that the reference numbers of each variant belong to."""
+"""The case of each workload, and the batch of the reference numbers of each variant."""
 
 import importlib
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
-"""Large models at a size that tests can afford; the code is the same at any size.
+"""Large models, reduced to a size that tests can afford; the code is the same at any size.
 
-Tests of what a model computes in comparison with itself or with another implementation take these; only comparisons
-with the reference's numbers need the full size.
+They are used by tests that compare a model with itself or with another implementation; only comparisons with the
+reference's numbers need the full size.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from tests.workloads.golden_batches import BATCHES, CASES
 
 
 def load(name: str) -> Workload:
-    """The workload or variant, small on built-in data."""
+    """The reduced workload or variant, on built-in data."""
     base = workloads.base_name(name)
     arguments = CASES[base].reduced
     suffix = name.removeprefix(base).removeprefix("_")

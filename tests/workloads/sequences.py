@@ -1,7 +1,7 @@
-"""Two workloads of a few lines that use every freedom that the contract leaves: what translation and speech will need.
+"""Two small workloads that use every freedom of the contract: what translation and speech will need.
 
-`packed`: rows of tokens that hold several sequences, with a weight for each token. `spoken`: frames and labels of
-various lengths, logits with paddings, and a loss that is a scan, with a function of its own in PyTorch.
+`packed`: rows of tokens that contain several sequences, with a weight for each token. `spoken`: frames and labels of
+various lengths, logits with paddings, and a loss that is a scan, with a separate function in PyTorch.
 """
 
 import dataclasses
@@ -106,7 +106,7 @@ def _packed_inputs(batch: Batch) -> dict[str, Any]:
 
 
 class PackedNetwork(nn.Module):
-    """Tokens look at those before them in their own sequence: -> logits [B, L, VOCABULARY]."""
+    """Tokens attend to earlier tokens of the same sequence: returns logits [B, L, VOCABULARY]."""
 
     deterministic: bool
 
@@ -122,7 +122,7 @@ class PackedNetwork(nn.Module):
 
 
 def _packed_rows(split: str) -> arrays.Columns:
-    """Two sequences in a row, and padding; the task is to repeat the token before, 1 at the beginning."""
+    """Two sequences in a row, and padding; the task is to repeat the previous token, or 1 at the start."""
     rng = np.random.default_rng(list(SPLIT_SIZES).index(split))
     count = SPLIT_SIZES[split]
     lengths = rng.integers(2, LENGTH // 2, (count, 2))
@@ -159,14 +159,14 @@ class SpokenNetwork(nn.Module):
     def __call__(self, inputs: Any, dropout_rate: Any) -> tuple[jax.Array, jax.Array]:
         frames, paddings = inputs
         hidden = nn.relu(nn.Dense(WIDTH, name="hidden")(frames))
-        # Added, since behind a normalization the scale of a layer has no gradient but rounding.
+        # Added, since after a normalization the gradient of a layer's scale is only rounding.
         hidden = hidden + nn.BatchNorm(self.use_running_average)(hidden)
         hidden = Dropout(self.deterministic)(hidden, dropout_rate)
         return nn.Dense(VOCABULARY)(hidden), jnp.asarray(paddings)
 
 
 def ctc_loss(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
-    """Connectionist temporal classification, which takes a scan; counts target tokens."""
+    """Connectionist temporal classification, which needs a scan; counts target tokens."""
     del label_smoothing
     (labels, label_paddings), (scores, paddings) = targets, logits
     of_example = 1.0 if weights is None else jnp.asarray(weights, scores.dtype)
@@ -196,7 +196,7 @@ def _spoken_metrics(apply: Any) -> Metrics:
 
 
 def _spoken_rows(split: str) -> arrays.Columns:
-    """Each label sounds for two frames, the longer the larger."""
+    """Each label lasts for two frames; larger labels last longer."""
     rng = np.random.default_rng(list(SPLIT_SIZES).index(split))
     count = SPLIT_SIZES[split]
     num_labels = rng.integers(1, LABELS + 1, count)

@@ -1,4 +1,4 @@
-"""Dropout: how much is dropped, what is left, and that nothing else depends on the rate."""
+"""Dropout: the share dropped, the values left, and that nothing else depends on the rate."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def test_share_and_scale(rate: float) -> None:
     inputs = jnp.full((400, 251), 3.0)
     outputs = np.asarray(dropped(inputs, rate))
     share = (outputs == 0).mean()
-    # Five standard deviations of a binomial share.
+    # Five standard deviations of a binomial fraction.
     assert abs(share - rate) <= 5 * np.sqrt(rate * (1 - rate) / outputs.size)
     np.testing.assert_allclose(outputs[outputs != 0], 3 / (1 - rate), rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Networks of flax as `init` and `apply`: with dropout, with batch normalization, with both and with neither."""
+"""Flax networks as `init` and `apply`: with dropout, with batch normalization, with both and with neither."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_a_rate_may_be_traced() -> None:
 
 
 @pytest.mark.parametrize("network", [Normalized, Both])
-def test_statistics_move_and_are_used_as_asked(network: type[nn.Module]) -> None:
+def test_statistics_are_updated_and_used_as_requested(network: type[nn.Module]) -> None:
     off: dict[str, Any] = {"dropout_rate": 0.0}
     _, before = flax_model(network, EXAMPLE, **NETWORKS[network])[0](RNG)
     of_batch, after = logits(network, train=True, update=True, **off)

@@ -15,7 +15,7 @@ LIBRARIES = {"numpy": np.asarray, "jax": jnp.asarray, "torch": torch.from_numpy}
 
 
 def mixed(golden: Any) -> np.ndarray:
-    """Labels [3, 1000], each mixed with that of the example before it."""
+    """Labels [3, 1000], each mixed with that of the previous example."""
     labels = np.eye(golden["logits"].shape[1], dtype=np.float32)[golden["targets"]]
     share = golden["lam"]
     return share * labels + (1 - share) * np.roll(labels, 1, axis=0)

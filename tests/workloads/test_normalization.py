@@ -1,7 +1,7 @@
-"""What the models normalize has a mean that is not far from zero beside its deviation, so that float32 will do.
+"""The means of what the models normalize are not large compared with its deviation, so float32 suffices.
 
-flax computes variances as E[x^2] - E[x]^2, as the reference does, and so does the instance normalization of fastmri:
-the part of a variance that is lost grows with the square of the mean.
+flax computes variances as E[x^2] - E[x]^2, as the reference does, and so does the instance normalization of fastmri.
+The part of a variance that is lost grows with the square of the mean.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from tests.workloads import reduced
 from workloads.fastmri import model as fastmri_model
 
 LOST = 1e-3
-"""Of the variance and epsilon together."""
+"""As a fraction of the variance plus epsilon."""
 
 
 def lost(values: Any, axes: Any, epsilon: float) -> jax.Array:
@@ -30,7 +30,7 @@ def lost(values: Any, axes: Any, epsilon: float) -> jax.Array:
 
 @contextlib.contextmanager
 def observed() -> Iterator[list[jax.Array]]:
-    """The part lost at each normalization of what is traced within."""
+    """The part lost in each normalization that is traced inside the context."""
     found: list[jax.Array] = []
     instance_norm = fastmri_model.instance_norm
 
@@ -66,7 +66,7 @@ def test_no_variance_is_lost_to_rounding(name: str) -> None:
     assert parts.max() < LOST
 
 
-def test_what_is_lost_of_a_distant_mean_would_be_noticed() -> None:
+def test_a_loss_due_to_a_large_mean_is_noticed() -> None:
     values = np.random.default_rng(0).standard_normal((1, 1000), np.float32)
     assert lost(values + 1000, 1, 1e-6) > LOST
     assert lost(values + 10, 1, 1e-6) < LOST

@@ -7,7 +7,7 @@ import pytest
 import workloads
 from algoperf_jax.errors import ConfigError
 
-# What an import brings in shows only in a fresh process.
+# Only a fresh process shows what an import loads.
 LOAD_OGBG = """
 import sys
 import workloads
@@ -22,7 +22,7 @@ assert not heavy, heavy
 """
 
 
-def test_names_hold_variants() -> None:
+def test_names_include_variants() -> None:
     names = workloads.names()
     assert list(names) == sorted(names)
     assert {"cifar", "mnist", "ogbg", "ogbg_gelu", "ogbg_model_size", "ogbg_silu"} <= set(names)
@@ -73,13 +73,13 @@ def test_arguments_are_those_of_a_name_however_they_are_written(
         ("imagenet_vit_glu", {"use_map": True}),
     ],
 )
-def test_a_model_that_nobody_published_a_target_for_has_none(name: str, arguments: dict[str, Any]) -> None:
+def test_a_model_without_published_target_has_none(name: str, arguments: dict[str, Any]) -> None:
     real, builtin = workloads.load(name, data_dir="D", **arguments), workloads.load(name, **arguments)
     assert not real.goal.has_target
     assert real.name == builtin.name == f"{real.base_name}_custom"
     assert real.name not in workloads.names()
     assert real.budget == workloads.load(name, data_dir="D").budget
-    assert builtin.goal.has_target, "built-in data have a target, whatever is trained on them"
+    assert builtin.goal.has_target, "built-in data have a target for every model"
 
 
 def test_what_is_small_has_no_target_on_real_data() -> None:
@@ -90,7 +90,7 @@ def test_what_is_small_has_no_target_on_real_data() -> None:
     ]
 
 
-def test_registered_workloads_are_there_for_as_long_as_the_context() -> None:
+def test_registered_workloads_exist_while_the_context_is_open() -> None:
     entry = workloads.Entry(
         "tests.algoperf_jax.tiny_workload",
         base=workloads.Variant(suite="mlbench"),
@@ -119,7 +119,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(misspelt: str, nearest: st
         workloads.load(misspelt)
 
 
-def test_a_name_like_no_other_is_answered_with_all() -> None:
+def test_an_unrelated_name_is_answered_with_all_names() -> None:
     with pytest.raises(ConfigError, match=", ".join(workloads.names())):
         workloads.load("zzz")
 

@@ -1,4 +1,4 @@
-"""What the freedoms of the contract take: losses of tokens, logits with paddings, a loss for each framework."""
+"""Uses of the contract's freedoms: losses of tokens, logits with paddings, a loss for each framework."""
 
 import contextlib
 import json
@@ -99,7 +99,7 @@ def test_the_bridge_takes_every_shape_of_logits(name: str) -> None:
         np.testing.assert_allclose(np.asarray(gradient), wanted, rtol=1e-4, atol=1e-5, err_msg=path)
 
 
-def test_what_comes_with_the_logits_is_not_activated() -> None:
+def test_only_logits_are_activated() -> None:
     view = JaxView(workloads.load("spoken"))
     scores, paddings = np.zeros((2, 3, 4), np.float32), np.ones((2, 3), np.float32)
     probabilities, same = view.output_activation_fn((scores, paddings))

@@ -1,4 +1,4 @@
-"""The generated tables: that the tree holds what would be written, and that nothing else is touched."""
+"""The generated tables are up to date, and writing them changes nothing else."""
 
 import pathlib
 
@@ -20,7 +20,7 @@ def test_every_name_has_a_row() -> None:
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """A tree with two lines around each table and no row in it."""
+    """A tree with the markers around each table, but without rows."""
     for name in tables.DOCUMENTS:
         document = tmp_path / name
         document.parent.mkdir(exist_ok=True)

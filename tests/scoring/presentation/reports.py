@@ -11,7 +11,7 @@ from scoring.presentation.time_cells import budgets
 from tests.scoring.log_trees import targets, write_hit, write_trial
 
 HOSTILE = "<script>alert(1)<x>"
-# Seconds in every study, None for a miss; who has no entry has no logs.
+# Seconds in every study, None for a miss; a submission without an entry has no logs.
 TIMES: dict[str, dict[str, float | None]] = {
     "fast": {"alpha": 100.0, "beta": 300.0, "alpha_variant": 100.0},
     "late": {"alpha": 150.0, "beta": 600.0, "alpha_variant": None},
@@ -32,7 +32,7 @@ def small_logs(root: pathlib.Path) -> scoring.Logs:
     return scoring.load(root, by_hand)
 
 
-# Names of 40 letters and more: the widest letters, words, and no place to break.
+# Names of at least 40 letters: with the widest letters, with words, and with nowhere to break.
 LONG = (
     "schedule_free_adamw_with_warmup_and_cosine_decay_v2_final",
     "prize_qualification_baseline_external_tuning_jax_8xV100",

@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def view(browser: Browser, page: pathlib.Path) -> Iterator[Page]:
-    """The report, opened; at the end, nothing was asked of the network and no error was met."""
+    """The opened report; at the end, there were no network requests and no errors."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
     view = context.new_page()
     faults: list[str] = []
@@ -226,7 +226,7 @@ def test_the_dark_scheme_changes_the_colours(view: Page) -> None:
     assert view.evaluate(colour) != light
 
 
-def test_the_page_is_whole_without_scripts(browser: Browser, page: pathlib.Path) -> None:
+def test_the_page_is_complete_without_scripts(browser: Browser, page: pathlib.Path) -> None:
     context = browser.new_context(offline=True, java_script_enabled=False)
     view = context.new_page()
     view.goto(page.as_uri())

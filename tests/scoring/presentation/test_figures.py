@@ -1,4 +1,4 @@
-"""Figures: what their artists hold, and the files."""
+"""Figures: the content of their artists, and the files."""
 
 import pathlib
 import re
@@ -25,7 +25,7 @@ def test_profiles_step_at_the_exact_ratios(scores: scoring.Scores) -> None:
     (axes,) = performance_profile_figure(scores).axes
     lines = {str(line.get_label()).rsplit("  ")[0]: line for line in axes.lines if line.get_drawstyle() == "steps-post"}
     assert set(lines) == set(scores.leaderboard["submission"])
-    # Reached beta in 601 s, the best in 301 s; alpha is lost to its variant.
+    # It reached beta in 601 s, the best in 301 s; alpha does not count because of its variant.
     x, y = np.asarray(lines["late"].get_xdata()), np.asarray(lines["late"].get_ydata())
     np.testing.assert_allclose(x, [1.0, 601.0 / 301.0, 4.0])
     assert y.tolist() == [0.0, 50.0, 50.0]
@@ -41,7 +41,7 @@ def test_the_labels_of_profiles_have_scores_and_do_not_overlap(scores: scoring.S
     assert np.diff(sorted(labels.values())).min() > 5.0
 
 
-def test_the_heat_map_tells_results_apart(logs: scoring.Logs, scores: scoring.Scores) -> None:
+def test_the_heat_map_distinguishes_results(logs: scoring.Logs, scores: scoring.Scores) -> None:
     axes = time_heat_map_figure(scores, budgets(logs, scores)).axes[0]
     texts = [text.get_text() for text in axes.texts]
     assert {"101 s", "10%", "held-out", "> 4× best", "miss", "no logs"} <= set(texts)
@@ -65,7 +65,7 @@ def test_learning_curves_show_the_best_trial_of_each_study(logs: scoring.Logs, s
     # The middle one of 100, 101 and 102 seconds.
     np.testing.assert_allclose(np.asarray(bold["fast"].get_xdata()) * 3600.0, [1.0, 101.0])
     missed = [line for line in beta.lines if str(line.get_label()).startswith("slow")]
-    # No trial reaches the target: the one with the lowest loss stands for the study.
+    # No trial reaches the target: the one with the lowest loss represents the study.
     assert np.asarray(missed[0].get_ydata()).tolist() == [9.0, 1.0, 0.8]
     assert 0.5 in [np.asarray(line.get_ydata())[0] for line in beta.lines]
     assert beta.get_xlim()[1] == pytest.approx(1000.0 / 3600.0, rel=0.05)

@@ -14,7 +14,7 @@ from scoring.presentation.html_report import html_report
 from scoring.presentation.report_table import ReportTable
 from tests.scoring.presentation.reports import HOSTILE, report_tables
 
-# Elements that have no end.
+# Elements without an end tag.
 VOID = {"meta", "br", "link", "img", "input", "wbr"}
 
 

@@ -1,4 +1,4 @@
-"""Labels in place, points that suffice, cells with their reasons."""
+"""Positions of labels, points that suffice, and cells with their reasons."""
 
 import numpy as np
 import pytest

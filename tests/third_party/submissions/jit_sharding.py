@@ -1,6 +1,6 @@
-"""In the style of the benchmark's present JAX submissions: a jitted step with shardings and donation.
+"""A submission in the style of the benchmark's current JAX submissions: a jitted step with shardings and donation.
 
-The step is jitted anew at each update, the state is built from `param_shapes`, and the second element of the optimizer
+The step is jitted again at each update, the state is built from `param_shapes`, and the second element of the optimizer
 state is a function.
 """
 

@@ -1,6 +1,6 @@
-"""Judged by an average: `prepare_for_eval` returns it and keeps the parameters that are trained in the optimizer state.
+"""Evaluates an average: `prepare_for_eval` returns it and keeps the trained parameters in the optimizer state.
 
-What it returns replaces the run's parameters, so the next update takes them back.
+What it returns replaces the parameters of the run, so the next update restores the trained ones.
 """
 
 import functools

@@ -1,4 +1,6 @@
-"""In the style of the benchmark's first years: `jax.pmap`, the package's earlier name, names that JAX has dropped."""
+"""A submission in the style of the benchmark's first years: `jax.pmap`, the package's earlier name, names removed from
+JAX.
+"""
 
 import functools
 

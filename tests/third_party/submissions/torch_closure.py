@@ -5,7 +5,7 @@ from algorithmic_efficiency import spec
 
 
 class LookingAhead(torch.optim.Optimizer):
-    """Takes the gradient at a point ahead, from the averaged parameters, which are kept as state."""
+    """Computes the gradient at a point ahead of the averaged parameters, which are kept as state."""
 
     def __init__(self, params, lr):
         super().__init__(params, {"lr": lr, "count": 0})

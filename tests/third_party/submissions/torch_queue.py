@@ -1,4 +1,4 @@
-"""PyTorch with several optimizer steps per update: it is handed the queue of batches, and replaces parameters' data."""
+"""PyTorch with several optimizer steps per update: it reads the queue of batches, and replaces data of parameters."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Ends the training by itself."""
+"""A submission that ends training itself."""
 
 import jax
 from algoperf import spec

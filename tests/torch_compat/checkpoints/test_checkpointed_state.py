@@ -1,4 +1,4 @@
-"""What a checkpoint of a PyTorch trial keeps, in this process and over several."""
+"""What a checkpoint of a PyTorch trial saves, in one process and in several."""
 
 import concurrent.futures
 import json
@@ -39,7 +39,7 @@ def through_files(packed: Packed) -> Packed:
 
 
 def changed() -> Content:
-    """The state after a step, with gradients that are still to be used, and a layer that was frozen."""
+    """The state after a step, with gradients that are still needed, and a frozen layer."""
     state = content(Model())
     module: Any = state.params
     module.norm(module.linear(torch.randn(4, 3))).square().sum().backward()
@@ -64,13 +64,13 @@ def test_parameters_statistics_gradients_and_frozen_layers_come_back() -> None:
         assert mine.grad is None or torch.equal(mine.grad, other.grad)
 
 
-def test_random_numbers_go_on() -> None:
+def test_random_numbers_resume() -> None:
     torch.manual_seed(5)
     kept = through_files(checkpointed_state.pack(content(Model()), CPU))
     expected = torch.rand(3)
     torch.manual_seed(6)
     checkpointed_state.unpack(content(Model()), kept, CPU)
-    # `Model` seeds the generator, so what follows on the restored state is told apart from that.
+    # `Model` seeds the generator, so numbers after the restored state differ from its first ones.
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
 
 
@@ -88,7 +88,7 @@ def test_another_model_is_refused_by_name() -> None:
         checkpointed_state.unpack(content(Model(width=4)), kept, CPU)
 
 
-def test_what_differs_between_processes_is_kept_of_each() -> None:
+def test_values_that_differ_between_processes_are_saved_for_each() -> None:
     parts = [
         Packed({"weights": np.arange(3.0), "random": np.full(2, rank)}, {"state": [1], "queue": rank})
         for rank in range(2)
@@ -109,7 +109,7 @@ def test_what_differs_between_processes_is_kept_of_each() -> None:
 
 
 class Exchange:
-    """Lets threads stand for processes: each gathers what all of them bring."""
+    """Represents processes by threads: each gathers the values of all."""
 
     def __init__(self) -> None:
         self._barrier = threading.Barrier(2, timeout=10)
@@ -132,7 +132,7 @@ def test_another_number_of_processes_is_refused() -> None:
 
 
 class Backend:
-    """What `Checkpoints` asks of a backend."""
+    """What `Checkpoints` needs of a backend."""
 
     def pack(self, content: Content) -> Packed:
         return checkpointed_state.pack(content, CPU)
@@ -145,7 +145,7 @@ class Backend:
         return checkpointed_state.unpack(template, packed, CPU)
 
 
-def test_orbax_keeps_it(tmp_path: pathlib.Path) -> None:
+def test_orbax_saves_and_restores_it(tmp_path: pathlib.Path) -> None:
     backend: Any = Backend()
     saved = changed()
     saved.optimizer_state["half"] = torch.full((3,), 1 / 3, dtype=torch.bfloat16)

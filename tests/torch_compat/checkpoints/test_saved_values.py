@@ -1,4 +1,4 @@
-"""Whatever a PyTorch submission keeps comes back bit for bit, with its Python types, through JSON and NumPy arrays."""
+"""All values of a PyTorch submission are restored bit for bit, with their Python types, from JSON and NumPy arrays."""
 
 import collections
 import enum
@@ -167,7 +167,7 @@ def test_code_comes_from_the_template() -> None:
     assert found["module"] is types
 
 
-def test_one_object_stays_one_and_circles_close() -> None:
+def test_shared_objects_and_cycles_are_restored() -> None:
     tensor, items = torch.ones(2), [1]
     items.append(items)  # pyright: ignore[reportArgumentType]
     saved = through_files({"a": tensor, "b": tensor, "items": items})
@@ -177,7 +177,7 @@ def test_one_object_stays_one_and_circles_close() -> None:
     assert found["items"][1] is found["items"]
 
 
-def test_an_average_that_began_as_the_parameters_is_kept_apart_from_them() -> None:
+def test_an_average_that_was_initially_the_parameters_is_restored_separately() -> None:
     parameter = torch.nn.Parameter(torch.zeros(2))
     saved = through_files({"model": torch.nn.Parameter(torch.ones(2)), "average": torch.full((2,), 0.5)})
     found = unpack({"model": parameter, "average": parameter}, saved)
@@ -196,7 +196,7 @@ def model_and_state(kind: str) -> tuple[torch.nn.Module, dict[str, Any]]:
         "lbfgs": lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=2),
     }[kind](model.parameters())
     schedulers = torch.optim.lr_scheduler
-    half_steps: Any = 10.5  # submissions give such
+    half_steps: Any = 10.5  # as submissions pass it
     warmup = schedulers.LinearLR(optimizer, start_factor=0.1, total_iters=2)
     decay = schedulers.CosineAnnealingLR(optimizer, T_max=half_steps)
     state = {
@@ -233,7 +233,7 @@ def train(model: torch.nn.Module, state: dict[str, Any], steps: range) -> None:
 
 
 @pytest.mark.parametrize("kind", ["adam", "nadam", "sgd", "lbfgs"])
-def test_training_goes_on_bit_for_bit(kind: str) -> None:
+def test_training_resumes_bit_for_bit(kind: str) -> None:
     model, state = model_and_state(kind)
     train(model, state, range(4))
     saved = through_files((dict(model.named_parameters()), state))
@@ -266,7 +266,7 @@ def test_states_of_another_type_than_their_parameter_are_not_converted() -> None
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_moments_keep_their_parameter_and_their_type(dtype: torch.dtype) -> None:
-    """Loading by itself goes by the order of the parameters, and rounds moments to the parameters' type."""
+    """Loading alone uses the order of the parameters, and rounds moments to the parameters' type."""
 
     def made(order: tuple[int, int]) -> tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]:
         parameters = {name: torch.nn.Parameter(torch.zeros(2, dtype=dtype)) for name in ("first", "second")}
@@ -280,7 +280,7 @@ def test_moments_keep_their_parameter_and_their_type(dtype: torch.dtype) -> None
         assert_same(optimizer.state[parameter]["moment"], saved_optimizer.state[saved_parameters[name]]["moment"])
 
 
-def test_a_generator_goes_on() -> None:
+def test_a_generator_resumes() -> None:
     generator, other = torch.Generator().manual_seed(3), torch.Generator()
     torch.rand(5, generator=generator)
     found = returned({"g": generator}, {"g": other})["g"]
@@ -300,7 +300,7 @@ def test_a_generator_goes_on() -> None:
         ([collections.defaultdict(list)], [None], r"\[0\]: .*defaultdict"),
     ],
 )
-def test_what_cannot_be_put_back_is_named(value: Any, template: Any, message: str) -> None:
+def test_what_cannot_be_restored_is_named(value: Any, template: Any, message: str) -> None:
     with pytest.raises(RunError, match=message):
         returned(value, template)
 
@@ -311,7 +311,7 @@ def test_what_load_state_dict_refuses_is_named() -> None:
 
 
 class Picky:
-    """Loads only what is of its width."""
+    """Loads only states of its own width."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -386,10 +386,11 @@ def test_parameter_groups_that_changed_come_back(kind: Any, how: str) -> None:
         assert torch.equal(ours, theirs)
 
 
-# --- what hangs together ---------------------------------------------------------------------------------------------
+# --- shared memory and nested optimizers
+# ---------------------------------------------------------------------------------------------
 
 
-def test_two_tensors_that_are_one_in_memory_stay_so() -> None:
+def test_two_tensors_that_share_memory_still_do() -> None:
     parameter = torch.nn.Parameter(torch.arange(3.0))
     state = {"parameter": parameter, "same": parameter.data, "other": parameter.detach().clone()}
     template = {"parameter": torch.nn.Parameter(torch.zeros(3)), "same": torch.zeros(3), "other": torch.zeros(3)}
@@ -402,7 +403,7 @@ def test_two_tensors_that_are_one_in_memory_stay_so() -> None:
 
 
 class Around(torch.optim.Optimizer):
-    """Works with another optimizer, of which its `state_dict` says nothing."""
+    """Uses another optimizer, which its `state_dict` does not include."""
 
     def __init__(self, params: Any) -> None:
         super().__init__(params, {"lr": 0.1})
@@ -413,7 +414,7 @@ class Around(torch.optim.Optimizer):
         return self.base.step(closure)
 
 
-def test_an_optimizer_within_an_optimizer_goes_on() -> None:
+def test_an_optimizer_within_an_optimizer_resumes() -> None:
     def advance(parameter: torch.nn.Parameter, optimizer: Around, scheduler: Any) -> None:
         parameter.grad = 2.0 * parameter.detach()
         optimizer.step()

@@ -95,7 +95,7 @@ def test_submissions_find_an_ordinary_batch_normalization() -> None:
 
 
 class Result(NamedTuple):
-    """What one forward and backward pass leaves behind."""
+    """The results of one forward and backward pass."""
 
     output: Tensor
     input_gradient: Tensor
@@ -114,7 +114,7 @@ def run(features: Tensor, output_gradient: Tensor) -> Result:
 
 
 def cases() -> list[tuple[Tensor, Tensor]]:
-    """Features and output gradients: around zero, and where the mean is a thousand times the deviation."""
+    """Features and output gradients: around zero, and with a mean of a thousand times the standard deviation."""
     gradient = torch.from_numpy(np.random.default_rng(1).standard_normal((8, CHANNELS, 5, 4), np.float32))
     return [(images(), gradient), (images(offset=2000.0), gradient)]
 
@@ -148,11 +148,11 @@ def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[list[Result]]:
     codes = [process.exitcode for process in processes]
     for process in processes:
         process.kill()
-    assert codes == [0] * RANKS, "None stands for a rank that did not end in time"
+    assert codes == [0] * RANKS, "None means a rank that did not end in time"
     return [[Result(*tensors) for tensors in torch.load(folder / f"{rank}.pt")] for rank in range(RANKS)]
 
 
-# At a mean of 2000, float32 holds the features to 1e-4 of their deviation.
+# At a mean of 2000, float32 resolves 1e-4 of the features' standard deviation.
 @pytest.mark.parametrize(("case", "tolerance"), [(0, 1e-5), (1, 1e-3)])
 def test_two_ranks_compute_what_one_process_does(of_ranks: list[list[Result]], case: int, tolerance: float) -> None:
     whole, (first, second) = run(*cases()[case]), (of_ranks[0][case], of_ranks[1][case])

@@ -1,4 +1,4 @@
-"""The bridge: a JAX model as a PyTorch module, against native twins and against what PyTorch promises of a module."""
+"""The bridge: a JAX model as a PyTorch module, compared with native twins and with PyTorch's own modules."""
 
 import copy
 import functools
@@ -24,10 +24,11 @@ from torch_compat.transfer.jax_function import JaxFunction, Outputs
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
 from torch_compat.transfer.torch_model import TorchModel
 
-# Sums in another order in float32; gradients as in `tests/workloads/test_golden_models.py`, where a relu may switch.
+# Sums in a different order in float32; gradients as in `tests/workloads/test_golden_models.py`, where a relu may
+# switch.
 RTOL = {"cifar": 2e-3, "fastmri": 2e-3, "imagenet_resnet": 2e-3, "imagenet_vit": 1e-4, "mnist": 1e-4, "ogbg": 1e-5}
 
-# What may be left of gradients that are zero, such as those of biases that move all scores of a query alike.
+# What may remain of gradients that are zero, such as those of biases that change all scores of a query alike.
 ROUNDING = 1e-8
 
 
@@ -168,7 +169,7 @@ def test_backward_passes_add_up_and_follow_the_parameters() -> None:
 
 
 def test_writing_between_the_passes_disturbs_nothing() -> None:
-    """What the derivative needs is its own, so parameters, inputs and logits may be overwritten before it is taken."""
+    """The derivative has its own copies, so parameters, inputs and logits may be overwritten before it is computed."""
     module, batch = tiny_module(), tiny_batch()
     expected = jax_gradients(module, batch)
     logits = module(batch, dropout_rate=0.0)
@@ -216,7 +217,7 @@ def test_without_gradients_no_derivative_is_kept() -> None:
     assert not module(batch, dropout_rate=0.0).requires_grad
 
 
-def test_dropout_draws_anew_from_pytorchs_random_state() -> None:
+def test_each_pass_draws_new_dropout_from_pytorchs_random_state() -> None:
     module, batch = tiny_module(), tiny_batch()
 
     def logits() -> torch.Tensor:
@@ -231,7 +232,7 @@ def test_dropout_draws_anew_from_pytorchs_random_state() -> None:
     assert torch.equal(logits(), logits())
 
 
-def test_a_copy_is_a_module_of_its_own() -> None:
+def test_a_copy_is_an_independent_module() -> None:
     module, batch = tiny_module(), tiny_batch()
     twin = copy.deepcopy(module)
     with torch.no_grad():
@@ -263,7 +264,7 @@ def test_a_pass_is_compiled_once() -> None:
 
 
 @pytest.mark.parametrize("kept", [lambda x: jnp.exp(x), lambda x: x * x], ids=["output", "input"])
-def test_what_the_derivative_keeps_is_not_what_is_handed_out(kept: Callable[[Any], Any]) -> None:
+def test_arrays_kept_for_the_derivative_are_not_those_returned(kept: Callable[[Any], Any]) -> None:
     """The derivative of exp is its own output, that of a square needs its input."""
     function = JaxFunction(lambda leaves, constants: Outputs(kept(leaves[0]), ()))
     tensor = torch.arange(1.0, 4.0, requires_grad=True)

@@ -66,7 +66,7 @@ def test_host_arrays_are_not_narrowed_either() -> None:
     ],
     ids=["requires_grad", "expanded", "step", "transposed", "conjugate", "empty", "scalar", "misaligned"],
 )
-def test_whatever_autograd_hands_over_crosses(tensor: torch.Tensor) -> None:
+def test_every_tensor_from_autograd_crosses(tensor: torch.Tensor) -> None:
     array = hand_to_jax(tensor)
     np.testing.assert_array_equal(array, tensor.detach().resolve_conj().numpy())
     assert address(array) % 64 == 0
@@ -102,7 +102,7 @@ def test_a_sharded_array_does_not_cross_as_a_whole() -> None:
         hand_to_torch(sharded, CPU)
 
 
-def test_host_arrays_become_aligned_tensors_of_their_own() -> None:
+def test_host_arrays_become_aligned_tensors_in_their_own_memory() -> None:
     source = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
     view = source.transpose(0, 3, 1, 2)
     tensor = host_to_torch(view, torch.float32)
@@ -113,7 +113,7 @@ def test_host_arrays_become_aligned_tensors_of_their_own() -> None:
     assert source.any()
 
 
-def test_read_only_host_arrays_stay_as_they_are() -> None:
+def test_read_only_host_arrays_stay_unchanged() -> None:
     source = np.arange(4)
     source.flags.writeable = False
     host_to_torch(source, torch.int64).add_(1)

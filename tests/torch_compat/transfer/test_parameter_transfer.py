@@ -1,4 +1,4 @@
-"""Parameters and statistics between the JAX trees and a module: every bit, and no memory in common."""
+"""Transfer of parameters and statistics between the JAX trees and a module: bit for bit, without shared memory."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def connected(name: str, kind: str) -> tuple[TorchModel, ParameterTransfer]:
 
 
 def odd_values(tree: Any) -> Any:
-    """Recipe numbers, and among them some that only an exact copy keeps."""
+    """Recipe numbers, including some that only an exact copy preserves."""
 
     def odd(leaf: np.ndarray) -> np.ndarray:
         leaf = np.array(leaf)
@@ -56,7 +56,7 @@ def test_there_and_back_is_the_identity_bit_for_bit(name: str, kind: str) -> Non
     module = model.make_module()
     transfer.to_module(params, state, module)
     for path, array in parameters.paths(params).items():
-        # A part of a joined tensor stands behind those before it.
+        # The parts of a joined tensor are concatenated.
         leaf_name, parts = next((n, leaf.parts) for n, leaf in model.parameters.items() if path in paths_of(leaf))
         before = [part.path for part in parts].index(path) * array.size
         flat = module.get_parameter(leaf_name).detach().numpy().reshape(-1)[before : before + array.size]
@@ -89,7 +89,7 @@ def test_arrays_that_cross_in_several_groups_are_the_same(group_bytes: int) -> N
 
 
 class Lookup(torch.nn.Module):
-    """An embedding table that is split into four tensors, behind a layer that comes first."""
+    """An embedding table that is split into four tensors, after another layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def test_an_array_may_be_split_into_tensors_by_rows(group_bytes: int) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.mul_(-1)
-    # Neither what was given nor what was returned is the module's memory.
+    # The module's memory is neither that of the arguments nor that of the results.
     jax.tree.map(np.testing.assert_array_equal, (params, exported), (LOOKUP, LOOKUP))
     negated, _ = transfer.from_module(module, "update_params")
     jax.tree.map(lambda array, given: np.testing.assert_array_equal(array, -given), negated, LOOKUP)

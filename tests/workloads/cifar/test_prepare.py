@@ -100,7 +100,7 @@ def test_python_version(tmp_path: pathlib.Path, protocol: int) -> None:
 
 
 def test_python_version_as_python_2_wrote_it(tmp_path: pathlib.Path) -> None:
-    # Byte strings have the opcodes U (shorter than 256) and T, and NumPy's core has its first name.
+    # Byte strings have the opcodes U (shorter than 256) and T, and NumPy's core has its original name.
     planes, labels = rows("data_batch_1")
     state = b"(I1\n(I%d\nI3072\nt" % PER_BATCH
     dtype = b"cnumpy\ndtype\n(U\x02u1I0\nI1\ntR(I3\nU\x01|NNNI-1\nI-1\nI0\ntb"
@@ -135,7 +135,7 @@ def test_subset_is_announced(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFi
     store(tmp_path, files)
     with caplog.at_level(logging.INFO):
         train = columns(tmp_path, "train")
-    assert "absent: data_batch_2, data_batch_5" in caplog.text
+    assert "missing: data_batch_2, data_batch_5" in caplog.text
     kept = np.r_[0:8, 16:29]
     np.testing.assert_array_equal(train["image"], IMAGES[kept])
 
@@ -164,7 +164,7 @@ def shorter(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def relabelled() -> dict[str, bytes]:
-    """Other data in the same format."""
+    """Different data in the same format."""
     return {name: bytes([9 - content[0]]) + content[1:] for name, content in binary_files().items()}
 
 
@@ -179,7 +179,7 @@ def relabelled() -> dict[str, bytes]:
     ids=["batches missing", "no test batch", "fewer images", "broken off"],
 )
 @pytest.mark.parametrize("archive", [True, False])
-def test_a_whole_set_goes_before_a_partial_one(
+def test_a_complete_set_is_preferred_to_a_partial_one(
     tmp_path: pathlib.Path, partial: dict[str, bytes], archive: bool
 ) -> None:
     store(tmp_path / "cifar-10-batches-bin", partial)
@@ -190,7 +190,9 @@ def test_a_whole_set_goes_before_a_partial_one(
     assert_all_splits(tmp_path)
 
 
-def test_a_damaged_archive_beside_a_whole_set_is_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_archive_next_to_a_complete_set_is_reported(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store(tmp_path / "cifar-10-batches-py", python_files())
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"no archive")
     assert_all_splits(tmp_path)
@@ -198,7 +200,7 @@ def test_a_damaged_archive_beside_a_whole_set_is_told(tmp_path: pathlib.Path, ca
     assert "cifar-10-binary.tar.gz cannot be unpacked" in caplog.text
 
 
-def test_copies_do_no_harm(tmp_path: pathlib.Path) -> None:
+def test_copies_are_harmless(tmp_path: pathlib.Path) -> None:
     store(tmp_path / "cifar-10-batches-bin", binary_files())
     store(tmp_path / "cifar-10-batches-py", python_files())
     store(tmp_path / "backup" / "cifar-10-batches-py", python_files())
@@ -235,7 +237,7 @@ def test_a_batch_twice_in_an_archive(tmp_path: pathlib.Path) -> None:
             member.size = len(second["data_batch_2.bin"])
             archive.addfile(member, io.BytesIO(second["data_batch_2.bin"]))
         if refused:
-            assert_refused(tmp_path, f"{path} holds cifar-10-batches-bin/data_batch_2.bin twice")
+            assert_refused(tmp_path, f"{path} contains cifar-10-batches-bin/data_batch_2.bin twice")
         else:
             assert_all_splits(tmp_path)
 
@@ -245,8 +247,8 @@ def test_both_versions_in_one_archive(tmp_path: pathlib.Path) -> None:
     assert_all_splits(tmp_path)
 
 
-def test_what_is_no_cifar_10_is_passed_over(tmp_path: pathlib.Path) -> None:
-    """CIFAR-100, a download that broke off, and what programs leave behind."""
+def test_what_is_not_cifar_10_is_ignored(tmp_path: pathlib.Path) -> None:
+    """CIFAR-100, an interrupted download, and files left behind by programs."""
     store(tmp_path / "cifar-10-batches-bin", binary_files())
     store(tmp_path / ".ipynb_checkpoints", relabelled())
     store(tmp_path / "__MACOSX" / "cifar-10-batches-bin", relabelled())
@@ -330,7 +332,7 @@ def test_damaged_archive(tmp_path: pathlib.Path, suffix: str) -> None:
     path = tmp_path / f"cifar-10-binary.tar.{suffix}"
     store_archive(path, binary_files(), "cifar-10-batches-bin")
     content = bytearray(path.read_bytes())
-    # Noise is stored nearly as it is, so that only the checksum of the archive can tell.
+    # Noise is stored almost uncompressed, so that only the checksum of the archive shows the damage.
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert_refused(tmp_path, str(path), "cannot be unpacked")
@@ -346,6 +348,6 @@ def test_real_subset(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str])
     assert sizes["train"] == 9 * num_train // 10
     # The first images of the official training set show a frog, a truck, a truck, a deer and a car.
     assert data.columns("train")["label"][:5].tolist() == [6, 9, 9, 4, 1]
-    # Nearly the published statistics of the whole set.
+    # Close to the published statistics of the whole set.
     mean = data.columns("train")["image"].mean(axis=(0, 1, 2)) / 255
     np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=0.01)

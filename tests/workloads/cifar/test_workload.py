@@ -90,7 +90,7 @@ def test_only_training_batches_are_augmented() -> None:
     train = workload.data.open("train", batch_size=4_096, seed=0, placement=PLACEMENT)
     first, second = (train.batch(k)["inputs"] for k in range(2))
     known = {image.tobytes() for image in plain}
-    # One crop of 25 and one mirroring of 2 leave an image as it is; the same pass anew draws others.
+    # One crop of 25 and one mirroring of 2 leave an image unchanged; another pass draws different ones.
     unchanged = [sum(image.tobytes() in known for image in images) for images in (first, second)]
     assert all(0 <= count < 40 for count in unchanged)
     assert len({image.tobytes() for image in np.concatenate([first, second])}) > 7_500
@@ -145,7 +145,7 @@ def test_builtin_shapes() -> None:
     assert len(np.unique(one["image"], axis=0)) == 500
 
 
-def test_missing_data_are_an_error_that_tells_the_remedy(tmp_path: pathlib.Path) -> None:
+def test_missing_data_are_an_error_that_names_the_remedy(tmp_path: pathlib.Path) -> None:
     workload = workloads.load("cifar", data_dir=str(tmp_path))
     with pytest.raises(DataError, match=r"python -m algoperf_jax\.prepare cifar --data_dir="):
         workload.data.open("validation", batch_size=64, seed=0, placement=PLACEMENT)

@@ -8,13 +8,13 @@ from workloads.fastmri.workload import SIZES
 
 
 def reconstruction_batch(golden: Golden) -> dict[str, Any]:
-    """Images, their targets, and what the metrics need, as they are stored."""
+    """The stored images, their targets, and what the metrics need."""
     names = ("inputs", "targets", "mean", "std", "volume_max", "weights")
     return {name: golden[f"inputs/{name}"] for name in names}
 
 
 def part_of_the_images(workload: Workload) -> dict[str, Any]:
-    """Sizes that do not halve."""
+    """A part of the images, with odd sizes."""
     del workload
     images = reconstruction_batch(golden_support.numbers("fastmri"))
     return {key: leaf[:, 40:77, 40:91] if leaf.ndim == 3 else leaf for key, leaf in images.items()}
@@ -28,7 +28,7 @@ CASE = Case(
         "small": {},
     },
     reduced_batch=part_of_the_images,
-    # Rounding takes units across the kink of the activation, each of which changes some gradients a lot: the norm of
+    # Rounding moves units across the kink of the activation, each of which changes some gradients a lot, so the norm of
     # the difference counts (the variant with tanh is within 1e-5 everywhere).
     devices_rtol=2e-2,
     compares_norms=True,

@@ -32,12 +32,12 @@ def test_volumes_differ_and_are_drawn_alike() -> None:
 
 
 def test_a_slice_has_no_symmetry_in_k_space() -> None:
-    """A real image would, and half of its columns would tell the others."""
+    """The k-space of a real-valued image would have one, and half of its columns would determine the others."""
     spectrum = builtin.volume(48, "train", 0)[4].hybrid[:, 1:]
     assert np.abs(np.abs(spectrum) - np.abs(spectrum[:, ::-1])).mean() > 0.1 * np.abs(spectrum).mean()
 
 
-def test_what_is_built_in_is_read_without_drawing_all_of_it() -> None:
+def test_built_in_slices_are_read_without_drawing_all_of_them() -> None:
     source = builtin.GeneratedSlices(48, {"train": 10**9, "validation": 8, "test": 8})
     assert len(source.examples("train")) == 10**9
     assert source.examples("train").read(10**9 - 1).target.any()

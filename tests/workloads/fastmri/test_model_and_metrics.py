@@ -1,4 +1,4 @@
-"""The U-Net on sizes that do not halve, its dropout, the similarity, and arguments that have no meaning."""
+"""The U-Net on odd sizes, its dropout, the similarity, and invalid arguments."""
 
 import dataclasses
 import functools
@@ -61,7 +61,7 @@ def test_dropout_acts_in_training_at_its_rate() -> None:
     np.testing.assert_array_equal(forward(images(), 0.5, train=False), evaluated)
 
 
-def test_the_rate_of_dropout_may_be_traced() -> None:
+def test_the_dropout_rate_may_be_traced() -> None:
     traced = jax.jit(forward_traced)(jnp.float32(0.5))
     np.testing.assert_allclose(traced, forward(images(), 0.5), rtol=0, atol=1e-4)
 
@@ -115,7 +115,7 @@ def test_metrics(name: str) -> None:
 
 @pytest.mark.parametrize("shapes", [((2, 4, 4), (2, 4), (2,)), ((2, 4, 4), (2, 4, 4), (3,))])
 def test_a_loss_of_other_shapes(shapes: Any) -> None:
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="do not match"):
         mean_absolute_error(*(np.zeros(shape) for shape in shapes))
 
 
@@ -131,6 +131,6 @@ def test_a_loss_of_other_shapes(shapes: Any) -> None:
         ),
     ],
 )
-def test_arguments_without_meaning(arguments: dict[str, Any], words: str) -> None:
+def test_invalid_arguments_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         workloads.load("fastmri", **arguments)

@@ -106,7 +106,7 @@ def test_archives(raw: pathlib.Path, tmp_path: pathlib.Path, inside: bool) -> No
 
 @pytest.fixture
 def empty_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are told apart by the number in their name, and not read."""
+    """Files are distinguished by the number in their name, and not read."""
 
     def read_volume(_: Any, path: pathlib.Path) -> Volume:
         return Volume(np.zeros((1, 1, 1), np.complex64), np.zeros((1, 1, 1), np.float32), float(path.stem[-1]))
@@ -140,7 +140,7 @@ ALL = {"train": [1, 2], "validation": [3, 4], "test": [5]}
 def test_layouts_of_folders(tmp_path: pathlib.Path, layout: str) -> None:
     touch(tmp_path / layout.format(long=TRAIN, short="singlecoil_train"), 2, 1)
     touch(tmp_path / layout.format(long=VALIDATION, short="singlecoil_val"), 4, 3, 5)
-    # Splits and coils that are not used, and what programs leave behind.
+    # Splits and coils that are not used, and files left behind by programs.
     touch(tmp_path / "knee_singlecoil_test" / "singlecoil_test", 6)
     touch(tmp_path / "multicoil_train", 7)
     touch(tmp_path / ".trash" / TRAIN, 8)
@@ -165,14 +165,14 @@ def test_layouts_of_archives(tmp_path: pathlib.Path, suffix: str, inside: str, n
         path = packed / f"{name.format(**names)}.{suffix}"
         with tarfile.open(path, mode) as archive:  # pyright: ignore[reportCallIssue, reportArgumentType] -- a mode
             archive.add(unpacked, arcname=inside.format(**names))
-        (packed / f"{path.name}.part").write_bytes(b"a download that broke off")
+        (packed / f"{path.name}.part").write_bytes(b"an interrupted download")
     assert numbers(tmp_path / "packed") == ALL
     assert sorted(path.name for path in packed.iterdir() if path.is_dir()) == [TRAIN, VALIDATION]
     assert numbers(tmp_path / "packed") == ALL, "what is unpacked is found"
 
 
 @pytest.mark.usefixtures("empty_volumes")
-def test_unpacking_that_was_interrupted_begins_again(tmp_path: pathlib.Path) -> None:
+def test_interrupted_unpacking_starts_again(tmp_path: pathlib.Path) -> None:
     touch(tmp_path / VALIDATION, 3, 4, 5)
     with tarfile.open(tmp_path / f"{TRAIN}.tar.gz", "w:gz") as archive:
         archive.add(touch(tmp_path / "elsewhere", 1, 2), arcname="singlecoil_train")
@@ -211,7 +211,7 @@ def test_another_number_of_volumes_is_announced(
     monkeypatch.setitem(conversion._NUM_VOLUMES, VALIDATION, 3)
     conversion.convert(tmp_path)
     (message,) = [record.getMessage() for record in caplog.records]
-    assert f"{tmp_path}/{TRAIN} holds 2 volumes, not the 973 of fastMRI: results are not comparable" in message
+    assert f"{tmp_path}/{TRAIN} contains 2 volumes, not the 973 of fastMRI: results are not comparable" in message
     assert f"to unpack {tmp_path}/{TRAIN}.tar.xz again, remove the folder" in message
 
 
@@ -275,7 +275,7 @@ def test_bad_files_are_left_out_and_listed(
         assert sum(name in line and words in line for line in lines) == 1, (name, lines)
 
 
-def test_nothing_left(raw: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_usable_file(raw: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (raw / TRAIN).iterdir():
         path.write_bytes(b"no HDF5")
     assert run(raw, tmp_path) == 2
@@ -295,7 +295,7 @@ def test_volumes_in_the_official_format(tmp_path: pathlib.Path) -> None:
     assert run(pathlib.Path(os.environ["ALGOPERF_TEST_DATA"]) / "fastmri_sim", tmp_path) == 0
     source = PreparedSlices(str(tmp_path))
     assert [len(source.examples(split)) for split in ("train", "validation", "test")] == [20, 8, 4]
-    # Without a mask, the reconstruction is the target, which is stored with 11 bits.
+    # Without a mask, the reconstruction equals the target, which is stored with 11 bits.
     example = source.examples("test").read(3)
     found = reconstruct(example, np.ones(368, bool), (320, 320))
     assert np.abs(found.inputs * found.std + found.mean - example.target).max() < 2**-11 * example.target.max()

@@ -82,7 +82,7 @@ def test_full_slice() -> None:
 
 
 def test_a_smaller_image_is_the_centre_of_the_whole_one() -> None:
-    """Before normalization; odd widths have their centre elsewhere than even ones."""
+    """Before normalization; odd and even widths have different centres."""
     rng = np.random.default_rng(0)
     for width in (23, 24):
         hybrid = rng.standard_normal((20, 2 * width), np.float32).view(np.complex64)

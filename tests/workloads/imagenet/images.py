@@ -1,4 +1,4 @@
-"""Small image files, and where real ones and large reference arrays are."""
+"""Small image files, and access to real ones and large reference arrays."""
 
 import functools
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 
 @functools.cache
 def golden(name: str) -> Mapping[str, np.ndarray]:
-    """Reference arrays that are too large to be copied into the tests."""
+    """Reference arrays that are too large to copy into the tests."""
     folder = os.environ.get("ALGOPERF_GOLDEN_DIR")
     if not folder:
         pytest.skip(f"ALGOPERF_GOLDEN_DIR does not name the folder with {name}.npz")
@@ -24,7 +24,7 @@ def golden(name: str) -> Mapping[str, np.ndarray]:
 
 @functools.cache
 def photos() -> tuple[bytes, ...]:
-    """Real JPEG files, gray ones among them."""
+    """Real JPEG files, including gray ones."""
     folder = os.environ.get("ALGOPERF_TEST_DATA")
     if not folder:
         pytest.skip("ALGOPERF_TEST_DATA does not name the folder with imagenet_like/*.tar")

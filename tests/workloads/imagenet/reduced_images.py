@@ -1,4 +1,4 @@
-"""A batch for the small models, which the reference numbers know nothing of."""
+"""A batch for the small models, which have no reference numbers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Batches: the same whoever makes them, new crops in each epoch, and finished alike in both frameworks."""
+"""Batches: the same regardless of who makes them, new crops in each epoch, and finished alike in both frameworks."""
 
 import dataclasses
 import functools
@@ -84,7 +84,7 @@ def test_schema() -> None:
         np.testing.assert_array_equal(last["inputs"][-1], batch(0, split=split)["inputs"][0])
 
 
-def test_an_epoch_shows_each_image_once_and_the_next_one_cropped_anew() -> None:
+def test_an_epoch_shows_each_image_once_and_the_next_crops_it_differently() -> None:
     first, second = ([batch(5 * epoch + k) for k in range(5)] for epoch in (0, 1))
     pixels = [{row.tobytes() for one in epoch for row in one["inputs"]} for epoch in (first, second)]
     assert len(pixels[0]) == len(pixels[1]) == 40
@@ -170,7 +170,7 @@ def test_real_photos(augment: bool) -> None:
 
 def test_a_damaged_image_is_named() -> None:
     files = Files((encoded(smooth(40, 40))[:300],))
-    with pytest.raises(DataError, match=r"^image photo 0 cannot be decoded \(.*\)\. Prepare the data anew"):
+    with pytest.raises(DataError, match=r"^image photo 0 cannot be decoded \(.*\)\. Prepare the data again"):
         EvaluationRows(files)(Request(0), np.zeros((8, 8, 3), np.float32))
 
 
@@ -197,8 +197,8 @@ def test_builtin_images_are_fixed_and_vary_in_size() -> None:
     assert builtin.BuiltinFiles("validation", 48, 10, 12).read(0).content != contents[0]
 
 
-def test_nearest_means_tell_builtin_classes_apart() -> None:
-    """Colors alone tell much; training tells the rest."""
+def test_nearest_means_distinguish_builtin_classes() -> None:
+    """Colors alone distinguish many classes; the rest needs training."""
     train, held_out = builtin.BuiltinFiles("train", 32, 10, 200), builtin.BuiltinFiles("validation", 32, 10, 60)
 
     def features(files: builtin.BuiltinFiles) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Whatever an image file holds comes out as RGB, or as an error that says why not."""
+"""Every image file is decoded to RGB, or gives an error that says why not."""
 
 import io
 
@@ -30,7 +30,7 @@ def test_gray_is_repeated(kind: str) -> None:
 
 
 def test_inverted_cmyk_as_adobe_writes_it() -> None:
-    """Pillow writes CMYK inverted with an Adobe marker; without the marker the values are taken as they are."""
+    """Pillow writes CMYK inverted with an Adobe marker; without the marker, the values are used unchanged."""
     file = encoded(np.full((16, 16, 3), (200, 40, 40), np.uint8), mode="CMYK")
     assert b"Adobe" in file
     red, green, blue = decode(file).reshape(-1, 3).mean(axis=0)
@@ -69,7 +69,7 @@ def test_real_photos() -> None:
 
 @pytest.mark.parametrize("number", range(5))
 def test_pixels_are_those_of_the_reference(number: int) -> None:
-    """All but the last columns, where decoding only a part of an image interpolates colors differently."""
+    """Except for the last columns, where decoding only a part of an image interpolates colors differently."""
     numbers = golden("imagenet_preprocess")
     expected = numbers[f"eval/{number}/decoded_crop"]
     size, top, left = numbers[f"eval/{number}/crop_size_y_x"]

@@ -1,4 +1,4 @@
-"""Raw images of every kind become records; what is wrong with them is told."""
+"""Raw images of every kind become records; problems with them are reported."""
 
 import io
 import logging
@@ -101,7 +101,7 @@ def test_original_archives(tmp_path: pathlib.Path) -> None:
     )
     with pytest.raises(DataError, match=r"has no labels.*devkit_t12\.tar\.gz is missing"):
         convert(raw)
-    # The kit numbers the classes in an order of its own, and lists inner nodes of the hierarchy as well.
+    # The kit numbers the classes in its own order, and also lists inner nodes of the hierarchy.
     synsets = np.array(
         [(1, "n02", 0), (2, "n03", 0), (3, "n01", 0), (4, "n00", 3)],
         dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O"), ("num_children", "O")],
@@ -157,12 +157,12 @@ def test_resized_ahead(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     stored = prepare(tree, tmp_path / "data", resize="64")
     assert decode(stored.examples("train").read(0).content).shape == (64, 85, 3)
     stored = prepare(tree, tmp_path / "data", resize="200")
-    assert stored.examples("train").read(0).content == image(0), "what is small enough is kept as it is"
+    assert stored.examples("train").read(0).content == image(0), "small images are kept unchanged"
     with pytest.raises(ConfigError, match=r"--option resize: found '8'; expected a number of pixels, at least 64"):
         convert(tree, resize="8")
 
 
-def test_what_is_missing_is_told(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_what_is_missing_is_reported(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tree / "test").rename(tmp_path / "elsewhere")
     stored = prepare(tree, tmp_path / "data")
     with pytest.raises(DataError, match=r"have no test split\. Put the images of ImageNet-v2"):

@@ -1,4 +1,4 @@
-"""Crops, resampling and augmentation against the reference's numbers."""
+"""Crops, resampling and augmentation, compared with the reference's numbers."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_evaluation_images_are_those_of_the_reference(number: int) -> None:
     pixels = decode(numbers[f"eval/{number}/jpeg_bytes"].tobytes())
     error = check(crops.center(*pixels.shape[:2]).of(pixels))
     assert error.mean() < 0.001
-    assert error.max() < 0.25, "columns at the rim, see test_decoding"
+    assert error.max() < 0.25, "columns at the edge, see test_decoding"
 
 
 def test_resizing_to_the_same_size_changes_nothing() -> None:
@@ -83,7 +83,7 @@ def test_random_crops_are_distributed_as_in_the_reference(size: str) -> None:
     tolerance = 4 * np.sqrt(levels * (1 - levels) * 2 / count)[inner] + 0.003
     for name, values in (("area", tall * wide / height / width), ("aspect", wide / tall), ("height", tall)):
         expected = numbers[f"rrc/{size}/{name}_quantiles"]
-        # Heights are whole numbers, so that a level may fall anywhere within a step.
+        # Heights are whole numbers, so a level may be anywhere within a step.
         below = np.array([(values < quantile - 1e-9).mean() for quantile in expected])
         up_to = np.array([(values <= quantile + 1e-9).mean() for quantile in expected])
         assert (below[inner] <= levels[inner] + tolerance).all(), name
@@ -103,7 +103,7 @@ def test_random_crops_are_distributed_as_in_the_reference(size: str) -> None:
         assert abs(ours.mean() - theirs.mean()) < 4 * 0.3 * np.sqrt(1 / len(ours) + 1 / len(theirs))
 
 
-def test_an_image_that_no_crop_fits_is_taken_in_its_middle() -> None:
+def test_an_image_that_fits_no_random_crop_is_cropped_in_the_middle() -> None:
     rng = np.random.default_rng(0)
     assert {crops.random(rng, 4, 2_000) for _ in range(20)} == {crops.center(4, 2_000)}
 

@@ -1,4 +1,4 @@
-"""Classes of raw images, whatever the layout, and what lies beside them."""
+"""Classes of raw images in every layout, and other files next to them."""
 
 import io
 import logging
@@ -66,7 +66,7 @@ def fails(folder: pathlib.Path, *parts: str) -> None:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", ".git", "__MACOSX", ".a"])
-def test_hidden_folders_are_no_classes(raw: pathlib.Path, split: str, name: str) -> None:
+def test_hidden_folders_are_not_classes(raw: pathlib.Path, split: str, name: str) -> None:
     write(raw / split, [name])
     (raw / split / ".DS_Store").write_bytes(b"")
     (raw / split / "n03" / "._image.JPEG").write_bytes(b"")
@@ -122,7 +122,7 @@ def test_several_folders_of_imagenet_v2(raw: pathlib.Path) -> None:
 def test_numbers_in_an_archive(raw: pathlib.Path) -> None:
     hidden = {f"__MACOSX/{V2}/1/x.jpeg": b"", f"{V2}/1/._x.jpeg": b"", f"{V2}/README.md": b"", f"{V2}/.a/x.jpeg": b""}
     write_tar(raw / f"{V2}.tgz", {f"{V2}/{number}/x.jpeg": IMAGE for number in (10, 2)} | hidden)
-    (raw / f"{V2}.a.part").write_bytes(b"a download that broke off")
+    (raw / f"{V2}.a.part").write_bytes(b"an interrupted download")
     assert labels(raw, "test") == [10, 2]
     write_tar(raw / f"{V2}.tgz", {f"{V2}/12/x.jpeg": IMAGE})
     fails(raw, f"class of {V2}.tgz:{V2}/12/x.jpeg: found '12'; expected one of the 12 classes")
@@ -137,7 +137,7 @@ def test_test_images_of_some_classes_by_name(raw: pathlib.Path, caplog: pytest.L
 
 
 def test_training_folders_of_numbers() -> None:
-    """Numbers with gaps, or from 1, name other classes than those at their positions."""
+    """Numbers with gaps, or starting from 1, name different classes than their positions."""
     classes = Classes(["0", "1", "10"])
     assert [classes.number(name) for name in ("0", "01", "10", "2", "n01")] == [0, 1, 2, None, None]
     assert Classes(["n1", "n2"]).number("1") == 1
@@ -198,7 +198,7 @@ def inner_tar(tmp_path: pathlib.Path, *names: str) -> bytes:
     return (tmp_path / "inner.tar").read_bytes()
 
 
-def test_what_lies_beside_the_archives_of_classes(raw: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_other_files_next_to_the_archives_of_classes(raw: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (raw / "train").rename(raw / "elsewhere")
     inner = inner_tar(tmp_path, "image.JPEG", "._image.JPEG", "list.txt")
     beside = {"README.txt": b"", "._n03.tar": b"", "__MACOSX": b""}

@@ -67,6 +67,6 @@ def test_which_statistics_normalize_and_which_are_kept(
     logits, new_state = forward(batch["inputs"])
     pairs = zip(jax.tree.leaves(state), jax.tree.leaves(new_state), strict=True)
     assert any(not np.array_equal(old, new) for old, new in pairs) == changes
-    # Another last image moves the others' logits only by way of the batch's statistics.
+    # A different last image changes the others' logits only through the statistics of the batch.
     others = np.concatenate([batch["inputs"][:-1], batch["inputs"][-1:] + 1])
     assert np.allclose(forward(others)[0][:-1], logits[:-1], atol=1e-5) == (not normalizes_by_batch)

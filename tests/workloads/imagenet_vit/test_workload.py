@@ -66,7 +66,7 @@ def test_a_rate_of_zero_changes_nothing_and_another_needs_no_new_program(name: s
     assert trained._cache_size() == 1
 
 
-def test_all_classes_begin_equally_likely() -> None:
+def test_all_classes_are_equally_likely_at_the_start() -> None:
     workload, batch = reduced.load("imagenet_vit"), reduced.batch("imagenet_vit")
     params, state = workload.init(jax.random.PRNGKey(0))
     logits, _ = workload.apply(params, state, batch, None, train=False, update_batch_norm=False)

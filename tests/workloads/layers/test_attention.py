@@ -1,4 +1,4 @@
-"""Multi-head attention: against the sums written out, and the two frameworks against each other."""
+"""Multi-head attention, compared with explicit sums and between the two frameworks."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Net(nn.Module):
 
 
 def variables(net: Net, *inputs: Any) -> Any:
-    """Parameters in which nothing is zero."""
+    """Parameters without zeros."""
     shapes = jax.eval_shape(net.init, jax.random.PRNGKey(0), *inputs)
     rng = np.random.default_rng(1)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape, np.float32)), dict(shapes))
@@ -68,7 +68,7 @@ def written_out(params: Any, mask: np.ndarray | None, temperature: float, output
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
 @pytest.mark.parametrize(("temperature", "output_scale"), [(1.0, 1.0), (0.25, 1.0), (1.0, 1.6)])
-def test_attention_is_the_weighted_sum_that_it_says(
+def test_attention_is_the_documented_weighted_sum(
     use_bias: bool, mask: np.ndarray | None, temperature: float, output_scale: float
 ) -> None:
     net = Net({"use_bias": use_bias, "temperature": temperature, "output_scale": output_scale})

@@ -127,7 +127,7 @@ def test_other_image_size(tmp_path: pathlib.Path) -> None:
 
 @pytest.fixture
 def genuine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Small files that are taken for those of MNIST."""
+    """Small files that are treated as those of MNIST."""
     files = raw_files()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     monkeypatch.setattr(conversion, "_UNPACKED", digests)
@@ -135,7 +135,7 @@ def genuine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 
 
 def other_files() -> dict[str, bytes]:
-    """Of the same names and format, as FashionMNIST has them."""
+    """Files of the same names and format, like those of FashionMNIST."""
     return {**raw_files(), "train-images-idx3-ubyte": idx(255 - IMAGES[:60])}
 
 
@@ -156,7 +156,7 @@ def test_mnist_is_chosen_by_its_checksums(
     assert caplog.text == ""
 
 
-def test_a_damaged_set_beside_mnist_does_no_harm(tmp_path: pathlib.Path, genuine: dict[str, bytes]) -> None:
+def test_a_damaged_set_next_to_mnist_is_harmless(tmp_path: pathlib.Path, genuine: dict[str, bytes]) -> None:
     store(tmp_path / "MNIST", genuine)
     store(tmp_path / "A", other_files())
     (tmp_path / "A" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"no gzip")
@@ -184,8 +184,8 @@ def test_files_of_two_incomplete_sets_are_not_mixed(tmp_path: pathlib.Path) -> N
     assert_refused(tmp_path, f"{tmp_path}/FashionMNIST/train-images-idx3-ubyte.gz and {tmp_path}/MNIST", "differ")
 
 
-def test_copies_do_no_harm(tmp_path: pathlib.Path) -> None:
-    """As torchvision keeps them, and as archives that put each file into a folder of its name."""
+def test_copies_are_harmless(tmp_path: pathlib.Path) -> None:
+    """As torchvision stores them, and from archives that put each file into a folder of the same name."""
     store(tmp_path / "raw", raw_files())
     store(tmp_path / "raw", raw_files(), compressed=False)
     for name, content in raw_files().items():
@@ -193,7 +193,7 @@ def test_copies_do_no_harm(tmp_path: pathlib.Path) -> None:
     np.testing.assert_array_equal(columns(tmp_path, "test")["label"], LABELS[60:])
 
 
-def test_a_packed_file_that_is_no_copy_of_the_unpacked(tmp_path: pathlib.Path) -> None:
+def test_a_packed_file_that_differs_from_the_unpacked_one(tmp_path: pathlib.Path) -> None:
     store(tmp_path, raw_files())
     store(tmp_path, other_files(), compressed=False)
     assert_refused(tmp_path, "train-images-idx3-ubyte and", "train-images-idx3-ubyte.gz differ")
@@ -209,7 +209,7 @@ def test_other_layouts(tmp_path: pathlib.Path, layout: str) -> None:
     np.testing.assert_array_equal(columns(tmp_path, "test")["label"], LABELS[60:])
 
 
-def test_what_programs_leave_behind_is_passed_over(tmp_path: pathlib.Path) -> None:
+def test_files_left_behind_by_programs_are_ignored(tmp_path: pathlib.Path) -> None:
     store(tmp_path / "raw", raw_files())
     store(tmp_path / ".ipynb_checkpoints", other_files())
     store(tmp_path / "__MACOSX" / "raw", other_files())

@@ -20,7 +20,7 @@ PLACEMENT = Placement()
 
 
 def accuracy_after(workload: Workload, num_steps: int) -> float:
-    """Validation accuracy after so many steps of plain Adam."""
+    """Validation accuracy after `num_steps` steps of plain Adam."""
     optimizer = optax.adam(1e-3)
     params, _ = jax.jit(workload.init)(jax.random.PRNGKey(0))
     optimizer_state = optimizer.init(params)
@@ -72,7 +72,7 @@ def test_builtin_digits() -> None:
     assert (np.bincount(one["label"], minlength=10) > 25).all()
     assert not np.array_equal(one["image"], other["image"])
     assert len(np.unique(one["image"], axis=0)) == 500
-    # Strokes are light on dark, and neither missing nor all over the image.
+    # Strokes are light on dark, and neither missing nor covering the whole image.
     light = (one["image"] > 80).mean(axis=(1, 2, 3))
     assert 0.01 < light.min() < light.mean() < 0.25
 
@@ -95,7 +95,7 @@ def test_builtin_digits_can_be_learned_but_not_at_once() -> None:
     assert 0.7 < accuracies[1] < workload.goal.validation
 
 
-def test_missing_data_are_an_error_that_tells_the_remedy(tmp_path: pathlib.Path) -> None:
+def test_missing_data_are_an_error_that_names_the_remedy(tmp_path: pathlib.Path) -> None:
     workload = workloads.load("mnist", data_dir=str(tmp_path))
     with pytest.raises(DataError, match=r"python -m algoperf_jax\.prepare mnist --data_dir="):
         workload.data.open("train", batch_size=64, seed=0, placement=PLACEMENT)

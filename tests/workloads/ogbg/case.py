@@ -7,7 +7,7 @@ from tests.workloads.case import Case, Golden
 
 
 def graph_batch(golden: Golden) -> dict[str, Any]:
-    """A flat graph becomes the only shard of a batch."""
+    """Turns a flat graph into the only shard of a batch."""
     integers = ("senders", "receivers", "n_node", "n_edge")
     fields: dict[str, Any] = {name: golden[f"inputs/{name}"][None] for name in ("nodes", "edges")}
     fields |= {name: golden[f"inputs/{name}"][None].astype(np.int32) for name in integers}

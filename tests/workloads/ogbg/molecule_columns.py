@@ -22,7 +22,8 @@ def golden_molecules() -> Molecules:
 
 def random_molecules(count: int, *, most_nodes: int = 60, seed: int = 0) -> Molecules:
     """Molecules of 1 to `most_nodes` atoms, some without a bond; the first task's labels and the codes of the first
-    atom spell the molecule's number, so that it can be told from a batch."""
+    atom encode the molecule's number, so that it can be recovered from a batch.
+    """
     rng = np.random.default_rng(seed)
     num_nodes = rng.integers(1, most_nodes + 1, count).astype(np.int32)
     num_bonds = np.where(rng.random(count) < 0.1, 0, (num_nodes * rng.uniform(0.9, 1.2, count)).astype(np.int32))
@@ -46,7 +47,7 @@ def molecules_in(batch: dict) -> list[int]:
     graph = batch["inputs"]
     numbers = []
     for nodes, n_node in zip(graph.nodes, graph.n_node, strict=True):
-        # A shard's first padding graph ends with its last node; what comes before is molecules.
+        # A shard's first padding graph ends with its last node; everything before is molecules.
         starts = np.cumsum(n_node) - n_node
         molecules = int(np.searchsorted(np.cumsum(n_node), len(nodes)))
         firsts = nodes[starts[:molecules]]

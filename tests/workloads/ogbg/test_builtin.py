@@ -188,7 +188,7 @@ def test_no_molecule_is_in_two_splits():
     assert len(train) < builtin.FACTS.split_sizes["train"]
 
 
-def test_molecules_depend_on_the_seed_alone():
+def test_molecules_depend_only_on_the_seed():
     columns = builtin.columns("test")
     molecules, labelled = builtin.generate("test", 50)
     np.testing.assert_array_equal(molecules.num_atoms, columns["num_nodes"][:50])

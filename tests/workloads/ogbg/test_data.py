@@ -1,4 +1,4 @@
-"""Which molecules are in which batch: the plan of training and of evaluation."""
+"""Which molecules are in which batch, in training and in evaluation."""
 
 import concurrent.futures
 import itertools
@@ -41,7 +41,7 @@ def test_every_epoch_holds_every_molecule_once(count: int, batch_size: int) -> N
 
 
 def test_shards_are_filled_greedily_along_the_stream() -> None:
-    """Also across the borders of epochs."""
+    """Also across the boundaries of epochs."""
     molecules = random_molecules(90)
     reader = training_split(molecules, batch_size=48, seed=4, placement=PLACEMENT)
     order = shuffle.endless_indices(90, 4)(0, 1000)

@@ -1,4 +1,4 @@
-"""Filling shards and padding them, against reference batches and against the definition."""
+"""Filling and padding shards, compared with reference batches and with the definition."""
 
 import itertools
 
@@ -15,7 +15,7 @@ FIELDS = ("nodes", "edges", "senders", "receivers", "n_node", "n_edge")
 
 
 def greedy(num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudget) -> list[int]:
-    """The definition, molecule by molecule."""
+    """The definition, one molecule at a time."""
     starts, graphs, nodes, edges = [0], 0, 0, 0
     for i, (n, b) in enumerate(zip(num_nodes.tolist(), num_bonds.tolist(), strict=True)):
         if graphs + 1 > budget.graphs or nodes + n > budget.nodes or edges + 2 * b > budget.edges:

@@ -1,4 +1,4 @@
-"""Metrics and loss against reference numbers, the definition of average precision, and edge cases."""
+"""Metrics and loss, compared with reference numbers and the definition of average precision, and edge cases."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def summarized(metrics: Any, partials: list[Any]) -> dict[str, float]:
 def of_logits(
     targets: np.ndarray, logits: np.ndarray, weights: np.ndarray, loss: LossFunction = loss
 ) -> dict[str, float]:
-    """The metrics of a model that answers with the given logits."""
+    """The metrics of a model that returns the given logits."""
 
     def apply(params: Any, model_state: Any, batch: Any, rng: Any, **modes: Any) -> Any:
         return params, model_state
@@ -54,7 +54,7 @@ def test_average_precision_of_each_reference_task() -> None:
 
 
 def test_reference_metrics() -> None:
-    """The reference case comes with losses of its own, which have nothing to do with its logits."""
+    """The reference case has separate losses, which are unrelated to its logits."""
     golden = golden_support.numbers("ogbg_map_metric")
 
     def given(targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss:
@@ -84,7 +84,7 @@ def test_reference_metrics_over_several_batches(name: str) -> None:
 
 
 @pytest.mark.parametrize("distinct", [3, 40, 100_000])
-def test_average_precision_is_what_it_is_defined_to_be(distinct: int) -> None:
+def test_average_precision_matches_its_definition(distinct: int) -> None:
     """Few distinct scores make many ties."""
     rng = np.random.default_rng(distinct)
     logits = (rng.integers(0, distinct, (300, 40)) * 8 / distinct - 4).astype(np.float32)

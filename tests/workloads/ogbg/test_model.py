@@ -1,4 +1,4 @@
-"""The network beyond its reference numbers: shards, devices, dropout, variants."""
+"""Tests of the network without reference numbers: shards, devices, dropout, variants."""
 
 import functools
 import itertools
@@ -96,7 +96,7 @@ def test_dropout_rate_may_be_traced() -> None:
     assert len(traces) == 1
 
 
-def test_every_hidden_layer_has_dropout_of_its_own() -> None:
+def test_every_hidden_layer_has_its_own_dropout() -> None:
     (workload, params), batch = small(), small_batch(1)
     apply = functools.partial(workload.apply, train=True, update_batch_norm=True)
     program = jax.make_jaxpr(apply)(params, None, batch, jax.random.PRNGKey(0))
@@ -128,7 +128,7 @@ def test_unknown_activation() -> None:
 
 
 def test_narrow_rows_are_added_up_without_stalling() -> None:
-    """As they are where a submission casts parameters or uses autocast; 256 + 1 is 256 in bfloat16."""
+    """A submission may cast parameters or use autocast; 256 + 1 is 256 in bfloat16."""
     count, in_torch = 1000, torch.ones(1000, 1, dtype=torch.bfloat16)
     index = np.zeros(count, np.int32)
     ours = model._sum_at(jnp.ones((1, count, 1), jnp.bfloat16), jnp.asarray(index)[None], 2)

@@ -63,7 +63,7 @@ EXAMPLES = {
         "more nitrogen than oxygen",
     },
 }
-"""Aspirin, paracetamol, an isonicotinamide, a sulfonamide, caffeine: all the tasks that are true of them."""
+"""All tasks that are true of aspirin, paracetamol, an isonicotinamide, a sulfonamide and caffeine."""
 
 
 def test_there_are_128_different_tasks():

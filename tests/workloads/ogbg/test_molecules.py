@@ -43,7 +43,7 @@ def test_quaternary_nitrogen():
     ("smiles", "num_atoms", "node_sums", "bond_sums"),
     [
         ("CC(=O)Oc1ccccc1C(=O)O", 13, [73, 0, 34, 65, 8, 0, 14, 6, 6], [20, 0, 12]),
-        # Chirality is not read, so its column stays 0; aromatic rings have to be spelled as such.
+        # Chirality is not read, so its column stays 0; aromatic rings must be written as such.
         ("O1C=CC(C1O2)c3c2cc(OC)c4c3oc(=O)c5c4CCC(=O)5", 23, [127, 0, 66, 115, 12, 0, 28, 10, 19], [36, 0, 18]),
     ],
     ids=["aspirin", "aflatoxin"],
@@ -56,7 +56,7 @@ def test_column_sums(smiles, num_atoms, node_sums, bond_sums):
 
 
 def test_features_agree_with_rdkit_on_real_molecules():
-    """Stored features were made by RDKit; they differ where SMILES spells an aromatic ring with double bonds."""
+    """Stored features were computed by RDKit; they differ if SMILES writes an aromatic ring with double bonds."""
     if "ALGOPERF_TEST_DATA" not in os.environ:
         pytest.skip("ALGOPERF_TEST_DATA is not set")
     folder = pathlib.Path(os.environ["ALGOPERF_TEST_DATA"]) / "ogbg_standin128"

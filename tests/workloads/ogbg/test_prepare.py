@@ -19,7 +19,7 @@ from workloads.ogbg import graph_batching
 from workloads.ogbg.graph_batching import Molecules
 from workloads.ogbg.prepare import DATASET, DOWNLOADS, convert
 
-# SMILES, atoms and bonds (begin, end, codes) of the data set's documentation, spread over the three splits.
+# SMILES, atoms and bonds (begin, end, codes) from the data set's documentation, distributed over the three splits.
 ETHANOL = (
     [(5, 0, 4, 5, 3, 0, 2, 0, 0), (5, 0, 4, 5, 2, 0, 2, 0, 0), (7, 0, 2, 5, 1, 0, 2, 0, 0)],
     [(0, 1, 0, 0, 0), (1, 2, 0, 0, 0)],
@@ -45,7 +45,7 @@ def lines_of(rows: Any) -> str:
 
 
 def tables() -> dict[str, str]:
-    """The files without damage."""
+    """The undamaged files."""
     return {
         "raw/num-node-list": lines_of([len(atoms)] for atoms, _ in MOLECULES),
         "raw/num-edge-list": lines_of([len(bonds)] for _, bonds in MOLECULES),
@@ -140,7 +140,7 @@ def changed(change: Callable[[str], str]) -> dict[str, str]:
 def test_ends_of_lines_and_files(
     tmp_path: pathlib.Path, change: Callable[[str], str], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files are read in pieces, which end anywhere."""
+    """Files are read in pieces, which may end anywhere."""
     monkeypatch.setattr("workloads.ogbg.csv_tables._CHUNK_BYTES", piece)
     assert_worked_examples(converted(write(tmp_path, changed(change), packed=False)))
 
@@ -151,7 +151,7 @@ def test_a_byte_order_mark(tmp_path: pathlib.Path, packed: bool) -> None:
 
 
 @pytest.mark.parametrize("piece", [40, 1 << 20], ids=lambda size: f"pieces of {size}")
-def test_labels_as_programs_for_tables_write_them(
+def test_labels_as_spreadsheet_programs_write_them(
     tmp_path: pathlib.Path, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workloads.ogbg.csv_tables._CHUNK_BYTES", piece)
@@ -184,7 +184,7 @@ def test_the_official_data_set_is_chosen_among_several(tmp_path: pathlib.Path, m
     assert_worked_examples(converted(tmp_path))
 
 
-def test_the_archive_goes_before_a_part_of_what_is_in_it(tmp_path: pathlib.Path) -> None:
+def test_the_archive_is_preferred_to_a_part_of_its_content(tmp_path: pathlib.Path) -> None:
     root = write(tmp_path / "pcba")
     with zipfile.ZipFile(tmp_path / "pcba.zip", "w") as archive:
         archive.writestr("__MACOSX/raw/._edge.csv.gz", "")
@@ -194,7 +194,7 @@ def test_the_archive_goes_before_a_part_of_what_is_in_it(tmp_path: pathlib.Path)
     assert_worked_examples(converted(tmp_path))
 
 
-def test_a_complete_data_set_goes_before_a_partial_one(tmp_path: pathlib.Path) -> None:
+def test_a_complete_data_set_is_preferred_to_a_partial_one(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "a")
     (tmp_path / "a" / "raw" / "edge.csv.gz").unlink()
     write(tmp_path / "b")
@@ -295,8 +295,8 @@ def test_lines_are_counted_over_the_whole_file(tmp_path: pathlib.Path, monkeypat
     fails(tmp_path, "line 14 of", "node-feat", "'bad'")
 
 
-def test_a_bond_to_an_atom_that_is_not_there(tmp_path: pathlib.Path) -> None:
-    """The salt has no bonds, so that the third bond belongs to benzene, molecule 2."""
+def test_a_bond_to_a_missing_atom(tmp_path: pathlib.Path) -> None:
+    """The salt has no bonds, so the third bond belongs to benzene, molecule 2."""
     write(tmp_path, {"edge": re.sub("^0,1\n1,2\n0,1\n", "0,1\n1,2\n0,6\n", tables()["raw/edge"])})
     fails(tmp_path, "line 3 of", "edge.csv.gz, a bond of molecule 2: found (0, 6); expected atoms 0 to 5")
 

@@ -58,6 +58,6 @@ def test_a_bond_between_aromatic_rings_is_single():
 @pytest.mark.parametrize(
     "smiles", ["C?C", "C=C(=C)(C)C", "[Na+]", "1CC1", "C1CC", "C(C", "CC)C", "CC=", "=C", "c1ccccc1(C)(C"]
 )
-def test_what_is_not_understood_is_an_error(smiles):
+def test_unreadable_smiles_are_an_error(smiles):
     with pytest.raises(ValueError, match="SMILES"):
         parse(smiles)

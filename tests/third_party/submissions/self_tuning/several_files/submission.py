@@ -1,4 +1,4 @@
-"""Several files that import each other by four names for the same folder."""
+"""A submission of several files that import each other by four names for the same folder."""
 
 import pathlib
 
@@ -35,7 +35,7 @@ def update_params(
     global_step,
     rng,
 ):
-    # Only now, so that the finder must still be there when a step runs.
+    # Imported only now, so that the finder must still be active when a step runs.
     from submissions.self_tuning.several_files import late
 
     def loss_of(params):
