@@ -196,7 +196,7 @@ def _spoken_metrics(apply: Any) -> Metrics:
 
 
 def _spoken_rows(split: str) -> arrays.Columns:
-    """Each label lasts for two frames; larger labels last longer."""
+    """Each label lasts for two frames, whose values are the label plus noise."""
     rng = np.random.default_rng(list(SPLIT_SIZES).index(split))
     count = SPLIT_SIZES[split]
     num_labels = rng.integers(1, LABELS + 1, count)

@@ -110,7 +110,8 @@ def fill_shards(num_nodes: np.ndarray, num_bonds: np.ndarray, budget: ShardBudge
     """Fills shards greedily in order, and returns where each starts.
 
     Args:
-      num_nodes, num_bonds: sizes of the molecules in the order of filling [n]; each fits the budget.
+      num_nodes: numbers of atoms of the molecules in the order of filling [n]; each fits the budget.
+      num_bonds: numbers of bonds, likewise.
       budget: the capacity of a shard.
 
     Returns:

@@ -134,12 +134,15 @@ class Library:
 
     Attributes:
       fragments: first `RING_SYSTEMS`, then `GROUPS`.
-      atom_starts, bond_starts, ring_starts: each fragment's first row in the arrays of `fragments`.
+      atom_starts: each fragment's first atom in the arrays of `fragments`.
+      bond_starts: each fragment's first bond.
+      ring_starts: each fragment's first ring.
       site_weight: relative probability of joining a fragment to an atom, 0 without hydrogens, float64 [atoms].
       site_kind: one of three bits, [atoms].
       accepted_kinds: the kinds of sites that an atom may be joined to, as bits [atoms].
       anchors: the atoms at which fragments may be joined, relative to the fragment, int64 [anchors].
-      num_anchors, anchor_starts: int64 [fragments].
+      num_anchors: number of anchors of each fragment, int64 [fragments].
+      anchor_starts: each fragment's first anchor, int64 [fragments].
       element_counts: number of atoms of each of `ELEMENTS` in a fragment, uint64 [fragments, elements].
       choice: for every number of atoms 0 to `MAX_ATOMS`, that number plus the cumulative distribution over the
         fragments that are not larger, flattened: `searchsorted(choice, size + u)` draws a fragment.

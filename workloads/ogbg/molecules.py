@@ -28,7 +28,9 @@ class MolecularGraphs:
     """Several molecules; the arrays of their atoms, bonds and rings are concatenated.
 
     Attributes:
-      num_atoms, num_bonds, num_rings: int64 [molecules].
+      num_atoms: number of atoms, int64 [molecules].
+      num_bonds: number of bonds, int64 [molecules].
+      num_rings: number of rings, int64 [molecules].
       element: atomic numbers, uint8 [atoms].
       charge: formal charges, int8 [atoms].
       hydrogens: implicit hydrogens, int8 [atoms].
