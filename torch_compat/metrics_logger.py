@@ -26,10 +26,10 @@ class TensorLogger:
 def _kept(value: Any) -> Any:
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         return value
-    return _OnItsWay(value) if value.is_cuda else value.item()
+    return _PendingNumber(value) if value.is_cuda else value.item()
 
 
-class _OnItsWay:
+class _PendingNumber:
     """A number that is still on its way from a GPU."""
 
     shape: tuple[int, ...] = ()

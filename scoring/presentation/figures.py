@@ -64,13 +64,15 @@ def performance_profile_figure(scores: Scores) -> Figure:
     heights = [100.0 * float(share[-1]) for _, share in lines]
     # Among lines of the same height, the best score goes on top.
     wanted = [height - 1e-3 * one.number for one, height in zip(series, heights, strict=True)]
-    beside = axes.get_yaxis_transform()
+    right_of_axes = axes.get_yaxis_transform()
     places = spread(wanted, gap / stretch, -2.0, 102.0)
     for one, label, height, place in zip(series, labels, heights, places, strict=True):
-        axes.plot([1.006, 1.035], [height, place], transform=beside, color=one.colour, linewidth=0.7, clip_on=False)
+        axes.plot(
+            [1.006, 1.035], [height, place], transform=right_of_axes, color=one.colour, linewidth=0.7, clip_on=False
+        )
         sample = {"color": one.colour, "linestyle": line_style(one), "linewidth": 2.2}
-        axes.plot([1.04, 1.10], [place, place], transform=beside, clip_on=False, **sample)
-        axes.text(1.11, place, label, transform=beside, color=_TEXT, va="center")
+        axes.plot([1.04, 1.10], [place, place], transform=right_of_axes, clip_on=False, **sample)
+        axes.text(1.11, place, label, transform=right_of_axes, color=_TEXT, va="center")
     axes.set_title("Performance profiles", loc="left", color=_TEXT, fontweight="bold")
     return figure
 

@@ -76,9 +76,9 @@ def learning_curves_figure(logs: Logs, scores: Scores) -> Figure:
     rows = max(math.ceil(len(plots) / columns), 1)
     series = all_series(scores)
     labels = [one.wrapped_label(_NAME_WIDTH, 9.0) for one in series]
-    beside = min(max(columns, 2), len(series))
+    legend_columns = min(max(columns, 2), len(series))
     lines = max(1 + label.count("\n") for label in labels)
-    legend_height = (0.06 + 0.16 * lines) * math.ceil(len(series) / beside)
+    legend_height = (0.06 + 0.16 * lines) * math.ceil(len(series) / legend_columns)
     figure = Figure(figsize=(3.6 * max(columns, 2), 2.7 * rows + 0.5 + legend_height), layout="constrained")
     for number, plot in enumerate(plots):
         axes = figure.add_subplot(rows, columns, number + 1)
@@ -89,5 +89,5 @@ def learning_curves_figure(logs: Logs, scores: Scores) -> Figure:
         Line2D([], [], color=one.colour, linestyle=line_style(one), label=label)
         for one, label in zip(series, labels, strict=True)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=beside, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns, frameon=False, fontsize=9)
     return figure

@@ -133,7 +133,7 @@ def _is_image(name: str) -> bool:
 
 def _tree(folder: pathlib.Path) -> RawSplit:
     """Lists `folder/<class>/<image>`, or the same one folder deeper, such as `train/train/<class>/<image>`."""
-    beside, classes = _listed(folder)
+    loose_images, classes = _listed(folder)
     if not classes:
         raise DataError(f"no folders of classes in {folder}", remedy="Put the images of each class into a folder.")
     inside = {name: _listed(folder / name) for name in classes}
@@ -155,8 +155,10 @@ def _tree(folder: pathlib.Path) -> RawSplit:
             expected=f"images ({', '.join(sorted(_SUFFIXES))}) in the folder of each class",
             remedy="Unpack them again, or remove the folders if they are not classes.",
         )
-    if beside:
-        _logger.warning("imagenet: left out %d images in %s that are not in the folder of a class", len(beside), folder)
+    if loose_images:
+        _logger.warning(
+            "imagenet: left out %d images in %s that are not in the folder of a class", len(loose_images), folder
+        )
     if all(name.isdecimal() for name in classes):
         classes.sort(key=int)
 
