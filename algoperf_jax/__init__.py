@@ -1,7 +1,7 @@
 """The AlgoPerf training-algorithms benchmark, JAX-native.
 
-`python -m algoperf_jax.main --config=configs/ogbg.py` runs a trial from the command line, `run_trial` from Python. The
-package's modules are its parts. Nothing heavy is imported here.
+`python -m algoperf_jax.main --config=configs/ogbg.py` runs a trial from the command line, `run_trial` from Python. This
+module imports nothing heavy.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 
 def run_trial(workload: str, submission: str, *, console: "Console | None" = None, **overrides: Any) -> "TrialResult":
-    """Trains a workload with a submission under the clock, as `python -m algoperf_jax.main` does.
+    """Runs a timed trial of a submission on a workload, as `python -m algoperf_jax.main` does.
 
     >>> result = run_trial("mnist", "nadamw", max_steps=100, hyperparameters={"learning_rate": 1e-3})
     >>> result.status, result.steps
@@ -27,16 +27,16 @@ def run_trial(workload: str, submission: str, *, console: "Console | None" = Non
 
     Args:
       workload: registry name, such as `ogbg` or `imagenet_vit_small`.
-      submission: the name of a ready-made algorithm, or the path of a file.
+      submission: name of a ready-made algorithm, or path of a file.
       console: where progress and the summary are written; the terminal by default.
       **overrides: keys of the configuration (`python -m algoperf_jax.main --help` lists them). A group of keys is a
         dict: `mesh={"data": 1}`.
 
     Returns:
-      How the trial ended; a submission that failed is a result, too.
+      How the trial ended. A failure of the submission is a result too, not an exception.
 
     Raises:
-      UserError: something that the caller can fix, in one line.
+      UserError: the caller can fix the cause; the message is one line.
     """
     from rich.console import Console
 

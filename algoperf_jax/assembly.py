@@ -1,4 +1,4 @@
-"""Puts a trial's parts together from a configuration."""
+"""Assembles the parts of a trial from a configuration."""
 
 import collections
 import dataclasses
@@ -31,7 +31,7 @@ from third_party.algoperf import jax_sharding_utils
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """The random keys of a trial, uint32[2] each, derived from its seed as the benchmark's runner does."""
+    """The random keys of a trial, uint32[2] each, derived from its seed as in the benchmark's runner."""
 
     data: np.ndarray
     optimizer: np.ndarray
@@ -41,16 +41,16 @@ class Keys:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a trial is made of, before anything is trained.
+    """The parts of a trial, before any training.
 
     Attributes:
       workload: with the configuration's overrides, and the true number of training examples.
       submission: the training algorithm.
-      hyperparameters: the point that is tried, or None.
-      layout: devices.
+      hyperparameters: the point under test, or None.
+      layout: the devices and how arrays are placed on them.
       view: the workload as the submission sees it.
-      evaluator: judges parameters.
-      backend: device work.
+      evaluator: evaluates parameters.
+      backend: operations on the devices.
       batch_size: training examples per step, over all devices.
       reader: the training split.
       feed_options: how far ahead batches are made.
@@ -75,11 +75,11 @@ class Parts:
         return Calls(self.submission, self.view, self.hyperparameters)
 
     def trial(self, *, rules: TimingRules, **changes: Any) -> Trial:
-        """The trial of these parts; its limits and what takes its events are off unless `changes` sets them.
+        """The trial made of these parts, without limits and event sinks unless `changes` sets them.
 
         Args:
-          rules: how time is kept.
-          **changes: other fields of `Trial`.
+          rules: the timing rules.
+          **changes: values for other fields of `Trial`.
         """
         fields: dict[str, Any] = {"calls": self.calls, "goal": self.workload.goal, **changes}
         if "input_queue" not in fields:
@@ -87,12 +87,12 @@ class Parts:
         return Trial(backend=self.backend, rules=rules, **fields)
 
     def make_feed(self) -> DeviceFeed:
-        """The training batches from the beginning."""
+        """A new feed of training batches, at the first batch."""
         return DeviceFeed(self.reader, self.backend.put_batch, self.feed_options)
 
 
 def make_keys(seed: int, ruleset: str) -> Keys:
-    """Derives the keys: one more split in the external ruleset, then data, optimizer, model and loop."""
+    """Derives the keys of data, optimizer, model and loop; under the external ruleset after one more split."""
     key = jax.random.PRNGKey(seed)
     if ruleset == "external":
         key, _ = jax.random.split(key, 2)
@@ -100,7 +100,7 @@ def make_keys(seed: int, ruleset: str) -> Keys:
 
 
 def load_workload(config: Any) -> Workload:
-    """The configuration's workload with its overrides of the budget and of how examples are made."""
+    """The configured workload, with the configuration's overrides of its budget and input pipeline."""
     workload = workloads.load(config.workload, data_dir=config.data_dir)
     budget = Budget(
         max_runtime_sec=config.max_runtime_sec or workload.budget.max_runtime_sec,
@@ -121,21 +121,21 @@ def assemble(
     metrics_logger: MetricsLogger | None,
     splits: Sequence[str] = EVALUATION_SPLITS,
 ) -> Parts:
-    """Makes the parts of a trial; opens the data, draws no parameters.
+    """Makes the parts of a trial. Opens the data, but does not initialize parameters.
 
     Args:
       config: a checked configuration.
-      framework: of the submission.
-      workload: as `load_workload` made it.
+      framework: the submission's framework.
+      workload: from `load_workload`.
       submission: the training algorithm.
-      metrics_logger: takes the scalars that the submission logs, or None.
-      splits: what evaluations judge.
+      metrics_logger: receives the scalars that the submission logs, or None.
+      splits: the splits to evaluate.
 
     Raises:
-      UserError: the configuration, the data and the devices do not fit together.
+      UserError: the configuration, data and devices are incompatible.
     """
     layout = framework.make_layout(config, workload)
-    # Published submissions ask for the shardings of the run by functions without arguments.
+    # Published submissions get the shardings of the run from functions without arguments.
     jax_sharding_utils.use_mesh(layout.mesh)
     placement = layout.placement
     keys = make_keys(config.seed, config.ruleset)
@@ -178,7 +178,7 @@ def assemble(
 
 
 def initial_state(parts: Parts) -> RunState:
-    """Draws the parameters and lets the submission make its state; off the clock.
+    """Initializes the parameters and the submission's state; not timed.
 
     Raises:
       SubmissionError: `init_optimizer_state` failed.
@@ -193,23 +193,23 @@ def initial_state(parts: Parts) -> RunState:
         raise SubmissionError(
             f"{submission.name}: init_optimizer_state raised {type(error).__name__}"
             f"{submission.source.line_of(error)}: {error}",
-            remedy=parts.backend.explain(error) or f"Mend it in {submission.source.path}.",
+            remedy=parts.backend.explain(error) or f"Fix it in {submission.source.path}.",
         ) from error
     return RunState(params, model_state, optimizer_state, rng=parts.keys.loop)
 
 
 def hyperparameter_point(submission: Submission, given: Mapping[str, Any], ruleset: str) -> Any:
-    """The point as a named tuple; None for a self-tuning submission that declares no hyperparameters.
+    """The hyperparameter point as a named tuple; None for a self-tuning submission that declares no hyperparameters.
 
     Raises:
-      ConfigError: a name that the submission does not declare, or any for a self-tuning one; a value that is not of
-        the type of the submission's own.
+      ConfigError: the submission does not declare a given name, is self-tuning and takes none, or declares another type
+        for a given value.
     """
     declared = submission.hyperparameters
     if declared is None and ruleset == "self":
         if given:
             raise ConfigError(
-                f"config.hyperparameters: a self-tuning submission takes none, but {', '.join(given)} is given"
+                f"config.hyperparameters: a self-tuning submission takes none, but got {', '.join(given)}"
             )
         return None
     point = {**(declared or {}), **given}
@@ -217,7 +217,7 @@ def hyperparameter_point(submission: Submission, given: Mapping[str, Any], rules
         key = f"config.hyperparameters.{name}"
         if declared is None:
             if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-                raise ConfigError(key, expected="a name that can be an attribute")
+                raise ConfigError(key, expected="a valid Python name")
         elif name not in declared:
             raise ConfigError(
                 f"unknown hyperparameter {key} for {submission.name}", remedy=did_you_mean(name, declared)
@@ -241,7 +241,8 @@ def _chosen_size(submission: Submission, key: str, workload: Workload) -> int:
         try:
             size = getattr(submission, f"get_{key}")(workload.name)
         except ValueError:
-            # As the benchmark's runner does: a variant that a submission does not know gets its base workload's size.
+            # As in the benchmark's runner: a variant unknown to the submission gets the batch size of its base
+            # workload.
             size = getattr(submission, f"get_{key}")(workload.base_name)
     except Exception as error:
         raise SubmissionError(

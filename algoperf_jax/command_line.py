@@ -1,7 +1,7 @@
-"""What the commands have in common: options, exit codes, errors, reports.
+"""What the commands share: options, exit codes, errors and reports.
 
-A command is a module with `main(arguments) -> exit code`, which makes a `Parser` and calls `execute`. Errors are one
-line on stderr; a traceback means a defect of this project.
+A command is a module with `main(arguments) -> exit code`, which makes a `Parser` and calls `execute`. An error is one
+line on stderr; a traceback is a bug in this project.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from algoperf_jax.errors import ConfigError, UserError
 
 EXIT_OK = 0
 EXIT_FOUND_ERRORS = 1
-"""The command did its work, and found errors in what it was given."""
+"""The command ran and found errors in its subject."""
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -26,10 +26,10 @@ _TABLE_WIDTH = 120
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of a command; a mistake in them raises a `ConfigError`."""
+    """Parses the options of a command; raises `ConfigError` for invalid ones."""
 
     def __init__(self, module: str, *, usage: str, description: str | None) -> None:
-        """Makes the parser of `python -m MODULE USAGE`; the description is shown by --help as it is written."""
+        """Makes the parser of `python -m MODULE USAGE`; --help shows the description without reformatting it."""
         super().__init__(
             prog=f"python -m {module}",
             usage=f"%(prog)s {usage}",
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Refuses the arguments."""
+        """Raises a `ConfigError` for invalid arguments."""
         raise ConfigError(message, remedy=f"{self.prog} --help shows the options.")
 
 
@@ -55,8 +55,8 @@ def execute(
     Args:
       run: does the work and returns the exit code.
       arguments: the command line without the program's name.
-      help_text: what --help shows, made from the other arguments. Without any argument it is shown too.
-      when_interrupted: what Ctrl-C has left, for the user to read.
+      help_text: makes the text of --help from the other arguments. It is also shown when there are no arguments.
+      when_interrupted: tells the user what state Ctrl-C leaves behind.
     """
     rest = [argument for argument in arguments if argument not in _HELP]
     try:
@@ -73,46 +73,46 @@ def execute(
 
 
 def print_text(text: str) -> None:
-    """Writes to stdout, of which a reader such as `head` may take only a part."""
+    """Writes to stdout; the reader, such as `head`, may close it early."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # What is left in the buffer would raise again when Python ends.
+        # Flushing the rest of the buffer would raise again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(message: object) -> None:
-    """Writes the line about an error to stderr."""
+    """Writes an error as one line to stderr."""
     print(f"error: {message}", file=sys.stderr)
 
 
 def table_console() -> Console:
-    """A console for tables, wide enough for them where there is no terminal."""
+    """A console for tables, wide enough for them without a terminal."""
     return Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH)
 
 
 def check_report(option: str, path: pathlib.Path | None) -> None:
-    """Refuses the file of a report that cannot be written, before the minutes that its content takes.
+    """Checks that a report can be written, before the minutes spent on its content.
 
     Raises:
-      ConfigError: naming the option.
+      ConfigError: it cannot; the message names the option.
     """
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise ConfigError(option, value=str(path), expected="a file in a folder that exists")
 
 
 def write_report(path: pathlib.Path | None, text: str) -> None:
-    """Writes a report, if a file for it is given.
+    """Writes a report, if `path` is given.
 
     Raises:
-      ConfigError: the disk refuses.
+      ConfigError: the file cannot be written.
     """
     if path is None:
         return
     from algoperf_jax.outputs.run_directory import write_text
 
     try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout, a pipe: not to be replaced
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout or a pipe: must not be replaced
             path.write_text(text)
         else:
             write_text(path, text)

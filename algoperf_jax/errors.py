@@ -1,8 +1,8 @@
-"""Errors that a user can mend.
+"""Errors that a user can fix.
 
-Everything that can go wrong because of what the user wrote, or because of the state of a disk, ends as one line that
-names the offending thing, the value found, what was expected, and the key or command that mends it. The command line
-prints that line and exits with code 2; a traceback means a defect of this project.
+Whatever fails because of user input or the state of a disk is reported in one line: what is wrong, the value found, the
+value expected, and the key or command that fixes it. The command line prints that line and exits with code 2; a
+traceback is a bug in this project.
 """
 
 import difflib
@@ -13,7 +13,7 @@ _ABSENT: Any = object()
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: what, the value found, what was expected, the remedy."""
+    """An error that the user can fix: what is wrong, the value found, the value expected, and the remedy."""
 
     def __init__(
         self, what: str, *, value: Any = _ABSENT, expected: str | None = None, remedy: str | None = None
@@ -32,11 +32,11 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A config key, value or command-line argument is not usable."""
+    """A configuration key, value or command-line argument is invalid."""
 
 
 class DataError(UserError):
-    """A data set is missing, incomplete, damaged or of another version."""
+    """A data set is missing, incomplete, damaged or has the wrong version."""
 
 
 class SubmissionError(UserError):
@@ -48,13 +48,13 @@ class RunError(UserError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when nothing is close."""
+    """The known name closest to `name`, or None when none is close."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name: the nearest known one, else all of them."""
+    """A remedy for a misspelt name: the closest known name, or else all of them."""
     known = sorted(known)
     guess = nearest(name, known)
     return f"Did you mean {guess!r}?" if guess else f"Known: {', '.join(known)}."

@@ -1,4 +1,4 @@
-"""What there is to choose from: workloads with their targets and budgets, algorithms, configurations."""
+"""Lists the workloads with their targets and budgets, the algorithms and the configurations."""
 
 import ast
 
@@ -8,7 +8,7 @@ from algoperf_jax.errors import ConfigError
 from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
 from algoperf_jax.workload import Workload
 
-_ANY_FOLDER = "data"  # facts about a workload on its real data need none of it
+_ANY_FOLDER = "data"  # the facts about a workload on real data do not depend on the folder
 
 
 def listing() -> str:
@@ -17,7 +17,7 @@ def listing() -> str:
     lines = [f"{name:<{width}}  {_workload_line(name)}" for name in workloads.base_names()]
     algorithms = [f"{framework} algorithms: {', '.join(algorithm_names(framework))}" for framework in ENTRIES]
     configurations = (
-        f"configurations: {', '.join(files.names())} (--config=mnist is short for configs/mnist.py, which is taken "
+        f"configurations: {', '.join(files.names())} (--config=mnist is short for configs/mnist.py, read "
         "from the working folder or else from the installed package; a colon picks a variant of a workload)"
     )
     return "\n".join([*lines, "", *algorithms, "", configurations])
@@ -38,9 +38,9 @@ def _target(workload: Workload) -> str:
 
 
 def _task(name: str) -> str:
-    """What is learned, as the first line of the workload's configuration file says."""
+    """The task, from the first line of the workload's configuration file."""
     try:
         text = ast.get_docstring(ast.parse(files.find(name).read_text())) or ""
-    except ConfigError:  # a workload without a file of its own
+    except ConfigError:  # a workload without its own file
         return name
     return text.partition("\n")[0].partition(": ")[2].rstrip(".") or name

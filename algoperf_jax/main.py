@@ -1,15 +1,15 @@
-"""Trains: runs one trial, or the trials of studies.
+"""Runs one trial, or the trials of studies.
 
     python -m algoperf_jax.main --config=ogbg                 # configs/ogbg.py, on the built-in data
     python -m algoperf_jax.main --config=configs/ogbg.py:gelu --config.submission=my_optimizer.py --config.seed=3
     python -m algoperf_jax.main --config=ogbg --config.search_space=FILE.json --config.num_studies=3
 
 The same command resumes an interrupted trial and skips finished ones. FILE is the path of a configuration file, or the
-name of one that comes with the project (see --list).
+name of one that is included in the project (see --list).
 
-Exit codes: 0 when the trial ended or was interrupted in an orderly way, 2 with one line on stderr when there is
-something for the user to fix or the trial failed, 130 after Ctrl-C before the trial began. Studies continue when a
-trial fails: 2 only if all of their trials did.
+Exit codes: 0 when the trial finished or was interrupted by a signal and saved; 2 with one line on stderr when the user
+must fix something or the trial failed; 130 after Ctrl-C before the trial began. Studies continue when a trial fails;
+they exit with 2 only if all their trials failed.
 """
 
 import signal
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class StopOnSignal:
-    """Turns signals into a request to stop after the current step; the same signal a second time acts at once.
+    """Turns a signal into a request to stop after the current step; the same signal a second time acts at once.
 
-    SIGTERM and SIGHUP end processes, SIGINT is Ctrl-C, and schedulers warn by SIGUSR1 or SIGUSR2 before they end a job.
+    SIGTERM and SIGHUP end a process, SIGINT is Ctrl-C, and schedulers send SIGUSR1 or SIGUSR2 before they end a job.
     """
 
     NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -38,12 +38,12 @@ class StopOnSignal:
     def __init__(self) -> None:
         self._requested = False
         for number in self.NUMBERS:
-            # `nohup` has SIGHUP ignored, so that the run survives its terminal.
+            # `nohup` ignores SIGHUP, so that the run outlives its terminal.
             if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
                 signal.signal(number, self._handle)
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Whether a signal asked to stop."""
         return self._requested
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -63,8 +63,8 @@ def _parser() -> command_line.Parser:
         usage="--config=FILE[:VARIANT] [--config.KEY=VALUE ...] [--show]\n       %(prog)s --list",
         description=__doc__,
     )
-    parser.add_argument("--show", action="store_true", help="print the final configuration and stop")
-    parser.add_argument("--list", action="store_true", help="print workloads, algorithms and configurations, and stop")
+    parser.add_argument("--show", action="store_true", help="print the final configuration and exit")
+    parser.add_argument("--list", action="store_true", help="print workloads, algorithms and configurations, and exit")
     return parser
 
 
@@ -78,7 +78,7 @@ def _help(arguments: Sequence[str]) -> str:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Imported here so that `--help` answers at once.
+    # Imported here to keep `--help` fast.
     from algoperf_jax import configuration as configs
 
     options, config_arguments = _parser().parse_known_args(arguments)
@@ -101,7 +101,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _train(config: ConfigDict, arguments: Sequence[str]) -> str | None:
-    """Runs what the configuration describes; returns the line about a failure."""
+    """Runs the configured trial or studies; returns the error line if they failed, else None."""
     import jax
 
     from algoperf_jax import configuration as configs
@@ -125,7 +125,7 @@ def _train(config: ConfigDict, arguments: Sequence[str]) -> str | None:
 
 
 def _failure(result: "TrialResult") -> str | None:
-    """The line about a trial that failed."""
+    """The error line of a failed trial, or None."""
     if result.status != "failed":
         return None
     return f"{result.reason} (Logs: {result.directory}; --config.overwrite=True runs the trial again.)"

@@ -1,4 +1,4 @@
-"""Begins a training algorithm with a copy of a ready-made one: `python -m algoperf_jax.new FILE --like=ALGORITHM`."""
+"""Starts a training algorithm from a copy of a ready-made one: `python -m algoperf_jax.new FILE --like=ALGORITHM`."""
 
 import argparse
 import pathlib
@@ -19,11 +19,11 @@ def write_copy(path: pathlib.Path, like: str, framework: str) -> None:
 
     Args:
       path: the file to write, which must not exist.
-      like: name of the algorithm.
+      like: name of the algorithm to copy.
       framework: key of `ENTRIES`.
 
     Raises:
-      ConfigError: the file cannot be a new submission, or there is no such algorithm; names the argument.
+      ConfigError: the file cannot be created, or there is no such algorithm; the message names the argument.
     """
     names = algorithm_names(framework)
     if like not in names:
@@ -42,9 +42,7 @@ def write_copy(path: pathlib.Path, like: str, framework: str) -> None:
         with path.open("x") as file:
             file.write(entry.read_text())
     except FileExistsError as error:
-        raise ConfigError(
-            f"{path} exists, and is not overwritten", remedy="Choose another name, or remove it."
-        ) from error
+        raise ConfigError(f"{path} already exists", remedy="Choose another name, or remove the file.") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -59,14 +57,14 @@ def _parser() -> command_line.Parser:
     parser = command_line.Parser(
         "algoperf_jax.new",
         usage="FILE [options]",
-        description="\n".join(["Begins a training algorithm with a copy of a ready-made one, of these:", *algorithms]),
+        description="\n".join(["Starts a training algorithm from a copy of a ready-made one:", *algorithms]),
     )
     parser.add_argument("file", metavar="FILE", help="the file to write, for instance my_optimizer.py")
     parser.add_argument(
         "--like", default=DEFAULT, metavar="ALGORITHM", help=f"the algorithm to copy; default: {DEFAULT}"
     )
     parser.add_argument(
-        "--framework", default=JAX, choices=tuple(ENTRIES), help=f"what it is written in; default: {JAX}"
+        "--framework", default=JAX, choices=tuple(ENTRIES), help=f"framework of the algorithm; default: {JAX}"
     )
     return parser
 

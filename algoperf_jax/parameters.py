@@ -12,18 +12,18 @@ from algoperf_jax.workload import ParameterType
 
 @dataclasses.dataclass(frozen=True)
 class ShapeTuple:
-    """A shape as an opaque leaf, so that tree maps over a tree of shapes do not descend into the tuple."""
+    """A shape as a leaf of a tree: `jax.tree.map` does not descend into it, as it would into a tuple."""
 
     shape_tuple: tuple[int, ...]
 
 
 def shapes(params: Any) -> Any:
-    """The tree of `ShapeTuple`s with the structure of `params` (arrays or abstract arrays)."""
+    """The shapes of `params` (arrays or abstract arrays), as a tree of `ShapeTuple`s."""
     return jax.tree.map(lambda leaf: ShapeTuple(tuple(leaf.shape)), params)
 
 
 def abstract(shapes: Any) -> Any:
-    """The tree of abstract float32 arrays that a tree of `ShapeTuple`s tells the shapes of."""
+    """Converts a tree of `ShapeTuple`s to float32 `jax.ShapeDtypeStruct`s."""
     return jax.tree.map(lambda shape: jax.ShapeDtypeStruct(shape.shape_tuple, np.float32), shapes)
 
 
@@ -33,23 +33,23 @@ def count(params: Any) -> int:
 
 
 def paths(params: Mapping[str, Any]) -> dict[str, Any]:
-    """`{'Dense_0/kernel': leaf, ...}` in the order of JAX's flattening (sorted keys)."""
+    """`{'Dense_0/kernel': leaf, ...}` in JAX's flattening order (sorted keys)."""
     flat, _ = jax.tree_util.tree_flatten_with_path(params)
     return {path_name(path): leaf for path, leaf in flat}
 
 
 def path_name(path: Sequence[Any]) -> str:
-    """The `/`-joined names of a path in a tree, as JAX gives it."""
+    """Joins the names of a JAX tree path with `/`."""
     return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def types(params: Mapping[str, Any]) -> dict[str, Any]:
     """The role of each parameter, from its path.
 
-    The keys of the result are lower-cased at every level, as submissions written for the benchmark expect.
+    The result's keys are lower-cased at every level, as submissions written for the benchmark expect.
 
     Raises:
-      ValueError: a path that the benchmark's naming rules do not cover.
+      ValueError: the benchmark's naming rules do not cover a path.
     """
 
     def walk(node: Any, parents: tuple[str, ...]) -> Any:
@@ -69,7 +69,7 @@ _ATTENTION_KERNELS = (
 
 
 def type_of(path: str) -> ParameterType:
-    """The role of the parameter at `path` (`/`-joined names). The first rule that matches decides."""
+    """The role of the parameter at `path` (names joined by `/`). The first matching rule decides."""
     parent, _, leaf = path.lower().rpartition("/")
     if "batchnorm" in parent or "bn" in parent:
         return _scale_or_bias(path, leaf, ParameterType.BATCH_NORM_SCALE, ParameterType.BATCH_NORM_BIAS)
@@ -91,14 +91,14 @@ _JOINED = {
 
 
 def joined_type(paths: Sequence[str]) -> ParameterType:
-    """The role of the parameters at `paths` where another framework keeps them in one array.
+    """The role of an array in which another framework keeps the parameters at `paths`.
 
     Raises:
-      ValueError: parameters of these roles are not kept in one array.
+      ValueError: parameters of these roles cannot share an array.
     """
     kinds = tuple(type_of(path) for path in paths)
     if len(set(kinds)) > 1 and kinds not in _JOINED:
-        raise ValueError(f"parameters {', '.join(paths)}: their roles {kinds} have none in common")
+        raise ValueError(f"parameters {', '.join(paths)}: no role covers all of {kinds}")
     return _JOINED.get(kinds, kinds[0])
 
 
@@ -121,4 +121,4 @@ def _attention_type(path: str, parent: str, leaf: str) -> ParameterType:
         return ParameterType.WEIGHT
     if "in_proj_weight" in leaf:
         return ParameterType.ATTENTION_QKV
-    raise ValueError(f"parameter {path}: no role is known for this part of an attention layer")
+    raise ValueError(f"parameter {path}: unknown part of an attention layer")

@@ -1,14 +1,15 @@
 """Downloads and converts the real data of a workload: `python -m algoperf_jax.prepare WORKLOAD --data_dir=D`.
 
-The conversion is the module `workloads.<name>.prepare` (see `workloads.preparation`), which has
+The conversion is the module `workloads.<name>.prepare` (see `workloads.preparation`). It defines
 
-- `DATASET: DatasetSpec`: name and version of what it makes;
+- `DATASET: DatasetSpec`: name and version of the data set that it makes;
 - `DOWNLOADS: tuple[Download, ...]`: the raw files;
-- `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]`: the splits, from a folder that holds the
-  raw files or what is in them unpacked. It raises `DataError` for raw files that are missing or damaged, and
-  logs (with `logging`) what the user should know besides;
-- `OPTIONS: tuple[str, ...]`, if there is a choice: names of keyword arguments, strings, that `convert` takes besides.
-  Where there are no `DOWNLOADS`, the user has to bring the raw files.
+- `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]`: makes the splits from a folder with the raw files,
+  packed or unpacked. It raises `DataError` for missing or damaged raw files, and logs other facts for the user with
+  `logging`;
+- `OPTIONS: tuple[str, ...]`, optional: names of further keyword arguments of `convert`, whose values are strings.
+
+Without `DOWNLOADS`, the user has to provide the raw files.
 
 Variants of a workload share its data.
 """
@@ -37,17 +38,17 @@ def prepare(
     force: bool,
     options: Mapping[str, str] | None = None,
 ) -> None:
-    """Prepares the data of a workload; does nothing when that is done already.
+    """Prepares the data of a workload; does nothing if it is already prepared.
 
     Args:
       name: registry name of the workload or of a variant.
       data_dir: folder of all prepared data sets.
       raw: folder with the raw files, or None to download them into `<data_dir>/downloads/<dataset>`.
-      force: prepare again even what is complete.
-      options: choices that the conversion offers, kept in the manifest.
+      force: prepare again even if the data set is complete.
+      options: options of the conversion; they are recorded in the manifest.
 
     Raises:
-      UserError: in one line what is wrong and what fixes it.
+      UserError: says in one line what is wrong and how to fix it.
     """
     import workloads
 
@@ -99,12 +100,12 @@ def _parser() -> command_line.Parser:
     parser.add_argument("workload", metavar="WORKLOAD", help="name of a workload, for instance mnist")
     parser.add_argument("--data_dir", required=True, metavar="D", help="folder of all prepared data sets")
     parser.add_argument(
-        "--from", dest="raw", metavar="FOLDER", help="folder with the raw files; default: they are downloaded"
+        "--from", dest="raw", metavar="FOLDER", help="folder with the raw files; default: download them"
     )
     parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="a choice that the conversion offers"
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the conversion"
     )
-    parser.add_argument("--force", action="store_true", help="prepare again even what is complete")
+    parser.add_argument("--force", action="store_true", help="prepare again even if the data set is complete")
     return parser
 
 
@@ -140,7 +141,7 @@ def _complete(data_dir: pathlib.Path, spec: prepared.DatasetSpec) -> prepared.Pr
 
 @contextlib.contextmanager
 def _only_process(data_dir: pathlib.Path, dataset: str) -> Iterator[None]:
-    """Keeps other processes from preparing the same data set, until this one ends, in whatever way."""
+    """Locks a data set, so that no other process prepares it; the lock ends with this process at the latest."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / f".{dataset}.lock").open("w") as file:
         try:
@@ -164,7 +165,7 @@ def _fetch(conversion: ModuleType, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _counted(split: str, blocks: Iterable[prepared.Block]) -> Iterator[prepared.Block]:
-    """The same blocks; prints how many examples have gone through, now and then and at the end."""
+    """Passes blocks through; prints the number of examples periodically and at the end."""
     count, last = 0, time.monotonic()
     for block in blocks:
         yield block

@@ -14,7 +14,7 @@ BATCHES_PER_SECOND = "batches/s"
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """How far the samples of a quantity lie apart, in its unit.
+    """The spread of a quantity's samples, in its unit.
 
     Attributes:
       minimum: the smallest sample.
@@ -34,9 +34,9 @@ class Quantity:
     Attributes:
       name: what was measured, unique within a report.
       unit: unit of the value: `s`, `B`, `count`, `examples/s` or `batches/s`.
-      value: the median where there is a spread.
-      spread: of repeated measurements, or None.
-      note: what a reader must know besides.
+      value: the measured value; the median if there is a spread.
+      spread: the spread of repeated measurements, or None.
+      note: further information for the reader.
     """
 
     name: str
@@ -53,7 +53,7 @@ def median(name: str, samples: Sequence[float], *, note: str = "") -> Quantity:
 
 
 def shown(value: float, unit: str) -> str:
-    """A value with a unit that suits its size, to four digits."""
+    """Formats a value to four digits, with a unit that suits its size."""
     if unit == SECONDS:
         for size, name in ((1.0, "s"), (1e-3, "ms")):
             if value >= size or value == 0:

@@ -1,4 +1,4 @@
-"""From a configuration to the result of a trial: makes the parts, runs the loop, and keeps what it leaves."""
+"""Runs the trial of a configuration: makes the parts, runs the loop, and writes its logs, checkpoints and result."""
 
 import contextlib
 import dataclasses
@@ -43,26 +43,26 @@ from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS, TIMING_RULES
 from algoperf_jax.trial.run_state import Evaluation, RunState
 from algoperf_jax.workload import Workload
 
-_OVERWRITES = "resume with the same command without --config.overwrite=True, which would start again"
+_OVERWRITES = "resume with the same command without --config.overwrite=True, which would start over"
 _CHANGE_THE_TASK = ("max_runtime_sec", "eval_period_sec", "step_hint", "max_steps", "share_compilation")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Setup:
-    """What is known of a run once its directory is claimed.
+    """A run whose directory has been claimed.
 
     Attributes:
       config: the checked configuration.
       located: the submission's files.
-      framework: of the submission.
+      framework: the submission's framework.
       workload: with the configuration's overrides.
       submission: the training algorithm.
-      directory: of the trial.
-      console: where progress is written; silent in all processes but the leader.
-      is_leader: whether this process writes the logs. All take part in checkpoints.
-      budget_sec: submission time that may be used.
-      preemption_count: how many processes have worked on this trial before.
-      notes: what was found in the directory that people should know.
+      directory: the trial's directory.
+      console: where progress is written; silent except in the leader.
+      is_leader: whether this process writes the logs. All processes take part in checkpoints.
+      budget_sec: limit on the submission time.
+      preemption_count: number of earlier processes that worked on this trial.
+      notes: remarks for the user about what was found in the directory.
     """
 
     config: Any
@@ -90,16 +90,16 @@ def execute(
     Args:
       config: a checked configuration.
       console: where progress and the summary are written.
-      stop_requested: whether to checkpoint and leave; asked after each step.
-      now: monotonic nanoseconds.
+      stop_requested: whether to save a checkpoint and stop; called after each step.
+      now: the time in monotonic nanoseconds.
 
     Raises:
-      UserError: something that the user can fix; nothing that was computed is lost.
+      UserError: the user can fix the cause; no computed results are lost.
     """
     located = locate(config.submission, config.framework)
-    # Files of the submission may import more when they run, so all that follows happens within.
+    # The submission may import more of its files while it runs, so everything happens within this context.
     with submission_imports(located), random_states.seeded(config.seed):
-        # Set-up runs from here on; only the loop can tell when it ends.
+        # Setup time starts here; only the loop knows when it ends.
         clock = Clock.start(Bucket.SETUP, now=now)
         compile_watch = CompileWatch()
         framework = load_framework(located.framework)
@@ -134,7 +134,7 @@ def execute(
 
 
 def _claim(directory: RunDirectory, config: Any, notes: Notes, *, is_leader: bool) -> bool:
-    """Claims the trial's directory; all processes learn whether the trial is finished."""
+    """Claims the trial's directory; returns in all processes whether the trial is finished."""
     is_finished = False
     if is_leader:
         run_directory.claim(directory, configuration.as_dict(config), overwrite=config.overwrite, report=notes)
@@ -150,7 +150,7 @@ def _finished(config: Any, directory: RunDirectory, console: Console) -> TrialRe
     if configuration.means_study(config):
         summary.print_finished(console, result)
     else:
-        console.print("This trial is finished already; nothing is run.", markup=False)
+        console.print("This trial is already finished; nothing to run.", markup=False)
         summary.print_summary(console, result)
     return result
 
@@ -158,7 +158,7 @@ def _finished(config: Any, directory: RunDirectory, console: Console) -> TrialRe
 def _run_trial(
     setup: _Setup, clock: Clock, compile_watch: CompileWatch, stop_requested: Callable[[], bool]
 ) -> TrialResult:
-    """Runs the trial in a directory that is this run's alone."""
+    """Runs the trial in a directory that this run has claimed."""
     config, directory, workload = setup.config, setup.directory, setup.workload
     progress = Progress(
         setup.console,
@@ -181,8 +181,7 @@ def _run_trial(
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept))
         )
-        # A list, so that the state is handed over without a name that would keep the arrays which the first step
-        # replaces.
+        # A list, so that no variable here keeps the arrays alive that the first step replaces.
         states, count, failure = _first_state(parts, checkpoints, setup.notes)
         recorder = _open_recorder(setup, stack, progress, scalars, count, states[0].history)
         step = states[0].step
@@ -215,7 +214,7 @@ def _run_trial(
 
 
 def _describe(setup: _Setup, parts: Parts) -> None:
-    """Writes what makes the log describe itself."""
+    """Writes the files that describe the run."""
     if not setup.is_leader:
         return
     config = setup.config
@@ -225,8 +224,8 @@ def _describe(setup: _Setup, parts: Parts) -> None:
         earlier = setup.directory.last_meta_data()
         if differences := environment.rounding_differences(earlier, machine):
             setup.notes(
-                f"not where the trial was before ({'; '.join(differences)}): sums on CPUs may be rounded in another "
-                "way, so that the results are not bit for bit those of an uninterrupted run"
+                f"resumed on a different machine ({'; '.join(differences)}): sums on CPUs may be rounded differently, "
+                "so the results may not be bit for bit those of an uninterrupted run"
             )
     describe(
         setup.directory,
@@ -242,7 +241,7 @@ def _describe(setup: _Setup, parts: Parts) -> None:
 def _first_state(
     parts: Parts, checkpoints: Checkpoints, report: Callable[[str], None]
 ) -> tuple[list[RunState], int, SubmissionError | None]:
-    """The state to begin with, the number of events before it, and why the submission could not make its own."""
+    """The initial state, the number of events before it, and the error if the submission failed to initialize."""
     try:
         new = initial_state(parts)
     except SubmissionError as error:
@@ -263,7 +262,7 @@ def _open_recorder(
     count: int,
     history: Sequence[Evaluation],
 ) -> Recorder:
-    """The recorder with the sinks of this process, after the first `count` events; shows those again."""
+    """The recorder with this process's sinks, which continues after the first `count` events and replays them."""
     sinks: list[EventSink] = []
     if setup.is_leader:
         folder, number = setup.directory.path, setup.preemption_count
@@ -336,7 +335,7 @@ def _result(setup: _Setup, parts: Parts, outcome: Outcome, compile_watch: Compil
 
 
 def _finish(setup: _Setup, recorder: Recorder, outcome: Outcome, result: TrialResult) -> None:
-    """Writes the picture and, unless the trial was only interrupted, the last event and the result."""
+    """Writes the learning curve and, unless the trial was interrupted, the last event and the result."""
     if not setup.is_leader:
         return
     directory, workload = setup.directory, setup.workload

@@ -8,8 +8,11 @@ def warmup_cosine(learning_rate: float, warmup_factor: float, step_hint: int) ->
 
     Args:
       learning_rate: the peak.
-      warmup_factor: fraction of `step_hint` that is spent on warmup.
-      step_hint: number of steps in all.
+      warmup_factor: fraction of `step_hint` spent on warmup.
+      step_hint: total number of steps.
+
+    Returns:
+      Step number -> learning rate.
     """
     warmup_steps = int(warmup_factor * step_hint)
     decay_steps = max(step_hint - warmup_steps, 1)
@@ -23,10 +26,13 @@ def warmup_linear(
 
     Args:
       learning_rate: the peak.
-      warmup_factor: fraction of `step_hint` that is spent on warmup.
-      decay_steps_factor: fraction of the steps after the warmup that is spent on the decay.
-      end_factor: the end of the decay, relative to the peak.
-      step_hint: number of steps in all.
+      warmup_factor: fraction of `step_hint` spent on warmup.
+      decay_steps_factor: fraction of the steps after warmup spent on decay.
+      end_factor: final learning rate, relative to the peak.
+      step_hint: total number of steps.
+
+    Returns:
+      Step number -> learning rate.
     """
     warmup_steps = int(warmup_factor * step_hint)
     decay_steps = max(int(decay_steps_factor * (step_hint - warmup_steps)), 1)

@@ -1,8 +1,8 @@
-"""What a workload is: pure functions, facts and data.
+"""The type `Workload`: pure functions, facts and data.
 
-A workload is a fixed model, data set, loss, metric and target that a training algorithm is measured on. Everything that
-the engine, a submission, the evaluation or a report needs to know about one is a field of `Workload`; adding a workload
-means building one more value of this type (see CONTRIBUTING.md).
+A workload is a fixed model, data set, loss, metric and target on which training algorithms are measured. Everything
+that the engine, a submission, the evaluation or a report needs to know about it is a field of `Workload`; adding a
+workload means building another value of this type (see CONTRIBUTING.md).
 """
 
 import dataclasses
@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:  # worker processes of input pipelines need these types, and can do without the seconds that JAX takes
+if TYPE_CHECKING:  # worker processes of input pipelines import this module, and should not wait for JAX
     import jax
 
 Parameters = Any
 """Nested dict of float32 arrays."""
 ModelState = Any
-"""Nested dict of what the model carries besides parameters (`{'batch_stats': ...}`), or None."""
+"""Nested dict of model variables that are not parameters (`{'batch_stats': ...}`), or None."""
 Batch = Mapping[str, Any]
-"""`inputs`, `targets` and `weights` (0 marks padding), and what else the model or the metrics of a workload need; all
+"""`inputs`, `targets` and `weights` (0 marks padding), and other arrays that a workload's model or metrics need; all
 share the leading batch axis. NumPy arrays on the host, global `jax.Array`s on the devices.
 
-`weights` belong to what the loss judges one by one: examples [B], or tokens [B, L]. A batch that packs several
-sequences into a row says so with `<name>_position` and `<name>_segmentation` beside `<name>`, int32 [B, L]: a token's
-place in its sequence, and the number of the sequence in its row, from 1 on; 0 is padding.
+`weights` has one entry per term of the loss: per example [B], or per token [B, L]. A batch that packs several sequences
+into a row has `<name>_position` and `<name>_segmentation` in addition to `<name>`, int32 [B, L]: the token's position
+in its sequence, and the number of the sequence in its row, counted from 1; 0 is padding.
 
-A split has one schema, declared in `Workload.schema` and the same for real and for built-in data. Splits may differ:
-training batches may have mixed targets or be packed where those of evaluation are not."""
+A split has one schema, declared in `Workload.schema` and the same for real and built-in data. Splits may differ: for
+example, training batches may have mixed targets or be packed while evaluation batches do not.
+"""
 RandomKey = Any
 """A raw threefry key, uint32[2]."""
 
@@ -42,15 +43,15 @@ class ArraySpec:
     """One array of a batch.
 
     Attributes:
-      shape: the axes beyond the batch axis; None for one whose length depends on the size of the batch.
-      dtype: name of the type, as NumPy calls it.
+      shape: lengths of the axes after the batch axis; None for a length that depends on the batch size.
+      dtype: NumPy's name of the type.
     """
 
     shape: tuple[int | None, ...] = ()
     dtype: str = "float32"
 
     def fits(self, array: Any) -> bool:
-        """Whether an array with a batch axis is as described."""
+        """Whether an array with a batch axis matches this description."""
         shape = tuple(array.shape)[1:]
         return (
             array.ndim == 1 + len(self.shape)
@@ -60,11 +61,11 @@ class ArraySpec:
 
 
 Schema = Mapping[str, Any]
-"""A tree like a batch, with an `ArraySpec` for each array."""
+"""A tree with the structure of a batch and an `ArraySpec` for each array."""
 
 
 class LossType(enum.Enum):
-    """The family of a workload's loss; the numbers are those of the benchmark's documentation."""
+    """The family of a workload's loss, numbered as in the benchmark's documentation."""
 
     SOFTMAX_CROSS_ENTROPY = 0
     SIGMOID_CROSS_ENTROPY = 1
@@ -74,7 +75,7 @@ class LossType(enum.Enum):
 
 
 class ParameterType(enum.Enum):
-    """The role of a parameter array; the numbers are those of the benchmark's documentation."""
+    """The role of a parameter array, numbered as in the benchmark's documentation."""
 
     WEIGHT = 0
     BIAS = 1
@@ -94,15 +95,15 @@ class ParameterType(enum.Enum):
 
 
 class Loss(NamedTuple):
-    """What a workload's loss function returns; the training objective is `summed / n_valid_examples`.
+    """The result of a workload's loss function; the training objective is `summed / n_valid_examples`.
 
-    Arrays of the kind that the logits are: of JAX, PyTorch or NumPy.
+    The arrays are of the same library as the logits: JAX, PyTorch or NumPy.
 
     Attributes:
       summed: scalar, the sum of `per_example`.
-      n_valid_examples: scalar, the number of what the workload counts: the sum of the weights, of examples [B] or of
-        tokens [B, L] (without weights, how many there are), or for CTC the number of target tokens.
-      per_example: the loss of each example, or of each token, 0 where the weight is 0.
+      n_valid_examples: scalar. The sum of the weights of examples [B] or tokens [B, L]; without weights, their number;
+        for CTC, the number of target tokens.
+      per_example: the loss of each example or token, 0 where the weight is 0.
     """
 
     summed: Any
@@ -111,12 +112,12 @@ class Loss(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """What one evaluation batch contributes to a split's metrics.
+    """The contribution of one evaluation batch to a split's metrics.
 
     Attributes:
-      sums: scalars that are added up over batches; padding contributes 0.
-      rows: arrays with a leading example axis that are collected over batches on the host. A workload that returns rows
-        returns their weights among them, so that `Metrics.summarize` can tell padding.
+      sums: scalars to be summed over batches; padding contributes 0.
+      rows: arrays with a leading example axis, to be concatenated over batches on the host. They include the weights,
+        so that `Metrics.summarize` can recognize padding.
     """
 
     sums: "Mapping[str, jax.Array]"
@@ -125,11 +126,11 @@ class Partial(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """How a split is judged.
+    """How a split is evaluated.
 
     Attributes:
       batch_step: `(params, model_state, batch, rng) -> Partial`; pure, compiled once per batch shape.
-      summarize: `(sums, rows) -> {name: value}`, on the host. `sums` holds totals, `rows` concatenated rows.
+      summarize: `(sums, rows) -> {name: value}`, on the host, from the totals and the concatenated rows of all batches.
     """
 
     batch_step: Callable[[Parameters, ModelState, Batch, RandomKey], Partial]
@@ -138,16 +139,16 @@ class Metrics:
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """The target that ends a trial: a metric strictly better than a value, on validation and on test.
+    """The target of a trial: a metric must be strictly better than a value, on validation and on test.
 
-    A model that nobody published a target for has none: it is trained and evaluated like any other, for its whole
-    budget, and never reaches a target.
+    A model without a published target is trained and evaluated for its whole budget, and never reaches a target.
 
     Attributes:
       metric: name of the metric without the split, for instance `accuracy`.
       direction: whether larger or smaller values are better.
-      validation: target for `validation/<metric>`, which decides the time to target, or None where the model has none.
-      test: target for `test/<metric>`, or None where the workload has no test split, or the model no target.
+      validation: target for `validation/<metric>`, which decides the time to target, or None if the model has no
+        target.
+      test: target for `test/<metric>`, or None if the workload has no test split or the model no target.
     """
 
     metric: str
@@ -157,13 +158,14 @@ class Goal:
 
     @property
     def has_target(self) -> bool:
-        """Whether there is a value to reach."""
+        """Whether there is a target on validation."""
         return self.validation is not None
 
     def reached(self, metrics: Mapping[str, float], split: Literal["validation", "test"]) -> bool:
         """Whether `metrics` (keys `<split>/<metric>`) strictly beat the target of `split`; NaN never does.
 
-        With a target on validation only, that of test is reached from the start; without any, none ever is.
+        With a target on validation only, the test target counts as reached from the start; without any target, none is
+        ever reached.
         """
         target = self.validation if split == "validation" else self.test
         if target is None:
@@ -178,8 +180,8 @@ class Budget:
 
     Attributes:
       max_runtime_sec: seconds of submission time.
-      eval_period_sec: seconds of wall time between the end of one evaluation and the next.
-      step_hint: number of steps for which schedules are laid out.
+      eval_period_sec: seconds of wall time from the end of one evaluation to the start of the next.
+      step_hint: number of steps that schedules are planned for.
     """
 
     max_runtime_sec: float
@@ -189,7 +191,7 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a workload's real and built-in data each have of their own.
+    """Facts that differ between a workload's real and built-in data.
 
     Attributes:
       goal: validation and test targets.
@@ -208,10 +210,10 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where batches go, as far as the input pipeline must know.
+    """What the input pipeline needs to know about processes and devices.
 
     Attributes:
-      process_index: this process among those that share the run.
+      process_index: index of this process among those that share the run.
       process_count: number of processes; each reads only its own rows.
       device_count: number of devices on the data axis of the mesh, over all processes.
     """
@@ -231,8 +233,10 @@ Finish = Callable[[Batch], Batch]
 
 
 class PutBatch(Protocol):
-    """Starts the transfer of this process's rows of a host batch, has `finish` applied to them on the devices, and
-    returns the global arrays without waiting for them.
+    """Puts a host batch on the devices.
+
+    Starts the transfer of this process's rows, applies `finish` to them on the devices, and returns the global arrays
+    without waiting for them.
     """
 
     def __call__(self, batch: Batch, finish: Finish | None = None, /) -> Batch: ...
@@ -244,13 +248,13 @@ class SplitReader:
 
     Attributes:
       num_examples: number of distinct examples in the split.
-      num_batches: number of batches of one pass, or None for the endless stream of the training split.
+      num_batches: number of batches in one pass, or None for the endless stream of the training split.
       batch: `k -> Batch` of NumPy arrays, this process's rows of global batch `k`. A pure function of `k`: any thread
-        may ask for any batch at any time, and the examples of a global batch do not depend on the number of devices or
+        may request any batch at any time, and the examples of a global batch do not depend on the number of devices or
         processes.
-      finish: what is left to do on the devices, or None: `batch(k)` as it was sent -> the batch as it is trained on. It
-        works element by element, whatever leading axes there are, with the functions of the array API standard, so
-        that it takes the arrays of any framework; `batch(k)` may so be smaller (uint8) than what is made of it.
+      finish: the last step of the pipeline, on the devices, or None: maps the transferred `batch(k)` to the batch that
+        is trained on. It works element by element, for any leading axes, with functions of the array API standard, so
+        that it accepts arrays of any framework. It keeps transfers small: `batch(k)` may be uint8, for example.
     """
 
     num_examples: int
@@ -259,16 +263,16 @@ class SplitReader:
     finish: Finish | None = None
 
     def put(self, k: int, put_batch: PutBatch) -> Batch:
-        """Global batch `k` on the devices, as it is trained on."""
+        """Puts global batch `k` on the devices and finishes it."""
         return put_batch(self.batch(k), self.finish)
 
     def finished(self, k: int) -> Batch:
-        """Global batch `k` as it is trained on, this process's rows of it, made on the host."""
+        """Makes and finishes this process's rows of global batch `k` on the host."""
         return self.batch(k) if self.finish is None else self.finish(self.batch(k))
 
 
 class OpenSplit(Protocol):
-    """Opens a split; `seed` decides shuffling and augmentation and nothing else is random."""
+    """Opens a split; `seed` determines shuffling and augmentation, and nothing else is random."""
 
     def __call__(self, split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader: ...
 
@@ -278,11 +282,11 @@ class Data:
     """A workload's examples.
 
     Attributes:
-      origin: `builtin` for the generated stand-in, `prepared` for real data.
+      origin: `builtin` for generated data, `prepared` for real data.
       open: opens a split.
-      describe: facts for the log of a run (version, checksums, split sizes).
-      with_workers: the same examples, made by so many processes beside this one, or by none (0); None where a batch is
-        too little work for that.
+      describe: returns facts for the log of a run (version, checksums, split sizes).
+      with_workers: returns a copy that makes examples in N worker processes (0: in this process); None if workers do
+        not help.
     """
 
     origin: Literal["builtin", "prepared"]
@@ -294,15 +298,14 @@ class Data:
 class Apply(Protocol):
     """The model's forward pass.
 
-    `logits` come before any output activation. They are an array, or a tuple of one and what the loss must know about
-    it: `(logits, paddings)`, where paddings are 1 for the frames that are none. No gradient flows through the latter.
-    `train` turns dropout on. Batch normalization uses batch statistics and returns new running statistics iff
-    `update_batch_norm`; `use_running_average` (default: `not update_batch_norm`) chooses the statistics separately.
+    `logits` are the outputs before any output activation: an array, or a tuple `(logits, paddings)`, where paddings are
+    1 at padded frames. No gradient flows through the paddings. `train` turns dropout on. Batch normalization uses batch
+    statistics and returns new running statistics iff `update_batch_norm`; `use_running_average` (default: `not
+    update_batch_norm`) chooses the statistics separately.
 
-    `dropout_rate` is one rate for all places with dropout, and may be a traced scalar; None takes the workload's
-    default. A model whose documentation names several (residual and input dropout of librispeech_conformer, input and
-    feed-forward dropout of librispeech_deepspeech) has the same default for all of them, 0.1, and the given rate goes
-    to each.
+    `dropout_rate` is one rate for all dropout layers, and may be a traced scalar; None means the workload's default. In
+    a model with several documented rates (residual and input dropout of librispeech_conformer, input and feed-forward
+    dropout of librispeech_deepspeech), all have the same default, 0.1, and `dropout_rate` replaces each.
     """
 
     def __call__(
@@ -322,10 +325,10 @@ class Apply(Protocol):
 class LossFunction(Protocol):
     """`(targets, logits, weights=None, label_smoothing=0.) -> Loss`, without regularization.
 
-    `logits` are what `Apply` returns, `weights` those of a batch. Written with the functions of the array API
-    standard where that is possible, so that it takes the arrays of either framework and is differentiated by it. A
-    loss that needs more, such as a scan (CTC), takes JAX arrays; the model in PyTorch then has one of its own,
-    `TorchModel.loss`, and a test holds the two equal.
+    `logits` is what `Apply` returns, `weights` is that of a batch. Written with functions of the array API standard
+    where possible, so that it accepts arrays of either framework, which can differentiate it. A loss that needs more,
+    such as a scan (CTC), takes JAX arrays; the PyTorch model then has its own loss, `TorchModel.loss`, and a test
+    checks that both agree.
     """
 
     def __call__(self, targets: Any, logits: Any, weights: Any = None, label_smoothing: Any = 0.0) -> Loss: ...
@@ -336,22 +339,22 @@ class Workload:
     """A fixed model, data set, loss, metric and target. Compared and hashed by identity.
 
     Attributes:
-      name: registry name, variants included (`ogbg_gelu`).
+      name: registry name, including the variant (`ogbg_gelu`).
       base_name: registry name of the workload this is a variant of (`ogbg`).
       init: `rng -> (params, model_state)`.
       apply: forward pass.
-      loss: loss without regularization.
-      loss_type: family of the loss as documented by the benchmark.
-      metrics: how a split is judged.
+      loss: loss function, without regularization.
+      loss_type: family of the loss, as documented by the benchmark.
+      metrics: how a split is evaluated.
       data: the examples.
-      schema: what a batch of each split holds, once it is finished.
+      schema: the arrays of a finished batch, for each split.
       goal, budget, batch_size, eval_batch_size, split_sizes: the `Facts` of the data.
       output_parameters: top-level names in `params` that hold the output layer.
-      sharded_parameters: patterns (as of `fnmatch`) of the `/`-joined paths of parameters so large that the devices of
-        a run may share out their rows, such as `embedding_table`; they do where `config.mesh.shard_parameters` is set.
+      sharded_parameters: `fnmatch` patterns of the `/`-joined paths of parameters large enough to split by rows over
+        devices, such as `embedding_table`; `config.mesh.shard_parameters` turns this on.
       dropout_rate: default dropout rate.
-      train_mean, train_stddev: normalization constants of the inputs, None where the notion makes no sense.
-      model_arguments: what the model was built with, so that a twin in another framework can be built alike.
+      train_mean, train_stddev: normalization constants of the inputs, or None if they do not apply.
+      model_arguments: arguments that the model was built with; its twin in another framework is built with the same.
     """
 
     name: str

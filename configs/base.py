@@ -1,8 +1,7 @@
 """Every configuration key, with its type, default, range and meaning.
 
-`GROUPS` is the one place that says so. `get_config` makes the defaults from it, the command line reads values by its
-types, and `python -m algoperf_jax.main --help` prints it. A key that is not here does not exist: a configuration file
-or an override that names another is refused.
+`GROUPS` is the single source: `get_config` makes the defaults from it, the command line parses values by its types, and
+`python -m algoperf_jax.main --help` prints it. A configuration file or an override with any other key is an error.
 """
 
 import dataclasses
@@ -14,7 +13,7 @@ from ml_collections import ConfigDict, config_dict
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The numbers from `least` to `most`, without `least` itself where `above` holds; `words` say so in errors."""
+    """The numbers from `least` to `most`, without `least` if `above` is true; `words` describe the range in errors."""
 
     words: str
     least: float
@@ -22,7 +21,7 @@ class Range:
     above: bool = False
 
     def __contains__(self, number: float) -> bool:
-        """Whether a number is one of them; nan and infinity never are."""
+        """Whether a number is in the range; nan and infinity never are."""
         return self.least <= number <= self.most and not (self.above and number == self.least)
 
 
@@ -36,11 +35,11 @@ class Key:
     """A configuration key.
 
     Attributes:
-      name: as in `--config.NAME=VALUE`; a dot leads into a group of keys.
+      name: as in `--config.NAME=VALUE`; dots separate the levels of nested keys.
       type: `int`, `float`, `bool` or `str`, or `ConfigDict` for hyperparameters, whose names the submission chooses.
-      default: None where something else decides unless the key is set. Such a key may be set to None, others may not.
-      meaning: what it does, with its unit.
-      range: the numbers that it takes, or None for no limits.
+      default: None if the value comes from elsewhere unless the key is set. Only such a key may be set to None.
+      meaning: what the key does, with its unit.
+      range: the valid numbers, or None for no limits.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Keys that are described together; `note` holds for all of them."""
+    """Keys that are listed together; `note` applies to all of them."""
 
     title: str
     keys: tuple[Key, ...]
@@ -61,57 +60,57 @@ class Group:
 
 GROUPS = (
     Group(
-        "What is trained",
+        "Workload",
         (
             Key("workload", str, "", "Name of a workload or of a variant: `python -m algoperf_jax.main --list`."),
             Key("data_dir", str, None, "Folder with prepared data (see BUILD.md), or unset for the built-in data."),
         ),
     ),
     Group(
-        "The training algorithm",
+        "Training algorithm",
         (
             Key("submission", str, "nadamw", "A ready-made algorithm, the path of a .py file, or a dotted module."),
             Key(
                 "framework",
                 str,
                 None,
-                "The framework that it is written in: `jax`, `pytorch`, or `jax_pmap` for JAX submissions with a "
-                "leading axis of devices. Unset detects it from the submission's files, and takes the ready-made "
-                "algorithms of JAX.",
+                "Its framework: `jax`, `pytorch`, or `jax_pmap` for JAX submissions with a leading axis of "
+                "devices. If unset, it is detected from the submission's files; a name then means a ready-made "
+                "algorithm in JAX.",
             ),
             Key(
                 "torch_model",
                 str,
                 "auto",
-                "The model of PyTorch submissions: `twin` (a module of its own), `bridge` (the JAX model inside a "
-                "module), or `auto` (a twin where there is one).",
+                "The model of PyTorch submissions: `twin` (a native module), `bridge` (the JAX model inside a "
+                "module), or `auto` (the twin if there is one).",
             ),
             Key(
                 "hyperparameters",
                 ConfigDict,
                 None,
-                "Its hyperparameters, as --config.hyperparameters.NAME=VALUE; what is not named keeps the algorithm's "
-                "default. A submission that declares defaults gets values of their types. Tuples are (0.8,0.9), "
-                "[0.8,0.9] or 0.8,0.9; quotes make any value text.",
+                "Its hyperparameters, as --config.hyperparameters.NAME=VALUE; the others keep the algorithm's "
+                "defaults. Values are converted to the types of the defaults that a submission declares. Write "
+                "tuples as (0.8,0.9), [0.8,0.9] or 0.8,0.9; quotes make any value text.",
             ),
         ),
     ),
     Group(
-        "How it is trained",
+        "Training",
         (
             Key("seed", int, 0, "Seed of initialization, dropout, shuffling and augmentation.", SEED),
             Key(
                 "ruleset",
                 str,
                 "external",
-                "`external` (a hyperparameter point is given) or `self` (none is; 1.5 times the budget).",
+                "`external` (with a given hyperparameter point) or `self` (without one; 1.5 times the budget).",
             ),
             Key(
                 "precision",
                 str,
                 "highest",
-                "How float32 arrays are multiplied, by every submission of either framework: `highest` (in float32), "
-                "`tf32` or `bf16` (as fast as the device allows). What these mean on each device: "
+                "Precision of float32 matrix products, for every submission in either framework: `highest` "
+                "(float32), `tf32` or `bf16` (as fast as the device allows). What these mean on each device: "
                 "algoperf_jax/devices/precision.py.",
             ),
             Key(
@@ -130,88 +129,94 @@ GROUPS = (
                 str,
                 None,
                 "JSON file with the hyperparameters of the trials: a list of points, or ranges that points are drawn "
-                "from. The hyperparameters of a configuration file are then left out.",
+                "from. The hyperparameters of the configuration file are then ignored.",
             ),
             Key(
                 "num_trials",
                 int,
                 None,
-                "Trials of each study. Unset takes every point of a list, 5 points of ranges, or 1 trial where there "
-                "is no space.",
+                "Trials per study. If unset: every point of a list, 5 points from ranges, or 1 trial without a search "
+                "space.",
                 POSITIVE,
             ),
             Key(
                 "num_studies",
                 int,
                 None,
-                "Studies, numbered from config.study on; all of them try the same points. Unset takes 1.",
+                "Studies, numbered from config.study; all try the same points. If unset: 1.",
                 POSITIVE,
             ),
             Key(
                 "trials",
                 str,
                 None,
-                "Only these trials of each study: `3`, `2:4` (both included), `:2` or `4:`. Unset runs all.",
+                "Only these trials of each study: `3`, `2:4` (both included), `:2` or `4:`. If unset: all.",
             ),
-            Key("search_seed", int, 0, "Seed of the order of the points that are drawn from ranges.", SEED),
+            Key("search_seed", int, 0, "Seed for drawing points from ranges.", SEED),
             Key(
                 "share_compilation",
                 bool,
                 False,
                 "Keep compiled JAX programs in <experiment_dir>/.compilation_cache, so that only the first trial that "
-                "needs one pays for it. For development: times are then not comparable with others.",
+                "needs one compiles it. For development: timings are then not comparable with others.",
             ),
         ),
-        note="Several trials in one command, each with a seed of its own that follows from config.seed. Setting one of "
-        "the first three keys asks for a study; otherwise one trial is run, numbered by config.study and config.trial.",
+        note="Several trials in one command, each with its own seed, derived from config.seed. Setting one of the "
+        "first three keys asks for a study; otherwise one trial is run, numbered by config.study and config.trial.",
     ),
     Group(
         "Limits and sizes",
         (
-            Key("max_runtime_sec", float, None, "The budget, in seconds on the clock.", POSITIVE),
-            Key("eval_period_sec", float, None, "Seconds on the clock between evaluations.", POSITIVE),
-            Key("step_hint", int, None, "The number of steps that submissions plan their schedules for.", POSITIVE),
-            Key("max_steps", int, None, "The training is complete after this many steps.", POSITIVE),
+            Key("max_runtime_sec", float, None, "The time budget, in seconds of submission time.", POSITIVE),
+            Key("eval_period_sec", float, None, "Seconds between evaluations.", POSITIVE),
+            Key("step_hint", int, None, "Number of steps that submissions plan their schedules for.", POSITIVE),
+            Key("max_steps", int, None, "Training is complete after this many steps.", POSITIVE),
             Key("batch_size", int, None, "Examples per training batch, over all devices.", POSITIVE),
             Key("eval_batch_size", int, None, "Examples per evaluation batch, over all devices.", POSITIVE),
         ),
-        note="Unset takes the workload's or the submission's own. Results of runs that set one of the first four are "
-        "not comparable with others, and their logs say so.",
+        note="If unset, the workload or the submission decides. Results of runs that set one of the first four are not "
+        "comparable with others, and their logs say so.",
     ),
     Group(
-        "Where logs and checkpoints go",
+        "Logs and checkpoints",
         (
             Key("experiment_dir", str, "experiments", "Folder of all experiments."),
             Key("experiment_name", str, "default", "Folder of this experiment."),
             Key("study", int, 1, "Number of the study.", POSITIVE),
             Key("trial", int, 1, "Number of the trial.", POSITIVE),
-            Key("overwrite", bool, False, "Delete what is in the trial's directory and start from the beginning."),
-            Key("checkpoints_kept", int, 2, "Newest checkpoints kept; one is written after each evaluation.", POSITIVE),
+            Key("overwrite", bool, False, "Delete the contents of the trial's directory and start over."),
+            Key(
+                "checkpoints_kept",
+                int,
+                2,
+                "Number of newest checkpoints to keep; one is written after each evaluation.",
+                POSITIVE,
+            ),
             Key("tensorboard", bool, True, "Write TensorBoard event files."),
             Key(
                 "progress_period_sec",
                 float,
                 15.0,
-                "Seconds between progress lines where there is no terminal.",
+                "Seconds between progress lines when there is no terminal.",
                 POSITIVE,
             ),
         ),
-        note="<dir>/<name>/<submission>/study_<study>/<workload>_<framework>/trial_<trial>; `builtin` is put between "
-        "workload and framework for runs on the built-in data.",
+        note="<dir>/<name>/<submission>/study_<study>/<workload>_<framework>/trial_<trial>; `builtin` is inserted "
+        "between workload and framework for runs on built-in data.",
     ),
     Group(
         "Devices and processes",
         (
-            Key("mesh.data", int, None, "Devices that share each batch; unset takes all.", POSITIVE),
+            Key("mesh.data", int, None, "Devices that share each batch. If unset: all.", POSITIVE),
             Key(
                 "mesh.shard_parameters",
                 bool,
                 False,
-                "Split the parameters that the workload names (Workload.sharded_parameters), and their optimizer "
-                "state, by rows over these devices; else each device has all. For JAX submissions.",
+                "Split the parameters that the workload names (Workload.sharded_parameters) and their optimizer "
+                "state by rows over these devices; otherwise each device holds all. For JAX submissions.",
             ),
             Key("distributed.coordinator_address", str, None, "HOST:PORT of process 0."),
-            Key("distributed.num_processes", int, None, "Processes that share this run; unset runs alone.", POSITIVE),
+            Key("distributed.num_processes", int, None, "Processes that share this run. If unset: 1.", POSITIVE),
             Key("distributed.process_id", int, None, "Number of this process, from 0.", NOT_NEGATIVE),
         ),
         note="How to start several processes: BUILD.md.",
@@ -223,17 +228,17 @@ GROUPS = (
                 "input.workers",
                 int,
                 None,
-                "Processes that decode images. Unset takes one for each core that this process may use; 0 leaves it "
-                "to the threads.",
+                "Processes that decode images. If unset: one for each core that this process may use; 0 decodes in "
+                "the threads.",
                 NOT_NEGATIVE,
             ),
-            Key("input.threads", int, 1, "Threads that make batches.", NOT_NEGATIVE),
-            Key("input.batches_ahead", int, 3, "Batches kept ready.", NOT_NEGATIVE),
+            Key("input.threads", int, 1, "Number of threads that make batches.", NOT_NEGATIVE),
+            Key("input.batches_ahead", int, 3, "Number of batches prepared in advance.", NOT_NEGATIVE),
             Key(
                 "evaluation.stage_bytes",
                 int,
                 4 * 2**30,
-                "Evaluation batches stay on the devices while all splits fit into this many bytes.",
+                "Evaluation batches stay on the devices as long as all splits fit into this many bytes.",
                 NOT_NEGATIVE,
             ),
         ),

@@ -2,8 +2,8 @@
 
 python -m algoperf_jax.main --config=configs/external_tuning.py:<workload> --config.search_space=<file>.json
 
-The benchmark's time is the median over the studies of the time to the validation target of the fastest trial. The
-workload's own configuration is not read: what it chooses is for single trials of the default algorithm.
+The benchmark's time is the median over the studies of the fastest trial's time to the validation target. The workload's
+own configuration file is not read: its values are for single trials of the default algorithm.
 """
 
 from ml_collections import ConfigDict

@@ -1,1 +1,1 @@
-"""Ready-made training algorithms, each one file; `--config.submission=<file name>` picks one."""
+"""Ready-made training algorithms, one per file; `--config.submission=<file name>` selects one."""

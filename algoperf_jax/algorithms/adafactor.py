@@ -1,10 +1,10 @@
 """Adafactor: second moments kept as row and column means (Shazeer & Stern 2018), with momentum (Zhai et al. 2022).
 
-As Zhai et al., and unlike the first paper, it has a first moment, a bound on the decay rate of the second, and steps
-that are not multiplied by the root mean square of the parameters, so that its learning rates are of Adam's magnitude.
-Momentum is kept in the parameters' type. Weight decay is decoupled and multiplied by the learning rate. Linear warmup,
-then cosine decay to zero at the workload's step hint. `adafactor.json` is the search space of the benchmark's baseline
-(Dahl et al. 2023).
+As in Zhai et al., and unlike in the first paper, there is a first moment, the decay rate of the second moment is
+bounded, and steps are not multiplied by the root mean square of the parameters, so learning rates are of Adam's
+magnitude. Momentum has the parameters' type. Weight decay is decoupled and multiplied by the learning rate. Linear
+warmup, then cosine decay to zero at the workload's step hint. `adafactor.json` is the search space of the benchmark's
+baseline (Dahl et al. 2023).
 """
 
 from typing import Any, NamedTuple

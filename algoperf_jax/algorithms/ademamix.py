@@ -1,8 +1,8 @@
 """AdEMAMix: AdamW with a second, much slower first moment (Pagliardini et al. 2025).
 
-As in the paper, the weight of the slow moment grows linearly and its decay rate from that of the fast one, so that its
-half-life grows linearly, until the last step. Linear warmup, then cosine decay to zero at the workload's step hint.
-`ademamix.json` is a small space about the paper's settings.
+As in the paper, until the last step the weight of the slow moment grows linearly, and its decay rate grows from that of
+the fast moment such that its half-life grows linearly. Linear warmup, then cosine decay to zero at the workload's step
+hint. `ademamix.json` is a small search space around the paper's settings.
 """
 
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ class Hyperparameters(NamedTuple):
       learning_rate: peak learning rate.
       one_minus_beta1: 1 - decay rate of the fast first moment.
       beta2: decay rate of the second moment.
-      beta3: decay rate of the slow first moment, in the end.
-      alpha: weight of the slow first moment, in the end.
+      beta3: final decay rate of the slow first moment.
+      alpha: final weight of the slow first moment.
       epsilon: added to the root of the second moment.
       weight_decay: decoupled, multiplied by the learning rate.
       warmup_factor: fraction of the step hint spent on warmup of the learning rate.

@@ -1,7 +1,7 @@
-"""LAMB: Adam whose step in each array has the length of the array (You et al. 2020).
+"""LAMB: Adam with steps scaled, in each array, to the norm of the array (You et al. 2020).
 
 Linear warmup, then cosine decay to zero at the workload's step hint, where the paper decays linearly. `lamb.json` is
-the search space of the benchmark's baseline (Dahl et al. 2023). Arrays that are zero take Adam's step.
+the search space of the benchmark's baseline (Dahl et al. 2023). Arrays that are zero get Adam's step.
 """
 
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ class Hyperparameters(NamedTuple):
     """Names and defaults.
 
     Attributes:
-      learning_rate: peak learning rate; length of a step relative to the length of the parameters.
+      learning_rate: peak learning rate; norm of a step relative to the norm of the parameters.
       one_minus_beta1: 1 - decay rate of the first moment.
       beta2: decay rate of the second moment.
       epsilon: added to the root of the second moment.
-      weight_decay: added to Adam's step before that is given its length.
+      weight_decay: added to Adam's step before it is scaled.
       warmup_factor: fraction of the step hint spent on warmup.
       dropout_rate: the workload's default when None.
       label_smoothing: see the workload's loss.

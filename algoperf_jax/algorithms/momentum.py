@@ -1,8 +1,8 @@
 """Gradient descent with heavy-ball momentum (Polyak 1964).
 
-Weight decay is that of L2 regularization: it is added to the gradient, before the momentum. Linear warmup, then linear
-decay to a fraction of the peak, which is kept to the end, as in the benchmark's baseline (Dahl et al. 2023), whose
-search space is in `momentum.json`.
+Weight decay is L2 regularization: it is added to the gradient, before the momentum. Linear warmup, then linear decay to
+a fraction of the peak, which stays constant to the end, as in the benchmark's baseline (Dahl et al. 2023), whose search
+space is in `momentum.json`.
 """
 
 from typing import Any

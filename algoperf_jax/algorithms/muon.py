@@ -1,10 +1,11 @@
 """Muon: orthogonalized momentum for hidden matrices, Adam for everything else (Jordan et al. 2024; Liu et al. 2025).
 
-Matrices are all arrays with two or more axes but embeddings and the output layer. Kernels with more axes become
-matrices from what is summed over to what is put out. As Liu et al., steps have the root mean square of Adam's, so that
-both share one learning rate, and weight decay is decoupled. Linear warmup, then cosine decay to zero at the workload's
-step hint. `optax.contrib` runs the Newton-Schulz iteration in the parameters' type, the authors in bfloat16, and gives
-Adam Nesterov momentum too. `muon.json` is a small space of learning rates of AdamW's magnitude, as Liu et al. use.
+Matrices are all arrays with two or more axes except embeddings and the output layer. Kernels with more axes are
+reshaped to matrices [inputs, outputs]. As in Liu et al., steps have the root mean square of Adam's, so that both parts
+share one learning rate, and weight decay is decoupled. Linear warmup, then cosine decay to zero at the workload's step
+hint. `optax.contrib` runs the Newton-Schulz iteration in the parameters' type, where the authors use bfloat16, and uses
+Nesterov momentum in Adam too. `muon.json` is a small search space with learning rates of AdamW's magnitude, as in Liu
+et al.
 """
 
 from typing import Any, NamedTuple
@@ -21,10 +22,10 @@ class Hyperparameters(NamedTuple):
 
     Attributes:
       learning_rate: peak learning rate of both parts.
-      one_minus_beta1: 1 - decay rate of the momentum of matrices.
+      one_minus_beta1: 1 - decay rate of the matrices' momentum.
       adam_one_minus_beta1: 1 - decay rate of Adam's first moment.
       beta2: decay rate of Adam's second moment.
-      epsilon: added to the root of Adam's second moment, and to the norm of matrices.
+      epsilon: added to the root of Adam's second moment and to the norm of matrices.
       weight_decay: decoupled, multiplied by the learning rate.
       warmup_factor: fraction of the step hint spent on warmup.
       dropout_rate: the workload's default when None.
@@ -60,14 +61,14 @@ def make_optimizer(hyperparameters: Hyperparameters, workload: Any) -> optax.Gra
 
 
 def matrices(params: Any, workload: Any) -> Any:
-    """Which axes of each array a matrix sums over and which it puts out; None for arrays that are Adam's."""
+    """The input and output axes of each array that Muon treats as a matrix; None for arrays that Adam updates."""
 
     def of(path: tuple[Any, ...], leaf: Any) -> MuonDimensionNumbers | None:
         names = [str(key.key) for key in path]
         is_embedding = any("embed" in name.lower() for name in names)
         if leaf.ndim < 2 or is_embedding or workload.is_output_params(names[0]):
             return None
-        # Attention projects one axis to heads and features; all other kernels put out along their last axis.
+        # Attention projects one axis to heads and features; in all other kernels the last axis is the output.
         is_projection = len(names) > 1 and names[-2].lower() in ("query", "key", "value")
         summed = 1 if is_projection else leaf.ndim - 1
         return MuonDimensionNumbers(tuple(range(summed)), tuple(range(summed, leaf.ndim)))

@@ -1,8 +1,8 @@
 """NadamW: Adam with Nesterov momentum (Dozat 2016) and decoupled weight decay (Loshchilov & Hutter 2019).
 
 Linear warmup, then cosine decay to zero at the workload's step hint. This is the algorithm of the benchmark's baseline,
-whose published five points are in `nadamw.json`. As there, one bias correction serves the first moment and the gradient
-that is added to look ahead; Dozat, and `optax.nadamw`, correct each by its own number of steps.
+whose five published points are in `nadamw.json`. As there, the first moment and the gradient added to look ahead share
+one bias correction; Dozat and `optax.nadamw` correct each by its own number of steps.
 """
 
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def make_optimizer(hyperparameters: Hyperparameters, workload: Any) -> optax.Gra
 
 
 def scale_by_nadam(beta1: float, beta2: float, epsilon: float) -> optax.GradientTransformation:
-    """Divides the first moment, one step ahead, by the root of the second; both corrected for their start at zero."""
+    """Divides the first moment, one step ahead, by the root of the second moment, both with bias correction."""
 
     def init(params: Any) -> optax.ScaleByAdamState:
         first, second = optax.tree.zeros_like(params), optax.tree.zeros_like(params)

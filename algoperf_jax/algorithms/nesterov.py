@@ -1,8 +1,8 @@
 """Gradient descent with Nesterov momentum (Nesterov 1983; in the form of Sutskever et al. 2013).
 
-Weight decay is that of L2 regularization: it is added to the gradient, before the momentum. Linear warmup, then linear
-decay to a fraction of the peak, which is kept to the end, as in the benchmark's baseline (Dahl et al. 2023), whose
-search space is in `nesterov.json`.
+Weight decay is L2 regularization: it is added to the gradient, before the momentum. Linear warmup, then linear decay to
+a fraction of the peak, which stays constant to the end, as in the benchmark's baseline (Dahl et al. 2023), whose search
+space is in `nesterov.json`.
 """
 
 from typing import Any, NamedTuple
@@ -17,8 +17,8 @@ class Hyperparameters(NamedTuple):
 
     Attributes:
       learning_rate: peak learning rate.
-      one_minus_beta1: 1 - decay rate of the sum of gradients that is the momentum.
-      weight_decay: added to the gradient, multiplied by the parameters.
+      one_minus_beta1: 1 - decay rate of the momentum, a sum of gradients.
+      weight_decay: multiplied by the parameters and added to the gradient.
       warmup_factor: fraction of the step hint spent on warmup.
       decay_steps_factor: fraction of the steps after the warmup spent on the decay.
       end_factor: the learning rate after the decay, relative to the peak.

@@ -1,8 +1,8 @@
 """Prodigy: AdamW that estimates its own learning rate (Mishchenko & Defazio 2024).
 
 The estimate, a lower bound on the distance to the solution, is multiplied by the learning rate, which is 1 in the
-paper. Linear warmup, left out of the estimate as the authors' code does it on request, then cosine decay to zero at the
-workload's step hint. There is nothing that must be tuned; `prodigy.json` is a small space of what may be.
+paper. Linear warmup, excluded from the estimate (an option of the authors' code), then cosine decay to zero at the
+workload's step hint. Nothing needs tuning; `prodigy.json` is a small search space of what can be tuned.
 """
 
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ class Hyperparameters(NamedTuple):
     """Names and defaults.
 
     Attributes:
-      learning_rate: peak factor of the estimate.
+      learning_rate: peak of the factor on the estimate.
       one_minus_beta1: 1 - decay rate of the first moment.
-      beta2: decay rate of the second moment; that of the estimate is its root.
+      beta2: decay rate of the second moment; the estimate's decay rate is its square root.
       epsilon: added to the root of the second moment, both relative to the estimate.
       weight_decay: decoupled, multiplied by the learning rate and the estimate.
       initial_distance: the first estimate, which should be too small.
-      distance_factor: factor of later estimates.
+      distance_factor: factor on later estimates.
       warmup_factor: fraction of the step hint spent on warmup.
       dropout_rate: the workload's default when None.
       label_smoothing: see the workload's loss.

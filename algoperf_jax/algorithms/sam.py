@@ -1,9 +1,10 @@
 """SAM: sharpness-aware minimization (Foret et al. 2021) on AdamW.
 
-AdamW's step with the gradient at the worst point within `rho` of the parameters, to first order. Both gradients are of
-the same batch and dropout; the model state follows the first. The batch is one whole also on several devices, where
-the paper perturbs the parameters on each device by the gradient of its own share. Linear warmup, then cosine decay to
-zero at the workload's step hint. `sam.json` is the search space of the benchmark's baseline (Dahl et al. 2023).
+AdamW's step with the gradient at the worst point within `rho` of the parameters, to first order. Both gradients use the
+same batch and dropout masks; the model state comes from the first. On several devices, the perturbation uses the
+gradient of the global batch, where the paper perturbs the parameters on each device by the gradient of its own share.
+Linear warmup, then cosine decay to zero at the workload's step hint. `sam.json` is the search space of the benchmark's
+baseline (Dahl et al. 2023).
 """
 
 from typing import Any, NamedTuple
@@ -51,9 +52,9 @@ def make_optimizer(hyperparameters: Hyperparameters, workload: Any) -> optax.Gra
 
 
 def sharpness_aware(optimizer: optax.GradientTransformation, rho: float) -> optax.GradientTransformationExtraArgs:
-    """An optimizer's step with the gradient at the distance `rho` uphill.
+    """An optimizer's step with the gradient taken at distance `rho` uphill.
 
-    Unlike `optax.contrib.sam`, it takes a gradient that is zero, and its state is the optimizer's.
+    Unlike `optax.contrib.sam`, it accepts a zero gradient, and its state is the optimizer's.
     """
 
     def update(updates: Any, state: Any, params: Any = None, **offered: Any) -> tuple[Any, Any]:

@@ -1,12 +1,12 @@
 """Shampoo: a preconditioner for each axis of an array (Gupta et al. 2018; Anil et al. 2020).
 
 Each axis of a gradient G has a statistic, the moving average of G Gᵀ over the other axes, whose inverse 2k-th root (for
-k axes) multiplies the axis. The direction gets the length of Adam's step in each array (Anil et al.: grafting), and the
-roots are computed every `update_period` steps, in float32, by an eigendecomposition.
+k axes) multiplies the axis. In each array, the direction is scaled to the norm of Adam's step (grafting, Anil et al.).
+The roots are computed every `update_period` steps, in float32, by an eigendecomposition.
 
 Departures: the preconditioner multiplies Adam's bias-corrected first moment, as in the distributed Shampoo of Shi et
 al. 2023, instead of entering the momentum. Axes longer than `max_size`, arrays with one axis, and the steps before the
-first roots are left to Adam; nothing is split into blocks. Short neighbouring axes but the last are merged. Every
+first roots are left to Adam; nothing is split into blocks. Short neighboring axes except the last are merged. Every
 device computes all roots. Weight decay is decoupled; linear warmup, then cosine decay to zero at the step hint.
 `shampoo.json` is the search space of the benchmark's baseline (Dahl et al. 2023).
 """
@@ -29,10 +29,10 @@ class Hyperparameters(NamedTuple):
       one_minus_beta1: 1 - decay rate of the first moment.
       beta2: decay rate of the statistics and of Adam's second moment.
       epsilon: added to the root of Adam's second moment.
-      matrix_epsilon: added to a statistic's eigenvalues, relative to the largest.
+      matrix_epsilon: added to a statistic's eigenvalues, as a fraction of the largest.
       weight_decay: decoupled, multiplied by the learning rate.
-      update_period: steps from one computation of the roots to the next.
-      max_size: longest axis that has a preconditioner.
+      update_period: number of steps between computations of the roots.
+      max_size: length of the longest axis with a preconditioner.
       warmup_factor: fraction of the step hint spent on warmup.
       dropout_rate: the workload's default when None.
       label_smoothing: see the workload's loss.
@@ -54,7 +54,7 @@ class Hyperparameters(NamedTuple):
 
 
 class ShampooState(NamedTuple):
-    """Moments are float32 trees; `statistics` and `roots` have a tuple of matrices in place of each array."""
+    """Moments are float32 trees; `statistics` and `roots` have a tuple of matrices for each array."""
 
     count: jax.Array
     first: Any
@@ -124,23 +124,23 @@ def scale_by_shampoo(
 
 
 def inverse_roots(matrices: Sequence[jax.Array], matrix_epsilon: float) -> tuple[jax.Array, ...]:
-    """The inverse 2k-th roots of an array's k statistics; their scale is of no account, grafting sets it."""
+    """The inverse 2k-th roots of an array's k statistics; their scale is irrelevant because of grafting."""
 
     def root(matrix: jax.Array) -> jax.Array:
         values, vectors = jnp.linalg.eigh(matrix)
         largest = jnp.maximum(values[-1], jnp.finfo(jnp.float32).tiny)
-        # Relative to the largest, which keeps the powers of tiny gradients within float32.
+        # Relative to the largest, to keep the powers of tiny gradients within the range of float32.
         powers = (jnp.maximum(values / largest, 0.0) + matrix_epsilon) ** (-0.5 / len(matrices))
         return jnp.einsum("ij,j,kj->ik", vectors, powers, vectors, precision="highest")
 
     return tuple(root(matrix) for matrix in matrices)
 
 
-# --- arrays and their axes, which SOAP shares -------------------------------------------------------------------------
+# --- arrays and their axes, shared with SOAP --------------------------------------------------------------------------
 
 
 def merged_shape(shape: Sequence[int], max_size: int) -> tuple[int, ...]:
-    """The shape with neighbouring axes, but the last, merged as long as their product is at most `max_size`."""
+    """The shape with neighboring axes except the last merged as long as their product is at most `max_size`."""
     merged: list[int] = []
     for size in shape[:-1]:
         if merged and (merged[-1] * size <= max_size or 1 in (merged[-1], size)):
@@ -151,7 +151,7 @@ def merged_shape(shape: Sequence[int], max_size: int) -> tuple[int, ...]:
 
 
 def square_zeros(shape: Sequence[int], max_size: int) -> tuple[jax.Array, ...]:
-    """A zero matrix for each merged axis that is at most `max_size` long; none for arrays with one axis."""
+    """A zero matrix for each merged axis of at most `max_size` elements; none for arrays with one axis."""
     sizes = merged_shape(shape, max_size) if len(shape) > 1 else ()
     return tuple(jnp.zeros((size, size), jnp.float32) for size in sizes if size <= max_size)
 
@@ -159,7 +159,7 @@ def square_zeros(shape: Sequence[int], max_size: int) -> tuple[jax.Array, ...]:
 def updated_statistics(
     grad: jax.Array, matrices: Sequence[jax.Array], decay: float, max_size: int
 ) -> tuple[jax.Array, ...]:
-    """The moving averages of the gradient times itself, summed over all axes but one."""
+    """Updates the moving averages of the gradient times itself, summed over all axes but one."""
     if not matrices:
         return ()
     grad = grad.reshape(merged_shape(grad.shape, max_size))
@@ -175,14 +175,14 @@ def updated_statistics(
 def multiplied(
     array: jax.Array, matrices: Sequence[jax.Array], max_size: int, *, transposed: bool = False
 ) -> jax.Array:
-    """The array with each merged axis that has a matrix multiplied by it, or by its transpose."""
+    """Multiplies each merged axis that has a matrix by this matrix, or by its transpose."""
     if not matrices:
         return array
     remaining = list(matrices)
     result = array.reshape(merged_shape(array.shape, max_size))
     for size in result.shape:
         if size <= max_size:
-            # Contracts the first axis and appends the product as the last, so that each axis has its turn.
+            # Contracts the first axis and appends the product as the last, which rotates through the axes.
             axes = ((0,), (0 if transposed else 1,))
             result = jnp.tensordot(result, remaining.pop(0), axes, precision="highest")
         else:

@@ -1,13 +1,13 @@
 """SOAP: Adam in the eigenbasis of Shampoo's statistics (Vyas et al. 2025).
 
 Each axis of a gradient G has a statistic, the moving average of G Gᵀ over the other axes. Gradient and first moment are
-rotated into the eigenvectors of the statistics, where the second moment lives; Adam's step is rotated back. Every
-`update_period` steps the eigenvectors take one step of power iteration, orthonormalized by a QR decomposition. The
-first step leaves the parameters to weight decay: its gradient makes the first eigenvectors.
+rotated into the basis of the statistics' eigenvectors, in which the second moment is kept; Adam's step is rotated back.
+Every `update_period` steps the eigenvectors take one step of power iteration, orthonormalized by a QR decomposition.
+The first step only applies weight decay: its gradient initializes the eigenvectors.
 
-Axes longer than `max_size` are not rotated, arrays with one axis are Adam's, and short neighbouring axes but the last
-are merged. Every device computes all eigenvectors, in float32. Weight decay is decoupled; linear warmup, then cosine
-decay to zero at the workload's step hint. `soap.json` is a small space about the paper's settings.
+Axes longer than `max_size` are not rotated, arrays with one axis are left to Adam, and short neighboring axes except
+the last are merged. Every device computes all eigenvectors, in float32. Weight decay is decoupled; linear warmup, then
+cosine decay to zero at the workload's step hint. `soap.json` is a small search space around the paper's settings.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ class Hyperparameters(NamedTuple):
       shampoo_beta: decay rate of the statistics.
       epsilon: added to the root of the second moment.
       weight_decay: decoupled, multiplied by the learning rate.
-      update_period: steps from one change of the eigenvectors to the next.
-      max_size: longest axis that is rotated.
+      update_period: number of steps between updates of the eigenvectors.
+      max_size: length of the longest axis that is rotated.
       warmup_factor: fraction of the step hint spent on warmup.
       dropout_rate: the workload's default when None.
       label_smoothing: see the workload's loss.
@@ -54,7 +54,7 @@ class Hyperparameters(NamedTuple):
 
 
 class SoapState(NamedTuple):
-    """Moments are float32 trees; `statistics` and `vectors` have a tuple of matrices in place of each array."""
+    """Moments are float32 trees; `statistics` and `vectors` have a tuple of matrices for each array."""
 
     count: jax.Array
     first: Any
@@ -102,7 +102,7 @@ def scale_by_soap(
             jnp.where(count == 1, 2, is_due),
             [
                 lambda: state.vectors,
-                # The paper changes them at the end of a step, after which this one begins.
+                # The paper updates them at the end of a step, here at the beginning of the next.
                 lambda: jax.tree.map(iterated, state.statistics, state.vectors),
                 lambda: jax.tree.map(lambda matrix: jnp.linalg.eigh(matrix)[1], statistics),
             ],
@@ -111,7 +111,7 @@ def scale_by_soap(
         def rotated(array: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
             return multiplied(array, matrices, max_size, transposed=True)
 
-        # The first gradient makes the eigenvectors only: in those that it does not fill it is nothing but rounding
+        # The first gradient only initializes the eigenvectors: along those outside its span it consists of rounding
         # errors, which Adam would magnify.
         grads = jax.tree.map(lambda grad: jnp.where(count == 1, 0.0, grad), grads)
         adam_count = jnp.maximum(count - 1, 1)
@@ -128,5 +128,5 @@ def scale_by_soap(
 
 
 def iterated(matrix: jax.Array, vectors: jax.Array) -> jax.Array:
-    """One step of power iteration from approximate eigenvectors."""
+    """Improves approximate eigenvectors by one step of power iteration."""
     return jnp.linalg.qr(jnp.matmul(matrix, vectors, precision="highest"))[0]

@@ -1,1 +1,1 @@
-"""Where the time of a trial goes: measurements, and reports that two revisions can be compared by."""
+"""Measures where the time of a trial goes, and reports it such that two revisions can be compared."""

@@ -1,10 +1,10 @@
 """Measures where the time of a trial goes.
 
 Measures the time to the first step, the step time with the real input pipeline and with a constant batch, the input
-pipeline alone, evaluation, the harness's own time per step, and memory. To compare two revisions, keep a report of the
-first with --json=FILE and run the second with --compare=FILE on the same idle machine.
+pipeline alone, evaluation, the harness's own time per step, and memory. To compare two revisions, save a report of
+the first with --json=FILE and run the second with --compare=FILE on the same idle machine.
 
-Exit codes: 0, 2 with one line on stderr when there is something for the user to fix, or 130 after Ctrl-C.
+Exit codes: 0; 2 with one line on stderr when the user must fix something; 130 after Ctrl-C.
 """
 
 import contextlib
@@ -37,15 +37,17 @@ def _parser() -> command_line.Parser:
         usage="--config=FILE[:VARIANT] [--config.KEY=VALUE ...] [options]",
         description=__doc__,
     )
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS, help="steps of each measurement (%(default)s)")
+    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS, help="steps per measurement (%(default)s)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the report as JSON")
     parser.add_argument("--csv", type=pathlib.Path, metavar="FILE", help="write the report as CSV")
-    parser.add_argument("--compare", type=pathlib.Path, metavar="FILE", help="an earlier report that --json=FILE wrote")
+    parser.add_argument(
+        "--compare", type=pathlib.Path, metavar="FILE", help="an earlier report, written with --json=FILE"
+    )
     return parser
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Imported here so that `--help` answers at once.
+    # Imported here to keep `--help` fast.
     import jax
 
     from algoperf_jax import configuration as configs
@@ -60,7 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
     from algoperf_jax.submission.locate import locate
     from algoperf_jax.trial.rules import TIMING_RULES
 
-    # Whatever can be refused is refused before the minutes that measuring takes.
+    # Everything that may be invalid is checked before measuring, which takes minutes.
     options, config_arguments = _parser().parse_known_args(arguments)
     if options.steps < 1:
         raise ConfigError("--steps", value=options.steps, expected="a positive number")
@@ -68,13 +70,13 @@ def _run(arguments: Sequence[str]) -> int:
     command_line.check_report("--csv", options.csv)
     config = configs.from_command_line(config_arguments)
     if any(value is not None for value in config.distributed.values()):
-        raise ConfigError("config.distributed is set", expected="one process: this command measures no others")
+        raise ConfigError("config.distributed is set", expected="one process; several are not supported")
     earlier = reports.from_json(_read(options.compare), name=str(options.compare)) if options.compare else None
     located = locate(config.submission, config.framework)
     framework = load_framework(located.framework)
     framework.start(config)
     if jax.process_count() > 1:
-        raise ConfigError("several processes were started", expected="one: this command measures no others")
+        raise ConfigError("several processes were started", expected="one process; several are not supported")
     with submission_imports(located):
         workload = load_workload(config)
         submission = load_submission(located, workload)
@@ -116,7 +118,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _temporary_recorder(config: ConfigDict, workload: Any, scalars: Any) -> Iterator[Any]:
-    """What a trial would write, for its time counts; it is deleted at the end, and its progress not shown."""
+    """A recorder that writes as in a trial, because its time counts; the files are deleted and no progress is shown."""
     from algoperf_jax.outputs.event_log import EventLog
     from algoperf_jax.outputs.progress import Progress
     from algoperf_jax.outputs.recorder import Recorder
@@ -159,7 +161,7 @@ def _read(path: pathlib.Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"--compare={path} cannot be read ({error})", expected="a file that --json=FILE wrote"
+            f"--compare={path} cannot be read ({error})", expected="a file written with --json=FILE"
         ) from error
 
 

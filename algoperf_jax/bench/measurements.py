@@ -1,4 +1,4 @@
-"""Measures one workload with one submission on the devices that are here."""
+"""Measures one workload with one submission on the available devices."""
 
 import dataclasses
 import time
@@ -27,7 +27,7 @@ from algoperf_jax.trial.run_state import RunState
 from algoperf_jax.workload import EVALUATION_SPLITS, Batch
 
 BLOCK_STEPS = 10
-"""Steps between two synchronizations: enough for the host to run ahead of the devices as it does in a trial."""
+"""Steps between synchronizations: enough for the host to run ahead of the devices as it does in a trial."""
 TRANSFERS = 10
 HARNESS_STEPS = 1000
 HARNESS_BLOCK_STEPS = 50
@@ -45,15 +45,16 @@ def measure(
     """Takes all measurements, one after another.
 
     Args:
-      parts: a trial's parts, nothing of which has been used yet.
-      rules: how the loop keeps time.
-      steps: training steps, and host batches, that each measurement takes after its warm-up.
+      parts: a trial's parts, not used before.
+      rules: the timing rules.
+      steps: number of training steps or host batches per measurement, after its warm-up.
       compile_watch: counts compilations.
-      tick: what a trial does after each step besides, such as showing its progress.
-      say: told what is measured next.
+      tick: called after each step, as in a trial, for example to show progress.
+      say: called with the name of the next measurement.
 
     Raises:
-      RunError, SubmissionError: the submission failed.
+      RunError: the submission failed.
+      SubmissionError: the submission failed.
     """
     say("input pipeline alone")
     input_alone, real_examples = _input_alone(parts, steps)
@@ -104,7 +105,7 @@ def measure(
 
 
 def real_example_count(batch: Batch) -> int:
-    """The number of examples of a host batch that are not padding: some weight is not 0."""
+    """The number of examples in a host batch that are not padding, i.e. have a nonzero weight."""
     weights = np.asarray(batch["weights"])
     return int((weights.reshape(len(weights), -1) != 0).any(axis=1).sum())
 
@@ -144,10 +145,10 @@ def _step_time(suffix: str, timed: TimedSteps, warm_up_blocks: int, examples: fl
 
 
 def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]:
-    """The host batches without any device, and the mean number of real examples in a batch."""
+    """Measures host batches without devices; also returns the mean number of real examples per batch."""
     batches = iterate(parts.reader.batch, parts.reader.num_batches, parts.feed_options)
     size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(next(batches)))
-    # What was made ahead of the first request must not count.
+    # Batches made before the first request must not count.
     for _ in range(parts.feed_options.batches_ahead):
         next(batches)
     seconds, examples = [], []
@@ -169,7 +170,7 @@ def _input_alone(parts: Parts, steps: int) -> tuple[tuple[Quantity, ...], float]
 
 
 def _batch_transfer(parts: Parts, steps: int) -> Quantity:
-    """From host batches to batches as the submission gets them; in a trial this happens in the feed's threads."""
+    """Measures the way from host batches to the submission's batches, which a trial does in the feed's threads."""
     batch = parts.reader.batch(0)
     reader = dataclasses.replace(parts.reader, batch=lambda k: batch)
     reader.put(0, parts.backend.put_batch)
@@ -193,7 +194,7 @@ def _evaluation(
         found = parts.backend.for_evaluation(state.params, state.model_state)
         params, model_state = jax.block_until_ready(parts.evaluator.place(*found))
         seconds.append(time.perf_counter() - start)
-    # The first compiles.
+    # The first call compiles.
     quantities = [median("parameters to the evaluation", seconds[1:], note="at each evaluation")]
     for split in EVALUATION_SPLITS:
         if parts.workload.split_sizes.get(split) is None:

@@ -1,4 +1,4 @@
-"""Reports of measurements: as JSON, as CSV, and whether and how two of them compare. Pure; nothing is measured here."""
+"""Reports of measurements as JSON and CSV, and their comparison. Pure; measures nothing."""
 
 import csv
 import dataclasses
@@ -15,19 +15,19 @@ FORMAT = "algoperf_jax.bench 1"
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What was measured and on what; only reports of equal subjects can be compared.
+    """What was measured, and where; only reports of equal subjects can be compared.
 
     Attributes:
       workload: registry name.
       data: `builtin` or `prepared`.
-      framework: of the submission.
+      framework: the submission's framework.
       batch_size: training examples per step, over all devices.
       eval_batch_size: examples per evaluation batch, over all devices.
-      platform: of the devices (`cpu`, `gpu`, `tpu`).
-      device: kind of the devices.
-      device_count: how many took part.
-      processor: model of the host's processor.
-      processor_count: logical processors of the host.
+      platform: the devices' platform (`cpu`, `gpu`, `tpu`).
+      device: kind of device.
+      device_count: number of devices used.
+      processor: model name of the host's processor.
+      processor_count: number of the host's logical processors.
     """
 
     workload: str
@@ -44,17 +44,17 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Measurements with all that they depend on.
+    """Measurements, and everything they depend on.
 
     Attributes:
       subject: what was measured.
       submission: name of the training algorithm.
       steps: steps per measurement.
-      date: when, ISO 8601 with time zone.
-      commit: of this project, or None where git does not tell.
+      date: time of the measurement, ISO 8601 with time zone.
+      commit: git commit of this project, or None if unknown.
       versions: library -> version.
       config: the whole configuration, JSON-able.
-      quantities: what was measured.
+      quantities: the results.
     """
 
     subject: Subject
@@ -68,19 +68,19 @@ class Report:
 
 
 def to_json(report: Report) -> str:
-    """The report as JSON text; `from_json` is the inverse."""
+    """Writes a report as JSON text; the inverse of `from_json`."""
     return json.dumps({"format": FORMAT, **dataclasses.asdict(report)}, indent=2, allow_nan=False, default=str) + "\n"
 
 
 def from_json(text: str, *, name: str) -> Report:
-    """Reads what `to_json` wrote.
+    """Reads a report written by `to_json`.
 
     Args:
       text: the file's content.
       name: the file's name, for errors.
 
     Raises:
-      RunError: something else is in the file.
+      RunError: the text is not such a report.
     """
     try:
         content = json.loads(text)
@@ -91,13 +91,13 @@ def from_json(text: str, *, name: str) -> Report:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{name} is not a report of this command",
-            expected=f"JSON of the format {FORMAT!r}",
+            expected=f"JSON in the format {FORMAT!r}",
             remedy="Write one with --json=FILE.",
         ) from error
 
 
 def to_csv(report: Report) -> str:
-    """One row per quantity; all rows repeat what they depend on, so that the rows of several files can be joined."""
+    """Writes one row per quantity; each row repeats the context, so that the rows of several files can be joined."""
     context = {
         **dataclasses.asdict(report.subject),
         "submission": report.submission,
@@ -119,15 +119,15 @@ def to_csv(report: Report) -> str:
 
 
 def check_comparable(earlier: Subject, now: Subject, *, name: str) -> None:
-    """Refuses what cannot be compared.
+    """Checks that two reports can be compared.
 
     Args:
-      earlier: of the report in a file.
-      now: of the other one.
+      earlier: subject of the report in a file.
+      now: subject of the new report.
       name: the file's name.
 
     Raises:
-      RunError: naming all that differs.
+      RunError: the subjects differ; the message names all differences.
     """
     pairs = {
         field.name.replace("_", " "): (getattr(earlier, field.name), getattr(now, field.name))
@@ -142,7 +142,7 @@ def check_comparable(earlier: Subject, now: Subject, *, name: str) -> None:
 
 
 def differences(earlier: Report, now: Report) -> list[str]:
-    """One line for each thing besides the code that differs between two reports of equal subjects."""
+    """One line for each difference, other than in the code, between two reports of equal subjects."""
     return [
         f"{name}: {there} earlier, {here} now"
         for name, (there, here) in _paired(_settings(earlier), _settings(now)).items()
@@ -151,7 +151,7 @@ def differences(earlier: Report, now: Report) -> list[str]:
 
 
 def paired_quantities(earlier: Report, now: Report) -> dict[str, tuple[Quantity | None, Quantity | None]]:
-    """The quantities of both reports by name, in the order of the newer one; None where a report lacks one."""
+    """Pairs the quantities of both reports by name, in the newer report's order; None if a report lacks one."""
     return _paired(
         {quantity.name: quantity for quantity in earlier.quantities},
         {quantity.name: quantity for quantity in now.quantities},

@@ -1,4 +1,4 @@
-"""Times the steps of the real trial loop: its clock, keys, checks and pacing are part of what is measured."""
+"""Times the steps of the real trial loop, including its clock, keys, checks and pacing."""
 
 import dataclasses
 import itertools
@@ -22,12 +22,12 @@ Tick = Callable[[int, Clock], None]
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Consecutive steps, from one synchronization with the devices to the next.
+    """Consecutive steps between two synchronizations with the devices.
 
     Attributes:
-      steps: how many.
+      steps: number of steps.
       seconds: wall time.
-      waiting: seconds of it that were spent waiting for batches.
+      waiting: seconds of the wall time spent waiting for batches.
     """
 
     steps: int
@@ -37,12 +37,12 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Compilation:
-    """What was compiled in one step.
+    """Compilation during one step.
 
     Attributes:
       step: number of the step, from 1.
-      programs: how many.
-      seconds: time the compiler took.
+      programs: number of compiled programs.
+      seconds: time spent compiling.
     """
 
     step: int
@@ -52,11 +52,11 @@ class Compilation:
 
 @dataclasses.dataclass(frozen=True)
 class TimedSteps:
-    """What `time_steps` found.
+    """Result of `time_steps`.
 
     Attributes:
-      blocks: in order, as long as asked for.
-      compilations: the steps in which something was compiled.
+      blocks: the blocks in order, with the requested lengths.
+      compilations: the steps that compiled something.
     """
 
     blocks: tuple[Block, ...]
@@ -64,7 +64,7 @@ class TimedSteps:
 
 
 class ConstantFeed(Iterator[Batch]):
-    """Hands out one batch again and again."""
+    """Returns the same batch forever."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -73,15 +73,15 @@ class ConstantFeed(Iterator[Batch]):
         return self._batch
 
     def position(self) -> Any:
-        """There is none."""
+        """The position, which is always None."""
         return None
 
     def seek(self, position: Any) -> None:
-        """Every position is the same."""
+        """Does nothing; all positions are the same."""
 
 
 def block_lengths(steps: int, longest: int) -> list[int]:
-    """Lengths of the blocks that `steps` steps make; only the last may be shorter than `longest`."""
+    """Divides `steps` steps into blocks; only the last may be shorter than `longest`."""
     full, rest = divmod(steps, longest)
     return [longest] * full + [rest] * bool(rest)
 
@@ -101,16 +101,16 @@ def time_steps(
     """Runs the trial loop for the steps of all blocks, without evaluation, logs or checkpoints.
 
     Args:
-      parts: what the trial is made of.
-      submission: takes the place of the one in `parts`.
+      parts: the parts of the trial.
+      submission: replaces the submission in `parts`.
       feed: training batches on the devices.
-      states: holds the state to begin with, and the last state afterwards. The list is empty meanwhile, so that no name
+      states: holds the initial state, and afterwards the last state. The list is empty in between, so that nothing
         keeps arrays alive that the loop has replaced.
-      rules: how the loop keeps time.
+      rules: the timing rules.
       lengths: number of steps of each block.
       compile_watch: counts compilations.
-      tick: what a trial does after each step besides.
-      now: seconds.
+      tick: called after each step, as in a trial.
+      now: the time in seconds.
 
     Raises:
       RunError: the submission failed or ended the training.
@@ -138,7 +138,7 @@ def time_steps(
 
 
 class _Stopwatch(Iterator[Batch]):
-    """Stands between the loop and its batches, is told of each step, and asks the loop to stop after the last."""
+    """Wraps the loop's feed, times each step, and asks the loop to stop after the last."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Reports for people."""
+"""Reports as tables for the console."""
 
 from rich.table import Table
 
@@ -28,7 +28,7 @@ def report_table(report: Report) -> Table:
 
 
 def comparison_table(earlier: Report, now: Report) -> Table:
-    """Both values of each quantity, and the ratio of the newer to the earlier."""
+    """Both values of each quantity, and the ratio of the new to the earlier one."""
     table = Table(title=_title(now), caption=f"earlier: {_caption(earlier)}\nnow: {_caption(now)}")
     table.add_column("quantity")
     for name in ("earlier", "now", "now / earlier"):

@@ -1,1 +1,1 @@
-"""Checks a submission against the rules of the benchmark: reads it, and calls it for a few steps."""
+"""Checks a submission against the benchmark's rules: reads its source, and calls it for a few steps."""

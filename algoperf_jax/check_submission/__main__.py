@@ -2,17 +2,17 @@
 
 PATH is a submission's file, a folder with a submission.py, the name of a ready-made algorithm, or a dotted module.
 
-Its source is read for what the rules forbid: branching on the name of the workload, environment variables, files,
-threads, private attributes and the like. Then its functions are called: two steps on the smallest workload, and on
-each of the others one step that is traced with abstract arrays, or taken with a small batch. Hyperparameters are the
-first point of --search_space, or of a tuning_search_space.json beside the file, or the submission's own defaults.
+Its source is searched for what the rules forbid: branching on the name of the workload, environment variables, files,
+threads, private attributes and the like. Then its functions are called: for two steps on the smallest workload, and on
+each other workload for one step, which is traced with abstract arrays or taken with a small batch. Hyperparameters are
+the first point of --search_space, or of a tuning_search_space.json in the same folder, or the submission's defaults.
 
 --format=json writes {"submission": file, "framework": name, "files": [names], "findings": [{"severity": "error",
 "warning" or "note", "rule", "message", "file", "line"}], "workloads": [{"workload", "result": "pass", "fail" or
 "skipped", "detail"}], "versions": {library: version}}.
 
-Exit codes: 0 when there is no error among the findings, 1 when there is, 2 with one line on stderr when there is
-something to fix in the command, or 130 after Ctrl-C.
+Exit codes: 0 when no finding is an error; 1 when one is; 2 with one line on stderr when the command itself must be
+fixed; 130 after Ctrl-C.
 """
 
 import argparse
@@ -43,12 +43,12 @@ def _parser() -> command_line.Parser:
     parser = command_line.Parser("algoperf_jax.check_submission", usage="PATH [options]", description=__doc__)
     parser.add_argument("submission", metavar="PATH", help="the submission")
     parser.add_argument("--ruleset", choices=("external", "self"), default="external", help="(%(default)s)")
-    parser.add_argument("--framework", help="jax or pytorch, where the files do not tell")
+    parser.add_argument("--framework", help="jax or pytorch, if it cannot be detected from the files")
     parser.add_argument("--search_space", metavar="FILE", help="JSON file with the hyperparameters")
-    parser.add_argument("--workloads", metavar="NAME,NAME", help="only these")
+    parser.add_argument("--workloads", metavar="NAME,NAME", help="check only these workloads")
     parser.add_argument("--static", action="store_true", help="only read the source")
-    parser.add_argument("--real_steps", action="store_true", help="take a step on every workload")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the report (%(default)s)")
+    parser.add_argument("--real_steps", action="store_true", help="take a real step on every workload")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="format of the report (%(default)s)")
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="write the report to a file")
     return parser
 
@@ -59,7 +59,7 @@ def _run(arguments: Sequence[str]) -> int:
     report = static_report(located)
     findings, rows = report.findings, []
     if not options.static:
-        # What a submission prints is no part of the report.
+        # Output of the submission is not part of the report.
         with contextlib.redirect_stdout(sys.stderr):
             found, rows = _examined(options, located, report)
         findings = in_order([*findings, *found])
@@ -88,7 +88,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _examined(
     options: argparse.Namespace, located: Located, report: Report
 ) -> tuple[Sequence[Finding], list[dict[str, Any]]]:
-    """Findings, and what the report says on each workload."""
+    """The findings, and the report's row for each workload."""
     import dataclasses
 
     import workloads
@@ -114,7 +114,7 @@ def _examined(
 
 
 def _point(options: argparse.Namespace, file: pathlib.Path) -> tuple[Mapping[str, Any], list[Finding]]:
-    """The hyperparameters that the submission is given, and what is wrong with its own search space."""
+    """The hyperparameters to use, and findings about the submission's own search space."""
     from algoperf_jax.tuning import search_space
 
     if options.search_space is not None:
@@ -129,7 +129,7 @@ def _point(options: argparse.Namespace, file: pathlib.Path) -> tuple[Mapping[str
 
 
 def _as_text(report: Report, findings: Sequence[Finding], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The report for people."""
+    """Formats the report as text."""
     others = len(report.files) - 1
     with_others = f" and {others} other file{'' if others == 1 else 's'}" if others > 0 else ""
     lines = [f"{report.submission}{with_others} ({report.framework})"]
@@ -160,6 +160,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Minutes of compilation tell nothing about a submission, and not every machine has the compiler.
+    # Compiling takes minutes, says nothing about a submission, and needs a compiler that not every machine has.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     sys.exit(main(sys.argv[1:]))

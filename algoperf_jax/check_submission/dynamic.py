@@ -1,7 +1,7 @@
-"""What turns up when a submission's functions are called, on every workload there is.
+"""Checks a submission by calling its functions on every workload.
 
-The first workload is trained for two steps. On the others one step is traced with abstract arrays, which takes seconds,
-where the framework can do that; otherwise one step is taken with a small batch.
+The first workload is trained for two steps. On the others, one step is traced with abstract arrays, which takes
+seconds, if the framework supports it; otherwise one step is taken with a small batch.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ MakeConfig = Callable[[str, Mapping[str, Any]], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """How a workload went.
+    """The result on one workload.
 
     Attributes:
       workload: its name.
-      result: `fail` if there is an error among the findings on it.
-      detail: what was done, or why nothing was.
+      result: `fail` if a finding on it is an error.
+      detail: what was done, or why the workload was skipped.
     """
 
     workload: str
@@ -46,7 +46,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Examination:
-    """What was found, and how each workload went."""
+    """The findings, and the result on each workload."""
 
     findings: tuple[Finding, ...]
     rows: tuple[Row, ...]
@@ -58,14 +58,14 @@ def examine(
     """Calls the functions of a submission.
 
     Args:
-      report: what reading its source found.
+      report: result of the static check of its source.
       located: the submission.
       names: the workloads.
       make_config: `(workload, overrides) -> configuration` with the submission, framework and hyperparameters.
-      real_steps: take a step on every workload, trace none.
+      real_steps: take a step on every workload instead of tracing.
 
     Raises:
-      UserError: something beside the submission is to be mended.
+      UserError: something other than the submission needs fixing.
     """
     prevented = [f for f in report.findings if f.severity == "error" and f.rule in PREVENT_LOADING]
     if prevented:
@@ -98,14 +98,14 @@ def _load(
     try:
         hyperparameter_point(submission, point, config.ruleset)
     except ConfigError as error:
-        problems.add("error", "hyperparameters", f"the search space does not fit the submission: {error}")
+        problems.add("error", "hyperparameters", f"the search space does not match the submission: {error}")
         return None
     if is_first and config.ruleset == "external" and not point and submission.hyperparameters is None:
         problems.add(
             "warning",
             "hyperparameters",
-            "the external ruleset gives hyperparameters, and there are none: expected a tuning_search_space.json "
-            "beside the file, --search_space=FILE, or --ruleset=self for a submission that needs none",
+            "no hyperparameters, which the external ruleset requires: expected a tuning_search_space.json in the "
+            "same folder, --search_space=FILE, or --ruleset=self for a submission that needs none",
         )
     return workload, submission
 
@@ -120,7 +120,7 @@ def _examine(
     *,
     real_steps: bool,
 ) -> Row:
-    """One workload."""
+    """Checks one workload."""
     parts = _at_chosen_size(problems, framework, workload, submission, make_config(name, {}))
     try:
         if parts is None or name != SMALLEST_WORKLOAD:
@@ -129,23 +129,23 @@ def _examine(
             parts = assemble(make_config(name, small), framework, workload, submission, None)
         detail = _run(Steps(parts, problems), problems, parts, name, real_steps=real_steps)
     except Stopped:
-        return Row(name, "fail", "a function failed, see the findings")
+        return Row(name, "fail", "a function failed; see the findings")
     except UserError as error:
         return Row(name, "skipped", str(error))
     if detail is None:
-        return Row(name, "skipped", "it cannot be traced, see the findings; --real_steps takes a step")
+        return Row(name, "skipped", "it cannot be traced; see the findings, and use --real_steps to take a step")
     return Row(name, "fail" if problems.is_failed(name) else "pass", detail)
 
 
 def _at_chosen_size(
     problems: Problems, framework: Framework, workload: Workload, submission: Submission, config: Any
 ) -> Parts | None:
-    """The parts with the submission's own batch size, or None where it has none that can be used here."""
+    """The parts with the submission's own batch size, or None if it has none that is usable here."""
     try:
         return assemble(config, framework, workload, submission, None)
     except SubmissionError as error:
         raised = error.__cause__ is not None
-        # A submission need not know what is not part of the benchmark.
+        # A submission need not support workloads outside the benchmark.
         severity = "note" if raised and workloads.suite(workload.base_name) == "development" else "error"
         what = without_remedy(error).removeprefix(f"{submission.name}: ").replace(f"({workload.name!r})", "")
         function = submission.get_batch_size
@@ -156,13 +156,13 @@ def _at_chosen_size(
 
 
 def _small_size(workload: Workload, framework: Framework, config: Any) -> int:
-    """The workload's own batch size, made a multiple of the number of devices."""
+    """The workload's batch size, rounded up to a multiple of the number of devices."""
     count = framework.make_layout(config, workload).placement.device_count
     return -(-workload.batch_size // count) * count
 
 
 def _run(steps: Steps, problems: Problems, parts: Parts, name: str, *, real_steps: bool) -> str | None:
-    """Takes or traces steps, and says which; None where it can do neither."""
+    """Takes or traces steps; returns which, or None if it can do neither."""
     size = parts.batch_size
     if name == SMALLEST_WORKLOAD:
         steps.take(_STEPS)
@@ -173,7 +173,9 @@ def _run(steps: Steps, problems: Problems, parts: Parts, name: str, *, real_step
             return f"a traced step of {size} examples"
         except NotTraceable as reason:
             if reason.__cause__ is not None:
-                what = f"not checked on all workloads: {reason}, so that it cannot be traced; --real_steps takes a step"
+                what = (
+                    f"not checked on all workloads: {reason}, so it cannot be traced; use --real_steps to take a step"
+                )
                 problems.add("note", "not-traceable", what, workload=name, error=reason.__cause__)
                 return None
     steps.take(1)

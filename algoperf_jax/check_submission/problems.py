@@ -1,4 +1,4 @@
-"""What goes wrong while a submission's functions are called: collected, and told once for all workloads."""
+"""Collects what goes wrong while a submission's functions are called, and reports it once for all workloads."""
 
 import inspect
 import os
@@ -14,13 +14,14 @@ _MOST_CHARACTERS = 300
 
 
 class Problems:
-    """Collects findings; the same one on several workloads becomes one."""
+    """Collects findings and merges equal ones on several workloads.
+
+    Args:
+      entry: the file that defines the submission's functions.
+      files: all its files, as findings name them.
+    """
 
     def __init__(self, entry: pathlib.Path, files: tuple[str, ...]) -> None:
-        """Args:
-        entry: the file that defines the submission's functions.
-        files: all its files, as findings name them.
-        """
         self._entry = entry
         self._paths = {str((entry.parent / name).resolve()): name for name in files}
         self._found: dict[Finding, list[str]] = {}
@@ -39,27 +40,27 @@ class Problems:
 
         Args:
           severity, rule, message: as in `Finding`.
-          workload: on which it came up, if that matters.
-          error: what was raised; tells the line.
-          function: what it was, for problems that no line raised.
+          workload: the workload it occurred on, if that matters.
+          error: the exception that was raised, which locates the line.
+          function: the function at fault, if nothing was raised.
         """
         file, line = self._raised_at(error) or self._defined_at(function) or (self._entry.name, 0)
         text = " ".join(message.split())[:_MOST_CHARACTERS]
         self._found.setdefault(Finding(severity, rule, text, file, line), []).append(workload)
 
     def is_failed(self, workload: str) -> bool:
-        """Whether there are errors on a workload."""
+        """Whether a finding on a workload is an error."""
         return any(workload in workloads and f.severity == "error" for f, workloads in self._found.items())
 
     def findings(self) -> list[Finding]:
-        """Everything, with the names of the workloads in the messages."""
+        """All findings, with the names of the workloads in their messages."""
         return [
             Finding(f.severity, f.rule, f"{f.message}{_on(workloads)}", f.file, f.line)
             for f, workloads in self._found.items()
         ]
 
     def _raised_at(self, error: BaseException | None) -> tuple[str, int] | None:
-        """The submission's own line through which an error, or what caused it, came last."""
+        """The innermost line of the submission in the traceback of an error or of its cause."""
         while error is not None:
             for frame in reversed(traceback.extract_tb(error.__traceback__)):
                 name = self._paths.get(os.path.realpath(frame.filename))
@@ -75,13 +76,13 @@ class Problems:
 
 
 def described(error: BaseException) -> str:
-    """Kind and first line of an error."""
+    """The type and first line of an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def without_remedy(error: UserError) -> str:
-    """What an error says is wrong; to mend it is the submitter's business."""
+    """The message of an error without its remedy, which findings leave to the submitter."""
     return str(error).removesuffix(f". {' '.join((error.remedy or '').split())}")
 
 

@@ -1,6 +1,6 @@
-"""Calls a submission's functions as a trial does, and looks at everything that they return.
+"""Calls a submission's functions as a trial does, and checks everything that they return.
 
-The same code takes real steps and is traced by JAX with abstract arrays, where a step costs no computation.
+The same code takes real steps and is traced by JAX with abstract arrays, which needs no computation.
 """
 
 import itertools
@@ -28,11 +28,11 @@ _ONLY_WHEN_TRACED = (
 
 
 class Stopped(Exception):
-    """A function of the submission failed; what it was is among the problems."""
+    """A function of the submission failed; the problems say how."""
 
 
 class NotTraceable(Exception):
-    """A function needs the values of its arrays, so that it cannot be traced; the cause tells where."""
+    """A function cannot be traced because it needs the values of arrays; the cause says where."""
 
 
 class Steps:
@@ -47,7 +47,7 @@ class Steps:
         self._traced = False
 
     def take(self, count: int) -> None:
-        """Takes steps, prepares for evaluation, and tries whether a trial could be resumed from there.
+        """Takes steps, prepares for evaluation, and checks that a trial could be resumed from there.
 
         Raises:
           Stopped: see the problems.
@@ -64,11 +64,11 @@ class Steps:
         self._check_resumable(content)
 
     def trace(self) -> None:
-        """Traces one step; the state is really made, for what it holds beside arrays may be needed.
+        """Traces one step, with a real state, because the step may need parts of it that are not arrays.
 
         Raises:
           Stopped: see the problems.
-          NotTraceable: it has to be run.
+          NotTraceable: the step can only be run.
         """
         content, rng = self._initial()
         if not all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(content.params)):
@@ -115,7 +115,7 @@ class Steps:
             lambda: calls.update_params(content, batch, step, keys.update, eval_results=[], train_state=seen),
         )
         if before is not None and not _is_held(before, self._held(batch)):
-            self._add("warning", "batch", "update_params changes the batch that it is given", "update_params")
+            self._add("warning", "batch", "update_params changes its batch", "update_params")
         return self._checked("update_params", returned)
 
     def _prepare(self, content: Content, step: int, keys: StepKeys) -> Content:
@@ -156,7 +156,7 @@ class Steps:
         except (TypeError, ValueError, AttributeError, KeyError) as error:
             differing = described(error)
         if differing is not None:
-            self._add("error", "parameters", f"what {function} returns: {differing}", function)
+            self._add("error", "parameters", f"{function} returned: {differing}", function)
             raise Stopped
         return content
 
@@ -169,10 +169,10 @@ class Steps:
     def _check_finite(self, content: Content) -> None:
         params, _ = self._parts.backend.for_evaluation(content.params, content.model_state)
         if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(params)):
-            self._add("warning", "not-finite", "the parameters are not finite after the first steps", "update_params")
+            self._add("warning", "not-finite", "parameters are not finite after the first steps", "update_params")
 
     def _check_resumable(self, content: Content) -> None:
-        """Puts what a checkpoint would keep into a newly made state."""
+        """Restores what a checkpoint would save into a newly made state."""
         try:
             kept = self._parts.backend.pack(content)
             template, _ = self._initial()
@@ -181,7 +181,7 @@ class Steps:
             self._add("warning", "optimizer-state", f"a trial could not be resumed: {error.what}", "update_params")
 
     def _held(self, batch: Any) -> tuple[Any, list[Any]] | None:
-        """Structure and content of a batch; None for other things that `data_selection` may return."""
+        """The structure and content of a batch; None for other values that `data_selection` may return."""
         if not isinstance(batch, Mapping):
             return None
         leaves, structure = jax.tree.flatten(dict(batch))
@@ -199,11 +199,12 @@ class Steps:
 
 
 def first_difference(expected: Any, found: Any, names: tuple[str, ...] | None) -> str | None:
-    """The first array in which two trees differ by place, shape or type, or None.
+    """Describes the first array whose place, shape or type differs between two trees; None if there is none.
 
     Args:
-      expected, found: trees of arrays, abstract or not; other leaves are equal to each other.
-      names: what to call the elements of two tuples.
+      expected: a tree of arrays, abstract or not; leaves that are not arrays count as equal.
+      found: a tree to compare with it.
+      names: names of the elements, for tuples.
     """
     ours, theirs = _described_leaves(expected, names), _described_leaves(found, names)
     for place in (*ours, *theirs):
@@ -228,7 +229,7 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _on_host(leaf: Any) -> Any:
-    """A copy, or None of what has been donated."""
+    """A copy on the host, or None for a donated array."""
     if isinstance(leaf, jax.Array):
         return None if leaf.is_deleted() else np.array(leaf)
     return np.asarray(leaf.cpu() if hasattr(leaf, "cpu") else leaf).copy()

@@ -1,1 +1,1 @@
-"""What checkpoints keep of a submission, whatever its framework."""
+"""What checkpoints save of a submission, for all frameworks."""

@@ -1,9 +1,9 @@
-"""Checksums of arrays, wherever their elements are.
+"""Checksums of arrays, on the host or distributed over devices and processes.
 
 The checksum of an array is the CRC-32 of its bytes in row-major order, the same on any number of devices and processes.
-CRC-32 is linear: that of a whole is the sum (exclusive or) of those of its parts, each moved by the number of bytes
-that follow it. So an array is read part by part, by several threads, each process reads only what it has, and no copy
-of an array is made.
+CRC-32 is linear: the checksum of a whole is the sum (exclusive or) of those of its parts, each shifted by the number of
+bytes that follow it. So several threads read an array part by part, each process reads only its own shards, and no
+array is copied.
 """
 
 import concurrent.futures
@@ -22,17 +22,17 @@ from jax.experimental import multihost_utils
 _PART_BYTES = 16 * 2**20
 _THREADS = 4
 _POLYNOMIAL = 0xEDB88320
-"""That of CRC-32, the coefficient of the highest power in the lowest bit (and left out: it is that of x^32)."""
+"""The polynomial of CRC-32; the lowest bit is the coefficient of x^31, and x^32 is implied."""
 _ONE = 1 << 31
 
 _Part = tuple[int, Callable[[], np.ndarray]]
-"""The number of bytes of the array that follow a part, and what reads it."""
+"""The number of bytes of the array after a part, and a function that reads the part."""
 
 
 def checksums(arrays: Mapping[str, Any]) -> dict[str, int]:
-    """The checksum of each array of NumPy or JAX, by name; all processes that share a run call this together.
+    """The checksum of each NumPy or JAX array, by name; all processes of a run must call this together.
 
-    An array that each process has for itself gets the checksum that it has in the first one, which writes it.
+    An array of which each process has a complete copy gets the checksum of the first process, which writes it.
     """
     mine = checksums_here(arrays)
     if jax.process_count() == 1:
@@ -45,7 +45,7 @@ def checksums(arrays: Mapping[str, Any]) -> dict[str, int]:
 
 
 def differing(arrays: Mapping[str, Any], expected: Mapping[str, int]) -> list[str]:
-    """The names of the arrays that have another checksum in some process; all processes call this together."""
+    """The names of arrays whose checksum differs in any process; all processes must call this together."""
     mine = checksums_here(arrays)
     rows = np.asarray([list(mine.values())], np.uint32) if jax.process_count() == 1 else _gathered(mine)
     found = []
@@ -57,11 +57,11 @@ def differing(arrays: Mapping[str, Any], expected: Mapping[str, int]) -> list[st
 
 
 def checksums_here(arrays: Mapping[str, Any]) -> dict[str, int]:
-    """What this process's parts of each array contribute to its checksum; all of it for what it has for itself."""
+    """The contribution of this process's parts to each array's checksum; the checksum itself for a complete array."""
     parts = ((name, part) for name, array in arrays.items() for part in _parts(array))
     sums = dict.fromkeys(arrays, 0)
     with concurrent.futures.ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as executor:
-        # A few at a time: handed over all at once, none could be freed before the last is read.
+        # A few at a time, so that parts are freed before the last is read.
         while batch := list(itertools.islice(parts, 64)):
             for (name, _), value in zip(batch, executor.map(_contribution, batch), strict=True):
                 sums[name] ^= value
@@ -75,12 +75,12 @@ def _contribution(named_part: tuple[str, _Part]) -> int:
 
 
 def _gathered(mine: Mapping[str, int]) -> np.ndarray:
-    """The sums of all processes, [processes, arrays]."""
+    """The contributions of all processes, [processes, arrays]."""
     return np.asarray(multihost_utils.process_allgather(np.asarray(list(mine.values()), np.uint32)))
 
 
 def _is_shared_out(array: Any) -> bool:
-    """Whether no process has all of an array for itself."""
+    """Whether no process has all shards of an array."""
     return isinstance(array, jax.Array) and not array.is_fully_addressable
 
 
@@ -88,7 +88,7 @@ def _is_shared_out(array: Any) -> bool:
 
 
 def _parts(array: Any) -> Iterator[_Part]:
-    """The parts of an array that this process is the one to read, each a contiguous run of its elements."""
+    """The parts of an array that this process must read, each a contiguous run of elements."""
     if not isinstance(array, jax.Array):
         array = np.asarray(array)
         yield from _blocks(array, 0)
@@ -104,7 +104,7 @@ def _runs(data: Any, index: tuple[slice, ...], shape: tuple[int, ...]) -> Iterat
     """The parts of a shard that is the slice `index` of an array of `shape`."""
     itemsize, size = data.dtype.itemsize, math.prod(shape)
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    # The last axis that is split: along it, and along all behind it, elements are contiguous.
+    # The last split axis: along it and all axes after it, elements are contiguous.
     split = max((axis for axis in range(len(shape)) if data.shape[axis] != shape[axis]), default=0)
     starts = [part.start or 0 for part in index]
     for before in np.ndindex(data.shape[:split]):
@@ -115,7 +115,7 @@ def _runs(data: Any, index: tuple[slice, ...], shape: tuple[int, ...]) -> Iterat
 
 
 def _blocks(run: Any, following: int) -> Iterator[_Part]:
-    """Cuts a contiguous run along its first axis; `following` bytes of the array come behind it."""
+    """Cuts a contiguous run along its first axis; `following` bytes of the array come after it."""
     rows = run.shape[0] if run.ndim else 1
     row_bytes = run.dtype.itemsize * (run.size // rows if rows else 0)
     count = max(1, _PART_BYTES // max(1, row_bytes))
@@ -131,7 +131,7 @@ def _slice(run: Any, start: int, stop: int) -> np.ndarray:
     return np.asarray(run[start:stop])
 
 
-# --- polynomials over the field of two elements, modulo that of CRC-32 -----------------------------------------------
+# --- polynomials over the field of two elements, modulo the polynomial of CRC-32 -------------------------------------
 
 
 def _multiplied(left: int, right: int) -> int:

@@ -1,4 +1,4 @@
-"""What a JAX submission works on, packed for a checkpoint and unpacked: `packing`, with JAX's arrays and trees."""
+"""Packs the state of a JAX submission for checkpoints: `packing`, extended by JAX's arrays and trees."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from algoperf_jax.errors import SubmissionError
 from algoperf_jax.trial.backend import Packed
 
 Put = Callable[[Any, Any], jax.Array]
-"""`(array, the one in its place in a newly made state or None) -> array` on the devices."""
+"""`(array, template) -> array` on the devices; the template is that array in a newly made state, or None."""
 
 
 def pack(value: Any) -> Packed:
-    """Packs a value: arrays of JAX and NumPy, and a skeleton of all else as `values["skeleton"]`.
+    """Packs a value into its JAX and NumPy arrays, and a skeleton of everything else in `values["skeleton"]`.
 
     Raises:
-      SubmissionError: it has something whose state cannot be saved; the message names the place.
+      SubmissionError: the state of some part cannot be saved; the message names the place.
     """
     writer = _JaxWriter()
     skeleton = writer.write(value, "")
@@ -31,12 +31,15 @@ def unpack(template: Any, packed: Packed, put: Put) -> Any:
     """The inverse of `pack`.
 
     Args:
-      template: the value as it is newly made.
-      packed: what `pack` returned, or the same read from files. Arrays are dropped from it as they are used.
-      put: places arrays of JAX.
+      template: the same value, newly made.
+      packed: the result of `pack`, or the same read from files. Arrays are removed from it as they are used.
+      put: puts JAX arrays on the devices.
+
+    Returns:
+      The value with the content of `packed`.
 
     Raises:
-      RunError: the template's structure is another one; the message names the place.
+      RunError: the template's structure differs; the message names the place.
     """
     return _JaxReader(packed.arrays, put).read(packed.values["skeleton"], template, "")
 
@@ -57,7 +60,7 @@ class _JaxWriter(Writer):
                 f"the checkpoint cannot be written: {name.lstrip('.')} is a {type(value).__qualname__}, whose state "
                 "cannot be saved",
                 expected="arrays, numbers, text, containers, and objects with attributes of these kinds",
-                remedy="Keep what it counts in the optimizer state, and make it from that.",
+                remedy="Keep its state in the optimizer state as one of these, and make the object from that.",
             )
         return node
 
@@ -84,7 +87,7 @@ class _JaxReader(Reader):
 
 
 def _is_other_tree(value: Any) -> bool:
-    """Whether JAX knows a value as a tree that is neither a container of Python nor a dataclass."""
+    """Whether a value is a JAX tree other than a Python container or dataclass."""
     if value is None or isinstance(value, list | tuple | dict) or dataclasses.is_dataclass(value):
         return False
     return jax.tree_util.all_leaves([value]) is False

@@ -1,9 +1,9 @@
-"""Values of any kind, packed for a checkpoint and unpacked: what a submission keeps in its state.
+"""Packs any value that a submission keeps in its state for checkpoints, and unpacks it.
 
-A value becomes a skeleton, which JSON keeps exactly, and named arrays. Unpacking it takes a newly made value, the
-template: code is not saved, so functions, classes and whatever else has no state come from there, and what closures may
-hold (lists, dicts, objects) is filled in place. Containers may have grown, shrunk or changed since: what was saved
-counts. Each framework adds its own kinds of values.
+A value becomes a skeleton, which JSON represents exactly, and named arrays. Unpacking needs a newly made value, the
+template. Code is not saved, so functions, classes and other things without state come from the template. Lists, dicts
+and objects are filled in place, because closures may hold them. A saved container may differ from the template's in
+size and content; the saved one counts. Each framework adds its own kinds of values.
 """
 
 import collections
@@ -21,9 +21,9 @@ from algoperf_jax.checkpoints import random_states
 from algoperf_jax.errors import RunError
 
 ABSENT: Any = object()
-"""Stands for the template where there is none; None is a value like others."""
+"""Marks a missing template, as None is a value too."""
 Constants = Mapping[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]]
-"""Small values that are made again from a text or numbers: class -> (what is written, how it is read)."""
+"""Immutable values written as text or numbers: class -> (write, read)."""
 CONSTANTS: Constants = {
     bytes: (bytes.hex, bytes.fromhex),
     complex: (lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
@@ -45,9 +45,10 @@ class Writer:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self._met: dict[int, int] = {}
-        self._alive: list[Any] = []  # an id is one object's only while that lives
+        self._alive: list[Any] = []  # keeps ids unique: they are reused when an object dies
 
     def write(self, value: Any, name: str) -> Any:
+        """Packs a value; returns its node in the skeleton, which JSON can represent."""
         if type(value) in _PLAIN:
             return value
         if id(value) in self._met:
@@ -58,7 +59,7 @@ class Writer:
         return node | self.described(value, name, node["number"])
 
     def described(self, value: Any, name: str, number: int) -> dict[str, Any]:
-        """The node of a value that is met for the first time; `kind` names the method of `Reader` that reads it."""
+        """The node of a value seen for the first time; `kind` names the method of `Reader` that reads it."""
         del number
         cls: Any = type(value)
         if cls in self.constants:
@@ -88,7 +89,7 @@ class Writer:
         return [[self.write(key, name), self.write(item, f"{name}.{key}")] for key, item in mapping.items()]
 
     def _array(self, array: np.ndarray | np.generic, name: str) -> dict[str, Any]:
-        if array.dtype.kind in "OSU":  # which checkpoints cannot hold
+        if array.dtype.kind in "OSU":  # object and text types, which checkpoints cannot hold
             values = np.asarray(array).ravel().tolist()
             items = [self.write(item, f"{name}.{index}") for index, item in enumerate(values)]
             node = {"kind": "items_of_array", "dtype": array.dtype.str, "shape": list(array.shape), "items": items}
@@ -96,7 +97,7 @@ class Writer:
         return {"kind": "array", "array": self.keep(np.asarray(array), name), "scalar": isinstance(array, np.generic)}
 
     def keep(self, array: Any, name: str) -> str:
-        """Adds an array; returns the name that it gets."""
+        """Adds an array; returns its unique name."""
         self.arrays[name := self._unique(name)] = array
         return name
 
@@ -106,7 +107,7 @@ class Writer:
 
 
 class Reader:
-    """Unpacks one value; a framework adds a method for each kind of values that its writer adds."""
+    """Unpacks one value; a framework adds a method for each kind of value that its writer adds."""
 
     constants = CONSTANTS
 
@@ -115,7 +116,7 @@ class Reader:
         self.met: dict[int, Any] = {}
 
     def read(self, node: Any, template: Any, place: str) -> Any:
-        """The value of a node; `template` is what a newly made state has at `place`, or ABSENT."""
+        """Unpacks the value of a node; `template` is the value at `place` in a newly made state, or ABSENT."""
         if not isinstance(node, dict):
             return node
         if node["kind"] == "again":
@@ -123,7 +124,7 @@ class Reader:
         return self._remember(node, getattr(self, f"_{node['kind']}")(node, template, place))
 
     def _remember(self, node: dict[str, Any], value: Any) -> Any:
-        """To be called before the parts of a value are read, for these may refer to it."""
+        """Must be called before the parts of a value are read, because these may refer to it."""
         self.met[node["number"]] = value
         return value
 
@@ -233,18 +234,19 @@ def _fields(named_tuple: Any) -> dict[str, Any]:
 
 
 def is_code(value: Any, cls: type, *, iterators: bool = True) -> bool:
-    """Whether a value is code, or a handle on something outside the state of a training, such as an iterator."""
-    # An `object()` of its own is a mark, which has no state.
+    """Whether a value is code, or a handle to something outside the training state, such as an iterator."""
+    # A plain `object()` is a sentinel without state.
     surroundings = cls.__module__.partition(".")[0] in _SURROUNDINGS
     return surroundings or cls is object or isinstance(value, _CODE) or (iterators and hasattr(cls, "__next__"))
 
 
 def reference(cls: type) -> str:
+    """The name `<module>:<qualified name>` of a class."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _class_of(reference: str) -> Any:
-    """The class that a reference names, or None where it cannot be found."""
+    """The class that a reference names, or None if it cannot be found."""
     module, _, name = reference.partition(":")
     return _imported(module, name)
 
@@ -263,13 +265,15 @@ def _imported(module: str, name: str) -> Any:
 
 
 def differs(place: str, saved: str, template: Any) -> RunError:
+    """The error about a place whose saved value does not match the template."""
     new = "nothing" if template is ABSENT else f"a {type(template).__qualname__}"
-    return cannot(place, f"saved was {saved}, and a newly made state has {new} there")
+    return cannot(place, f"the checkpoint has {saved}, and a newly made state has {new}")
 
 
 def cannot(place: str, problem: str) -> RunError:
+    """The error about a place that cannot be unpacked."""
     return RunError(
         f"checkpoint: {place}: {problem}",
-        expected="a submission whose state keeps the structure that init_optimizer_state gives it",
-        remedy="If the submission was changed, start afresh with --config.overwrite=True.",
+        expected="a submission whose state keeps the structure from init_optimizer_state",
+        remedy="If the submission has changed, start over with --config.overwrite=True.",
     )

@@ -1,7 +1,7 @@
-"""The random states that Python and NumPy keep for the whole process, on which submissions of both frameworks may draw.
+"""The global random states of Python and NumPy, which submissions in both frameworks may use.
 
-A trial begins with the states of its seed, whatever ran before it in the process, and resumes with those that its
-checkpoint kept. PyTorch's own states are `torch_compat`'s.
+A trial starts with the states given by its seed, regardless of what ran before it in the process, and resumes with
+those in its checkpoint. `torch_compat` handles PyTorch's own states.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ _SEEDS = 2**32
 
 
 class RandomStates(NamedTuple):
-    """The states of both.
+    """The states of both generators.
 
     Attributes:
-      python: of the module `random`: version, numbers as a uint32 array, and the normal variate left over, or None.
-      numpy: of `numpy.random`, as its `get_state` describes it.
+      python: state of the module `random`: version, numbers as a uint32 array, and a cached normal variate or None.
+      numpy: state of `numpy.random`, as returned by its `get_state`.
     """
 
     python: tuple[int, np.ndarray, float | None]
@@ -28,7 +28,7 @@ class RandomStates(NamedTuple):
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Begins with the states of a seed, the same in all processes; afterwards those of before are back."""
+    """Sets the states given by a seed, equal in all processes; restores the previous states at the end."""
     before = current()
     random.seed(seed)
     np.random.seed(seed % _SEEDS)  # noqa: NPY002 -- the global generator is meant
@@ -39,24 +39,24 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def current() -> RandomStates:
-    """The states now."""
+    """The current states."""
     state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 -- as above
     return RandomStates(of_python(random.getstate()), state)
 
 
 def restore(states: RandomStates) -> None:
-    """Makes `states` those of the process."""
+    """Sets the states of the process."""
     random.setstate(for_python(states.python))
     np.random.set_state(states.numpy)  # noqa: NPY002 -- as above
 
 
 def of_python(state: Any) -> tuple[int, np.ndarray, float | None]:
-    """What `getstate` of a generator of Python returned, as a checkpoint keeps it."""
+    """Converts the result of `random.Random.getstate` for a checkpoint."""
     version, numbers, left_over = state
     return version, np.asarray(numbers, np.uint32), left_over
 
 
 def for_python(kept: Any) -> Any:
-    """The inverse, for `setstate`."""
+    """The inverse of `of_python`, for `random.Random.setstate`."""
     version, numbers, left_over = kept
     return version, tuple(numbers.tolist()), left_over

@@ -1,6 +1,6 @@
-"""The configuration of a run: a file, overrides on the command line, and what is refused.
+"""The configuration of a run: reads a file and overrides from the command line, and checks them.
 
-`configs/base.py` defines the keys, with their types and ranges; all else that knows them is here.
+`configs/base.py` defines the keys with their types and ranges; all other code about them is here.
 """
 
 from typing import Any

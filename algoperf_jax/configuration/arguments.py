@@ -1,4 +1,4 @@
-"""What sets the keys of a configuration: `--config=FILE[:VARIANT]` and `--config.KEY=VALUE`, or Python values."""
+"""Sets the keys of a configuration from `--config=FILE[:VARIANT]` and `--config.KEY=VALUE`, or from Python values."""
 
 import dataclasses
 import os
@@ -19,25 +19,25 @@ _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
 
 @dataclasses.dataclass(frozen=True)
 class _Overrides:
-    """What the command line sets: typed values of keys, and hyperparameters as far as their text tells."""
+    """Overrides from the command line: typed values of keys, and hyperparameters with types guessed from their text."""
 
     keys: Mapping[str, Any]
     hyperparameters: Mapping[str, Any]
 
 
 def from_command_line(arguments: Sequence[str]) -> ConfigDict:
-    """Reads `--config=FILE[:VARIANT]` and overrides `--config.KEY=VALUE`, in any order; the last of two counts.
+    """Reads `--config=FILE[:VARIANT]` and overrides `--config.KEY=VALUE` in any order; of equal keys the last counts.
 
-    A value may follow its key as an argument of its own, and one dash is as good as two.
+    A value may follow its key as a separate argument, and a single dash works like two.
 
     Args:
       arguments: the command line without the program's name.
 
     Returns:
-      The configuration, locked and checked. Names and types of hyperparameters are judged when the submission is known.
+      The configuration, locked and checked, except for hyperparameters, which are checked against the submission later.
 
     Raises:
-      ConfigError: naming the argument, key or value at fault.
+      ConfigError: an argument, key or value is invalid; the message names it.
     """
     given = _pairs(arguments)
     config = _from_file([text for name, text in given if name is None])
@@ -55,17 +55,17 @@ def from_command_line(arguments: Sequence[str]) -> ConfigDict:
 
 
 def from_values(workload: str, given: Mapping[str, Any]) -> ConfigDict:
-    """The configuration of a workload with keys that are given as Python values.
+    """The configuration of a workload, with keys set from Python values.
 
     Args:
-      workload: base name, whose configuration file is taken; that of the defaults where it has none.
+      workload: base name, which selects the configuration file; the defaults are used if there is none.
       given: key -> value. A group of keys is a mapping.
 
     Returns:
       The configuration of one trial, locked and checked.
 
     Raises:
-      ConfigError: naming the key or value at fault.
+      ConfigError: a key or value is invalid; the message names it.
     """
     path = files.installed(workload)
     config = files.load(path, None)
@@ -108,7 +108,7 @@ def _fitted(key: Key, value: Any) -> Any:
 def _pairs(arguments: Sequence[str]) -> list[tuple[str | None, str | None]]:
     """Key and text of each argument; the key is None for the configuration file."""
     pairs: list[tuple[str | None, str | None]] = []
-    may_follow = False  # whether the value of the last argument may be the next one
+    may_follow = False  # whether the next argument may be the value of the last
     for argument in arguments:
         option, has_value, text = argument.partition("=")
         match = _OPTION.fullmatch(option)
@@ -167,11 +167,11 @@ def _value(key: Key, text: str) -> Any:
 
 
 def _apply(overrides: _Overrides, config: ConfigDict) -> None:
-    # The file's hyperparameters were chosen for the file's submission, and for a single trial.
+    # The file's hyperparameters are for the file's submission and a single trial.
     keeps_submission = overrides.keys.get("submission", config.submission) == config.submission
     for name, value in overrides.keys.items():
         group, _, key = name.rpartition(".")
         (lookup(config, group) if group else config)[key] = value
     from_file = config.hyperparameters.to_dict() if keeps_submission and config.search_space is None else {}
-    # Replaced as a whole, so that the types of the file's values do not bind the overrides.
+    # Replaced as a whole, so that overrides need not have the types of the file's values.
     config.hyperparameters = ConfigDict(from_file | dict(overrides.hyperparameters))

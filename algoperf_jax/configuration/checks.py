@@ -1,4 +1,4 @@
-"""What a configuration must be, whether its values come from a file, the command line or a program."""
+"""Checks configurations, whether their values come from a file, the command line or a program."""
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ HYPERPARAMETERS = "hyperparameters"
 
 
 def check(config: ConfigDict) -> None:
-    """Checks values that the types alone do not.
+    """Checks values beyond their types.
 
     Raises:
-      ConfigError: naming the key.
+      ConfigError: a value is invalid; the message names the key.
     """
     for name, choices in _choices().items():
         if config[name] is not None and config[name] not in choices:
@@ -32,26 +32,26 @@ def check(config: ConfigDict) -> None:
             raise ConfigError(f"config.{name}", value=value, expected=key.range.words)
     for name, key in KEYS.items():
         if key.type is str and lookup(config, name) == "":
-            raise ConfigError(f"config.{name} is empty", remedy=f"Set --config.{name}=..., or leave the argument away.")
+            raise ConfigError(f"config.{name} is empty", remedy=f"Set --config.{name}=..., or omit the argument.")
     if config.trials is not None and not means_study(config):
         raise ConfigError(
             "config.trials",
             value=config.trials,
-            expected="config.search_space or config.num_trials with it",
+            expected="config.search_space or config.num_trials too",
             remedy="Set --config.trial to number a single trial.",
         )
 
 
 def means_study(config: ConfigDict) -> bool:
-    """Whether a configuration describes a run of several trials, rather than one trial."""
+    """Whether a configuration describes studies rather than a single trial."""
     return any(config[name] is not None for name in ("search_space", "num_trials", "num_studies"))
 
 
 def check_keys(config: Any, path: pathlib.Path) -> None:
-    """Checks that a file gave every key, and no other, a value of its type.
+    """Checks that a file sets every key, and no others, to a value of its type.
 
     Raises:
-      ConfigError: naming the key and the file.
+      ConfigError: it does not; the message names the key and the file.
     """
     if not isinstance(config, ConfigDict):
         found = type(config).__name__
@@ -70,7 +70,7 @@ def check_keys(config: Any, path: pathlib.Path) -> None:
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values; the hyperparameters are one value."""
+    """Yields dotted names and values; the hyperparameters are one value."""
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, ConfigDict) and name != HYPERPARAMETERS:
@@ -88,7 +88,7 @@ def lookup(config: ConfigDict, name: str) -> Any:
 
 
 def unknown_key(name: str) -> ConfigError:
-    """The error about a key that does not exist, with the nearest one that does."""
+    """The error about an unknown key, which suggests the closest known one."""
     guess = nearest(name, KEYS)
     return ConfigError(
         f"unknown config key config.{name}",
@@ -99,7 +99,7 @@ def unknown_key(name: str) -> ConfigError:
 
 
 def _choices() -> Mapping[str, Sequence[str]]:
-    # Imported here because it imports JAX, which --help need not wait for.
+    # Imported here because it imports JAX, which would slow down --help.
     from algoperf_jax.devices.precision import PRECISIONS
     from algoperf_jax.submission.framework_names import TORCH_MODELS, WAYS_TO_RUN
     from algoperf_jax.trial.rules import RULESET_BUDGET_FACTORS, TIMING_RULES

@@ -1,4 +1,4 @@
-"""A configuration as text: what each key means, and what is set."""
+"""Describes a configuration as text: the meaning of each key, and its value."""
 
 import shlex
 import textwrap
@@ -16,7 +16,7 @@ _TYPE_WORDS = {int: "INT", float: "FLOAT", bool: "BOOL", str: "TEXT", ConfigDict
 
 
 def keys_text(config: ConfigDict | None = None) -> str:
-    """Every key with type, default and meaning, in groups; where a configuration has another value, that too."""
+    """Every key with type, default and meaning, in groups, and values of `config` that differ from the default."""
     values = {} if config is None else dict(leaves(config))
     lines = ["Keys of the configuration:"]
     for group in GROUPS:
@@ -29,7 +29,7 @@ def keys_text(config: ConfigDict | None = None) -> str:
 
 
 def settings_text(config: ConfigDict) -> str:
-    """Every key and hyperparameter of a configuration as an argument of the command line, one on each line."""
+    """Every key and hyperparameter of a configuration as a command-line argument, one per line."""
     lines, found = [], dict(leaves(config))
     for name, key in KEYS.items():
         if name == HYPERPARAMETERS:
@@ -41,7 +41,7 @@ def settings_text(config: ConfigDict) -> str:
 
 
 def _as_argument(value: Any) -> str:
-    """A hyperparameter as the command line reads it; text that looks like something else is put into quotes."""
+    """Formats a hyperparameter as the command line reads it; text that looks like another type is quoted."""
     text = str(value)
     return shlex.quote(repr(value) if isinstance(value, str) and literal(text) != value else text)
 

@@ -1,7 +1,7 @@
-"""Configuration files: where they are found, and what they return.
+"""Finds and loads configuration files.
 
-A file is a Python module with `get_config()` or `get_config(variant)`, which returns a `ConfigDict` made by
-`configs.base`.
+A configuration file is a Python module with `get_config()` or `get_config(variant)`, which returns a `ConfigDict` made
+by `configs.base`.
 """
 
 import pathlib
@@ -20,22 +20,22 @@ _NOT_OFFERED = ("base", "__init__")
 
 
 def names() -> tuple[str, ...]:
-    """The short names of the files that come with the project, in alphabetical order."""
+    """The short names of the files included in the project, in alphabetical order."""
     return tuple(sorted(path.stem for path in _INSTALLED.glob(f"*{_SUFFIX}") if path.stem not in _NOT_OFFERED))
 
 
 def installed(workload: str) -> pathlib.Path:
-    """The file of a workload in the installed package, or that of the defaults where it has none."""
+    """The file of a workload in the installed package, or that of the defaults if it has none."""
     own = _INSTALLED / f"{workload}{_SUFFIX}"
     return own if own.is_file() else _INSTALLED / f"base{_SUFFIX}"
 
 
 def find(reference: str) -> pathlib.Path:
-    """The file that a reference without its variant means.
+    """Finds the file that a reference (without variant) means.
 
     Args:
-      reference: a path, or a name such as `mnist`, which is short for `configs/mnist.py`. What is not in the working
-        folder is taken from the installed package `configs`.
+      reference: a path, or a name such as `mnist`, which is short for `configs/mnist.py`. Files that are not in the
+        working folder are taken from the installed package `configs`.
 
     Raises:
       ConfigError: there is no such file.
@@ -62,20 +62,20 @@ def find(reference: str) -> pathlib.Path:
 
 
 def load(path: pathlib.Path, variant: str | None) -> Any:
-    """What `get_config` of a file returns; a variant is its argument.
+    """Calls `get_config` of a file, with the variant as argument if one is given.
 
     Raises:
-      ConfigError: the file is no Python, or it raises something.
+      ConfigError: the file is not valid Python, or it raises an exception.
     """
     try:
-        # Not imported by its own name: another file of this name may be read next, and nothing is written beside it.
+        # Not imported under its own name, because another file of this name may be read next; writes no bytecode.
         module = sys.modules[_MODULE] = ModuleType(_MODULE)
         module.__file__ = str(path)
         code = SourceFileLoader(module.__name__, str(path)).source_to_code(path.read_bytes(), str(path))
         exec(code, module.__dict__)
         get_config: Any = module.get_config
         return get_config() if variant is None else get_config(variant)
-    except (Exception, SystemExit) as error:  # the file is a program: anything may come out of it
+    except (Exception, SystemExit) as error:  # the file is a program and may raise anything
         if isinstance(error, ConfigError):
             raise
         lines = str(error).strip().splitlines() or [""]

@@ -1,7 +1,7 @@
-"""The values of keys and hyperparameters: read from text, and fitted to a declared type.
+"""Values of keys and hyperparameters: parses them from text, and converts them to a declared type.
 
-An int is any whole number, however it is written: `1000`, `1e3` and `1000.0` are the same, `5.5` is refused. A float
-is any number, nan and infinity included. A bool is `true`, `false`, `True`, `False`, `1` or `0`.
+An int is a whole number in any notation: `1000`, `1e3` and `1000.0` are the same, `5.5` is an error. A float is any
+number, including nan and infinity. A bool is `true`, `false`, `True`, `False`, `1` or `0`.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ _LARGEST_EXACT = 2.0**53
 
 
 def parse(text: str, wanted: type) -> Any:
-    """Reads a value of type int, float, bool or str.
+    """Parses a value of type int, float, bool or str.
 
     Raises:
-      ValueError: the text is no value of this type.
+      ValueError: the text is not a value of this type.
     """
     if wanted is str:
         return text
@@ -24,9 +24,9 @@ def parse(text: str, wanted: type) -> Any:
 
 
 def literal(text: str) -> Any:
-    """Reads a value whose type is not known: None, a bool, a number, a tuple, a list, or else text.
+    """Parses a value of unknown type: None, a bool, a number, a tuple, a list, or else text.
 
-    `(a,b)` and `a,b` are tuples, `[a,b]` is a list; both may nest. Quotes make anything text.
+    `(a,b)` and `a,b` are tuples, `[a,b]` is a list; both may nest. Quotes make any value text.
     """
     text = text.strip()
     if text in ("None", "none"):
@@ -51,12 +51,12 @@ def literal(text: str) -> Any:
 
 
 def fit(value: Any, default: Any) -> Any:
-    """The value as one of the default's type; elements of a tuple or list as ones of the type of the default's.
+    """Converts a value to the type of a default; elements of a tuple or list to the type of the default's elements.
 
-    None as a default declares no type, nor does an object of another kind: the value is returned as it is.
+    A default that is None or of any other type declares none: the value is returned unchanged.
 
     Raises:
-      ValueError: it is not, and would lose something by becoming one.
+      ValueError: the value cannot be converted without loss.
     """
     if isinstance(default, bool):
         if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
@@ -82,7 +82,7 @@ def fit(value: Any, default: Any) -> Any:
 
 
 def type_name(default: Any) -> str:
-    """The name of the type that a default declares."""
+    """The name of a default's type, for error messages."""
     name = type(default).__name__
     kinds = {type(element).__name__ for element in default} if isinstance(default, tuple | list) else set()
     return f"{name} of {kinds.pop()}" if len(kinds) == 1 else name
@@ -96,12 +96,12 @@ def _float(value: int) -> float:
 
 
 def _sequence(kind: type, elements: Sequence[str]) -> Any:
-    """A tuple or list of the elements; a comma at the end adds none."""
+    """Parses a tuple or list from its elements; a trailing comma adds none."""
     return kind(literal(element) for element in (elements if elements[-1] else elements[:-1]))
 
 
 def _elements(text: str) -> list[str] | None:
-    """The parts between the commas that are outside of brackets and quotes, or None where these do not match."""
+    """Splits text at commas outside brackets and quotes; None if these do not match."""
     parts, closing, quote = [""], [], ""
     for character in text:
         if quote:

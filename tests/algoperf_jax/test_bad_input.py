@@ -487,5 +487,5 @@ def test_finished_run_is_not_run_again(command: Command, submission: Write, tria
     submission("def update_params(**arguments): raise AssertionError")
     finished = command(f"--config.submission={path}")
     assert finished.code == 0
-    assert "This trial is finished already; nothing is run." in finished.out
+    assert "This trial is already finished; nothing to run." in finished.out
     assert {file: file.stat().st_mtime_ns for file in trial("algorithm").rglob("*")} == before

@@ -27,7 +27,7 @@ def test_the_commands_are_modules_that_run() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 0, "dry-run   try a submission on every workload for a few steps (python -m algoperf_jax.dry_run)"),
+        ([], 0, "dry-run   run a few steps of a submission on every workload (python -m algoperf_jax.dry_run)"),
         (["--help"], 0, "usage: algoperf COMMAND"),
         (["trian"], 2, "error: unknown command: found 'trian'. Did you mean 'train'?"),
     ],

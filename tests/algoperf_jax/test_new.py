@@ -65,7 +65,7 @@ def test_help_lists_the_algorithms(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{}/there.py"], "there.py exists, and is not overwritten. Choose another name, or remove it."),
+        (["{}/there.py"], "there.py already exists. Choose another name, or remove the file."),
         (["{}/new.py", "--like=nadam"], "--like: found 'nadam'; expected a ready-made jax algorithm. Did you mean"),
         (["{}/new.py", "--like=muon", "--framework=pytorch"], "It exists for --framework=jax."),
         (["{}/new.py", "--framework=keras"], "argument --framework: invalid choice: 'keras'"),

@@ -113,7 +113,7 @@ BROKEN = [
         UPDATE + "    state = {'count': type('Counter', (), {'__slots__': ('n',)})()}\n" + RETURN,
         "optimizer_state.count is a Counter, whose state cannot be saved",
     ),
-    ("warning", "batch", UPDATE + "    del batch['targets']\n" + RETURN, "changes the batch"),
+    ("warning", "batch", UPDATE + "    del batch['targets']\n" + RETURN, "changes its batch"),
     (
         "warning",
         "not-finite",
@@ -208,7 +208,7 @@ def test_pytorch_submissions_take_a_step(check: Check) -> None:
             "optimizer-state",
             "could not be resumed",
         ),
-        ("batch['targets'].zero_()", "batch", "changes the batch"),
+        ("batch['targets'].zero_()", "batch", "changes its batch"),
     ],
 )
 def test_what_a_pytorch_submission_does_wrong_is_found(check: Check, statement: str, rule: str, words: str) -> None:

@@ -286,7 +286,7 @@ def test_config_is_locked() -> None:
         ("--config.num_trials=2:4", "config.num_trials: found '2:4'; expected a value of type int"),
         (
             "--config.trials=2",
-            "config.trials: found '2'; expected config.search_space or config.num_trials with it. Set --config.trial",
+            "config.trials: found '2'; expected config.search_space or config.num_trials too. Set --config.trial",
         ),
         ("--flag=3", "unknown argument: found '--flag=3'; expected --config=FILE and --config.KEY=VALUE"),
         ("word", "unexpected argument: found 'word'"),
