@@ -267,7 +267,7 @@ def _imported(module: str, name: str) -> Any:
 def differs(place: str, saved: str, template: Any) -> RunError:
     """The error about a place whose saved value does not match the template."""
     new = "nothing" if template is ABSENT else f"a {type(template).__qualname__}"
-    return cannot(place, f"the checkpoint has {saved}, and a newly made state has {new}")
+    return cannot(place, f"the checkpoint needs {saved}, but a newly made state has {new} there")
 
 
 def cannot(place: str, problem: str) -> RunError:

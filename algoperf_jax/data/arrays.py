@@ -1,7 +1,7 @@
 """Batches of gathered rows: one vectorized gather per batch instead of Python work per example.
 
-`training_split` and `evaluation_split` gather from arrays in memory, `stream_split` and `pass_split` from wherever rows
-are taken from by number (see `block_rows`).
+`training_split` and `evaluation_split` gather from arrays in memory, `stream_split` and `pass_split` from any source
+that gives rows by index (see `block_rows`).
 """
 
 import functools
@@ -16,11 +16,11 @@ from algoperf_jax.workload import Batch, Placement, SplitReader
 Columns = Mapping[str, np.ndarray]
 """Arrays that share their leading example axis."""
 Take = Callable[[np.ndarray], Columns]
-"""The chosen rows of every column, in fresh arrays: example indices int64 [n] -> arrays [n, ...]."""
+"""Gathers the chosen rows of every column in new arrays: example indices int64 [n] -> arrays [n, ...]."""
 Transform = Callable[[Columns], Batch]
 """Turns gathered examples into `inputs` and `targets`; vectorized over the leading axis."""
 Draw = Callable[[np.random.Generator, int], Columns]
-"""Draws the random columns of augmentation for a whole global batch of the given size."""
+"""Draws the random columns for augmentation of a whole global batch: (generator, batch size) -> columns."""
 
 
 def training_split(
@@ -59,12 +59,12 @@ def stream_split(
 
     Args:
       take_rows: gathers examples.
-      between: their order; asked for a global batch at a time.
-      num_examples: number of examples of an epoch.
+      between: the order of the examples; called for one global batch at a time.
+      num_examples: number of examples in an epoch.
       batch_size: examples in a global batch.
-      placement: which rows of it are made.
+      placement: determines the rows of this process.
       transform: turns gathered examples into `inputs` and `targets`.
-      draw: the random columns of augmentation for the whole of global batch k.
+      draw: `k ->` the random columns for augmentation of the whole global batch k.
     """
     rows = placement.rows(batch_size)
 
@@ -79,10 +79,10 @@ def stream_split(
 
 
 def evaluation_split(examples: Columns, *, batch_size: int, placement: Placement, transform: Transform) -> SplitReader:
-    """One pass in order; what a batch has too few examples for is filled up with copies of example 0 of weight 0.
+    """One pass in order; batches are padded with copies of example 0, which have weight 0.
 
-    These are the rest of the last batch, and what the devices need to share a batch evenly. A split smaller than
-    `batch_size` makes one batch of just the size that they can share.
+    Padding fills the last batch, and makes batches divisible by the number of devices. A split smaller than
+    `batch_size` makes one batch, of the smallest size that the devices can share.
     """
     return pass_split(
         functools.partial(take, examples),
@@ -119,7 +119,7 @@ def pass_split(
 
 
 def take(examples: Columns, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """The chosen rows of every column."""
+    """Gathers the chosen rows of every column."""
     return {name: column[indices] for name, column in examples.items()}
 
 

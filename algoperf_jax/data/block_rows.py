@@ -1,8 +1,8 @@
-"""Rows of fixed size that are too many for memory and too small to be read one by one.
+"""Rows of fixed size, too many for memory and too small to be read one by one.
 
-They are prepared in blocks (see `prepared`), all columns with one row for each example. A batch gathers its rows from
-the blocks that hold them, a whole block at a time; the last blocks read are kept. Training takes the order of
-`shuffle.endless_indices_by_blocks`, so that a group of blocks is used up before the next one is needed.
+They are prepared in blocks (see `prepared`), in which all columns have one row per example. A batch gathers its rows
+from these blocks, which are read whole; the most recent blocks are cached. Training uses the order of
+`shuffle.endless_indices_by_blocks`, which finishes a group of blocks before it starts the next.
 """
 
 import collections
@@ -22,10 +22,10 @@ from algoperf_jax.workload import Placement, SplitReader
 
 @dataclasses.dataclass(frozen=True)
 class RowType:
-    """What a column has for one example.
+    """The type of a column's row for one example.
 
     Attributes:
-      dtype: of its numbers.
+      dtype: type of the numbers.
       shape: without the leading axis of examples.
     """
 
@@ -34,7 +34,7 @@ class RowType:
 
 
 class _Cached:
-    """A block that is read once, by the thread that comes first."""
+    """A block that is read once, by the first thread that needs it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -42,11 +42,18 @@ class _Cached:
 
 
 class BlockRows:
-    """The examples of a split by number, for any thread. Picklable; a copy has read nothing yet.
+    """The examples of a split by index. Thread-safe and picklable; a copy starts with an empty cache.
+
+    Args:
+      files: the files, in the order of the examples.
+      block_sizes: number of examples in each block of all files, in that order.
+      columns: name and type of the columns of each block.
+      group: number of blocks that are shuffled together, at least 1.
+      remedy: how to repair a damaged file, for errors.
 
     Attributes:
-      block_sizes: number of examples of each block, int64.
-      group: how many blocks are shuffled together. Twice as many are kept in memory, and one more for each thread.
+      block_sizes: number of examples in each block, int64.
+      group: number of blocks that are shuffled together. The cache holds twice as many, plus one per thread.
     """
 
     def __init__(
@@ -58,15 +65,8 @@ class BlockRows:
         group: int,
         remedy: str,
     ) -> None:
-        """Args:
-        files: in the order of the examples.
-        block_sizes: number of examples of each block of all files, in that order.
-        columns: what each block has.
-        group: how many blocks are shuffled together, at least 1.
-        remedy: what repairs a damaged file.
-        """
         if group < 1:
-            raise ValueError(f"a group of {group} blocks")
+            raise ValueError(f"a group has at least one block, not {group}")
         self.block_sizes = np.asarray(block_sizes, np.int64)
         self.group = group
         self._files = tuple(files)
@@ -84,14 +84,14 @@ class BlockRows:
         return int(self._ends[-1])
 
     def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The chosen rows of every column, in fresh arrays [len(indices), ...]; fastest if `indices` increase.
+        """Gathers the chosen rows of every column in new arrays [len(indices), ...]; fastest if `indices` increase.
 
         Raises:
-          DataError: a block is damaged or not what the manifest says; names file and record.
+          DataError: a block is damaged or contradicts the manifest; the message names file and record.
         """
         indices = np.asarray(indices, np.int64)
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
-            raise IndexError(f"examples {indices.min()} to {indices.max()} of {len(self)}")
+            raise IndexError(f"examples {indices.min()} to {indices.max()} are not all in 0 to {len(self) - 1}")
         taken = {name: np.empty((len(indices), *c.shape), c.dtype) for name, c in self._columns.items()}
         for block, places, rows in self._by_block(indices):
             columns = self._block(block)
@@ -103,7 +103,7 @@ class BlockRows:
         return taken
 
     def _by_block(self, indices: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray, np.ndarray]]:
-        """For each block that holds some: its number, their places in `indices`, their rows in the block."""
+        """For each block with some of the examples: its number, their places in `indices`, their rows in the block."""
         increasing = bool((indices[1:] >= indices[:-1]).all())
         order = None if increasing else np.argsort(indices, kind="stable")
         in_order = indices if order is None else indices[order]
@@ -157,7 +157,7 @@ def training_split(
 ) -> SplitReader:
     """The endless stream of full batches, shuffled by blocks and groups of blocks; every example has weight 1.
 
-    In a batch the rows are in the order of the data set, so that each process finds its own in few blocks.
+    Within a batch, rows are in the order of the data set, so that each process reads few blocks.
     """
     between = shuffle.endless_indices_by_blocks(rows.block_sizes, seed, group=rows.group)
     return arrays.stream_split(
@@ -173,14 +173,14 @@ def training_split(
 def evaluation_split(
     rows: BlockRows, *, batch_size: int, placement: Placement, transform: Transform, count: int | None = None
 ) -> SplitReader:
-    """One pass; the last batch is filled up with copies of one example, of weight 0.
+    """One pass; the last batch is padded with copies of one example, which have weight 0.
 
     Args:
       rows: the examples.
       batch_size: examples in a global batch.
-      placement: which rows are made.
+      placement: determines the rows of this process.
       transform: turns gathered rows into `inputs` and `targets`.
-      count: how many examples, a fixed random subset made of whole blocks but for the last; all, in order, if None.
+      count: size of a fixed random subset, made of whole blocks except for the last; None takes all examples in order.
     """
     if count is None:
         between, num_examples = np.arange, len(rows)

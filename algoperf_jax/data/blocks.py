@@ -1,8 +1,8 @@
-"""Blocks of examples as columns, and their ArrayRecord files.
+"""Blocks of examples as columns, stored in ArrayRecord files.
 
-A record is a block, and self-describing: the 4 bytes `APB1`; the CRC-32 of all that follows and the length of
-the header, both uint32; the header, JSON with `num_examples` and for each column name, dtype and shape; then
-the columns in that order, each in C order. All numbers are little-endian.
+A record is a block and describes itself: the 4 bytes `APB1`; the CRC-32 of everything that follows and the length of
+the header, both uint32; the header, JSON with `num_examples` and each column's name, dtype and shape; then the columns
+in that order, each in C order. All numbers are little-endian.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Block:
-    """Consecutive examples of a split, the unit of writing; 1 to 8 MB make good blocks.
+    """Consecutive examples of a split, the unit of writing; a good size is 1 to 8 MB.
 
     Attributes:
       num_examples: number of examples, at least 1.
-      columns: name -> array of numbers or booleans with at least one axis. Names, dtypes and trailing shapes
-        are the same in all blocks of a split; the leading length is free.
+      columns: name -> array of numbers or booleans with at least one axis. Names, dtypes and trailing shapes are the
+        same in all blocks of a split; leading lengths may differ.
     """
 
     num_examples: int
@@ -57,7 +57,7 @@ def in_blocks(columns: Mapping[str, np.ndarray], *, max_bytes: int = 1 << 22) ->
 
 @contextlib.contextmanager
 def writer(path: pathlib.Path, *, compressed: bool = True) -> Iterator[Callable[[Block], None]]:
-    """Writes a file block by block; the disk's refusals become OSErrors, at a later block or at the end."""
+    """Writes a file block by block; disk errors raise OSError, at a later block or at the end."""
     options = _WRITER_OPTIONS if compressed else _UNCOMPRESSED_WRITER_OPTIONS
     records = array_record_module.ArrayRecordWriter(os.fspath(path), options)
 
@@ -71,7 +71,7 @@ def writer(path: pathlib.Path, *, compressed: bool = True) -> Iterator[Callable[
     try:
         yield write
     except BaseException:
-        # The first error counts; closing an unfinished file may raise another.
+        # Report the first error; closing an unfinished file may raise another.
         with contextlib.suppress(RuntimeError):
             records.close()
         raise
@@ -82,27 +82,30 @@ def writer(path: pathlib.Path, *, compressed: bool = True) -> Iterator[Callable[
 
 
 class BlockReader:
-    """Reads the blocks of a file in any order; for one thread."""
+    """Reads the blocks of a file in any order; not thread-safe.
+
+    Args:
+      path: the file.
+      count: number of blocks in the file.
+      remedy: how to repair the file, for errors.
+
+    Raises:
+      DataError: it is not an ArrayRecord file with `count` records.
+    """
 
     def __init__(self, path: pathlib.Path, count: int, *, remedy: str) -> None:
-        """Opens a file.
-
-        Args:
-          path: the file.
-          count: how many blocks it holds.
-          remedy: what mends it.
-
-        Raises:
-          DataError: it is not an ArrayRecord file of so many records.
-        """
         self._path = path
         self._remedy = remedy
         self._reader = array_record_module.ArrayRecordReader(os.fspath(path), _READER_OPTIONS)
         if not self._reader.ok() or self._reader.num_records() != count:
-            raise DataError(f"{path} is damaged: not an ArrayRecord file of {count} records", remedy=remedy)
+            raise DataError(f"{path} is damaged: not an ArrayRecord file with {count} records", remedy=remedy)
 
     def read(self, index: int) -> Block:
-        """One block; a DataError names file and record where it is damaged."""
+        """Reads one block.
+
+        Raises:
+          DataError: the block is damaged; the message names file and record.
+        """
         try:
             return _decode(self._reader.read([index])[0])
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -116,7 +119,11 @@ class BlockReader:
 
 
 def read(path: pathlib.Path, count: int, *, remedy: str) -> Iterator[Block]:
-    """The `count` blocks of a file; a DataError with `remedy` names file and record where one is damaged."""
+    """Reads the `count` blocks of a file in order.
+
+    Raises:
+      DataError: a block is damaged; the message names file and record, and ends with `remedy`.
+    """
     reader = BlockReader(path, count, remedy=remedy)
     for index in range(count):
         yield reader.read(index)
@@ -124,7 +131,7 @@ def read(path: pathlib.Path, count: int, *, remedy: str) -> Iterator[Block]:
 
 
 def little_endian(array: np.ndarray) -> np.dtype:
-    """The dtype that an array is stored with."""
+    """The dtype in which an array is stored."""
     return array.dtype.newbyteorder("<")
 
 
@@ -144,7 +151,7 @@ def _encode(block: Block) -> bytes:
 
 
 def _decode(record: bytes) -> Block:
-    """The block in a record; its arrays are views of the record. Raises ValueError for a damaged record."""
+    """Decodes a record; arrays are views of it. Raises ValueError for a damaged record."""
     header_at = _PREFIX.size + _HEADER_SIZE.size
     if len(record) < header_at:
         raise ValueError("record is truncated")
@@ -166,5 +173,5 @@ def _decode(record: bytes) -> Block:
 
 
 def _reason(error: Exception) -> str:
-    """The part of an ArrayRecord error that a user can do something with."""
+    """The part of an ArrayRecord error that is useful to a user."""
     return re.sub(r"^\w+\(\) failed: ", "", str(error)).partition(";")[0]

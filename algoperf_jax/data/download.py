@@ -1,4 +1,4 @@
-"""Downloads of large files: resumed where they broke off, verified by checksum, complete or absent."""
+"""Downloads large files: resumes after interruptions, verifies checksums, and leaves a file complete or not at all."""
 
 import contextlib
 import dataclasses
@@ -23,12 +23,12 @@ _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """A file to be had from a server.
+    """A file on a server.
 
     Attributes:
-      url: where.
+      url: address of the file.
       filename: name of the file on disk.
-      num_bytes: its size, or None where it is not known.
+      num_bytes: size of the file, or None if unknown.
       checksum: `<algorithm>:<hexadecimal digest>` in lower case, with an algorithm of hashlib (`sha256:...`,
         `md5:...`).
     """
@@ -40,7 +40,7 @@ class Download:
 
 
 class Report(Protocol):
-    """Is told how far a download has come; `total` is None while it is unknown, `note` is worth a line."""
+    """Receives a download's progress in bytes; `total` is None while unknown, `note` is a message to print."""
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None: ...
 
@@ -54,15 +54,15 @@ def fetch(
 ) -> pathlib.Path:
     """Downloads a file unless it is already there and intact.
 
-    Bytes go to `<filename>.part`, which takes its final name once its checksum is right. A broken connection
-    is resumed with an HTTP range request, in this call or a later one; the download starts over where the
-    server cannot resume or has another file than before.
+    Bytes go to `<filename>.part`, which gets its final name once its checksum is verified. After a broken connection,
+    the download resumes with an HTTP range request, in this call or a later one; it starts over if the server cannot
+    resume or has a different file than before.
 
     Args:
-      download: what and where from.
-      folder: where to; created if need be.
-      report: is told of progress.
-      delays: seconds to wait before each new attempt; attempts that bring bytes begin the sequence again.
+      download: the file to download.
+      folder: destination; created if missing.
+      report: receives the progress.
+      delays: seconds to wait before each new attempt; an attempt that receives bytes restarts the sequence.
 
     Returns:
       The path of the complete file.
@@ -83,7 +83,7 @@ def fetch(
         _complete(part, download, report, delays)
         found = _checksum(part.path, download)
         if found != download.checksum and resumed:
-            # What was on disk may have been of an older file.
+            # The bytes on disk may belong to an older file.
             part.remove()
             report(0, download.num_bytes, "checksum mismatch after resuming, starting over")
             _complete(part, download, report, delays)
@@ -101,12 +101,12 @@ def fetch(
         return path
     except OSError as error:
         raise DataError(
-            f"cannot write {path} ({error})", remedy="Mend this and run the same command again: it resumes."
+            f"cannot write {path} ({error})", remedy="Fix this and run the same command again: it resumes."
         ) from error
 
 
 class _Part:
-    """An unfinished file and, beside it, what the server said about the file when it was begun."""
+    """An unfinished file, with a second file for what the server said about it at the start."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -116,7 +116,7 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def facts(self) -> dict[str, Any]:
-        """`total` and `validator`, as far as known."""
+        """`total` and `validator`, if known."""
         with contextlib.suppress(OSError, ValueError):
             facts = json.loads(self._facts.read_text(encoding="utf-8"))
             if isinstance(facts, dict):
@@ -124,7 +124,7 @@ class _Part:
         return {}
 
     def begin(self, *, total: int | None, validator: str | None) -> None:
-        """Empties the file and notes what it will hold."""
+        """Empties the file and records the facts about its future content."""
         self.path.write_bytes(b"")
         self._facts.write_text(json.dumps({"total": total, "validator": validator}), encoding="utf-8")
 
@@ -134,11 +134,11 @@ class _Part:
 
 
 class _NetworkError(Exception):
-    """The connection failed in a way that another attempt may mend."""
+    """The connection failed, and another attempt may succeed."""
 
 
 def _complete(part: _Part, download: Download, report: Report, delays: Sequence[float]) -> None:
-    """Repeats requests until `part` holds all bytes."""
+    """Repeats requests until `part` is complete."""
     attempt, most = 0, part.size()
     while True:
         try:
@@ -159,7 +159,7 @@ def _complete(part: _Part, download: Download, report: Report, delays: Sequence[
 
 
 def _request(part: _Part, download: Download, report: Report) -> None:
-    """Asks for what `part` lacks and appends it."""
+    """Requests the missing bytes of `part` and appends them."""
     facts, offset = part.facts(), part.size()
     total = facts.get("total") or download.num_bytes
     if offset and offset == total:
@@ -208,7 +208,7 @@ def _begin_or_resume(
     else:
         total = int(length) if length else None
         etag = response.headers.get("ETag", "")
-        # Weak validators do not vouch for bytes.
+        # Weak validators do not guarantee identical bytes.
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
         part.begin(total=total, validator=strong)
     if download.num_bytes is not None and total is not None and total != download.num_bytes:
@@ -247,12 +247,12 @@ def _checksum(path: pathlib.Path, download: Download) -> str:
 
 
 def _by_hand(download: Download) -> str:
-    return f"Otherwise get {download.filename} by other means and pass its folder as --from=FOLDER."
+    return f"Otherwise get {download.filename} in another way and pass its folder as --from=FOLDER."
 
 
 @contextlib.contextmanager
 def console_report(label: str) -> Iterator[Report]:
-    """A progress bar on a terminal; elsewhere one line per tenth."""
+    """Shows a progress bar on a terminal, elsewhere a line for each tenth."""
     if not sys.stderr.isatty():
         yield _Lines(label)
         return

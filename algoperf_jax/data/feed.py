@@ -1,7 +1,7 @@
-"""From a split's pure `batch(k)` to batches on the devices.
+"""Feeds the devices with batches, made ahead by a split's pure function `batch(k)`.
 
-grain makes batches and starts their transfers in threads ahead of the training, and keeps the position: that of the
-last batch handed out, not of those in flight.
+grain makes batches and starts their transfers in threads ahead of the training. It tracks the position of the last
+batch handed out, not of those in flight.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ class FeedOptions:
     """How far ahead batches are made.
 
     Attributes:
-      threads: threads that make batches; 0 makes them when asked.
-      batches_ahead: batches kept ready, on the devices where they go there.
+      threads: number of threads that make batches; 0 makes batches on request.
+      batches_ahead: number of batches to keep ready, on the devices for a `DeviceFeed`.
     """
 
     threads: int = 1
@@ -28,7 +28,7 @@ class FeedOptions:
 
 
 def iterate(batch: Callable[[int], Batch], num_batches: int | None, options: FeedOptions) -> grain.DatasetIterator:
-    """Grain iterator over `batch(0)`, `batch(1)`, ..., with `get_state` and `set_state`; endless without a number."""
+    """A grain iterator over `batch(0)`, `batch(1)`, ..., endless if `num_batches` is None."""
     # Whole batches are grain's elements. See findings/grain_workers_change_batches.sh and grain_sampler_shards.sh.
     count = sys.maxsize if num_batches is None else num_batches
     read = grain.ReadOptions(
@@ -38,14 +38,15 @@ def iterate(batch: Callable[[int], Batch], num_batches: int | None, options: Fee
 
 
 class DeviceFeed(Iterator[Batch]):
-    """Iterator over the batches of a split on the devices."""
+    """Iterator over the batches of a split on the devices.
+
+    Args:
+      reader: the split.
+      put_batch: starts the transfer of a host batch; called in the feed's threads.
+      options: how far ahead batches are made.
+    """
 
     def __init__(self, reader: SplitReader, put_batch: PutBatch, options: FeedOptions = FeedOptions()) -> None:
-        """Args:
-        reader: the split.
-        put_batch: starts the transfer of a host batch; called in the feed's threads.
-        options: how far ahead batches are made.
-        """
         self._batches = iterate(lambda k: reader.put(k, put_batch), reader.num_batches, options)
 
     def __iter__(self) -> "DeviceFeed":
@@ -55,9 +56,9 @@ class DeviceFeed(Iterator[Batch]):
         return next(self._batches)
 
     def position(self) -> Any:
-        """State from which iteration goes on after the last batch that was handed out (JSON-able)."""
+        """The position after the last batch handed out, JSON-able."""
         return self._batches.get_state()
 
     def seek(self, position: Any) -> None:
-        """Goes on from a position that `position()` gave."""
+        """Continues from a position returned by `position()`."""
         self._batches.set_state(position)

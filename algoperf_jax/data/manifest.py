@@ -1,4 +1,4 @@
-"""What the manifest of a prepared data set says about its splits and files."""
+"""The entries for splits and files in the manifest of a prepared data set."""
 
 import dataclasses
 import itertools
@@ -13,12 +13,12 @@ class File:
     """A file of blocks.
 
     Attributes:
-      name: in the folder of the data set.
-      blocks: how many.
-      bytes: its size.
-      sha256: its checksum.
-      block_sizes: examples of its blocks in order, as runs (how many blocks, examples of each); empty in manifests that
-        were written before this was listed.
+      name: file name in the folder of the data set.
+      blocks: number of blocks.
+      bytes: size of the file.
+      sha256: checksum of the file.
+      block_sizes: number of examples in each block, as runs (number of blocks, examples in each); empty in older
+        manifests.
     """
 
     name: str
@@ -30,11 +30,11 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """The arrays of all blocks of a split together.
+    """The arrays of all blocks of a split, concatenated along axis 0.
 
     Attributes:
-      dtype: as NumPy writes it, with the order of bytes.
-      shape: concatenated along axis 0.
+      dtype: NumPy's name of the type, including the byte order.
+      shape: shape after concatenation.
     """
 
     dtype: str
@@ -46,9 +46,9 @@ class Split:
     """A split of a data set.
 
     Attributes:
-      examples: how many.
-      columns: by name.
-      files: in the order of the examples.
+      examples: number of examples.
+      columns: the columns by name.
+      files: the files in the order of the examples.
     """
 
     examples: int
@@ -56,7 +56,7 @@ class Split:
     files: tuple[File, ...]
 
     def block_sizes(self) -> np.ndarray | None:
-        """Number of examples of each block of all files, int64; None where the manifest does not say it."""
+        """Number of examples in each block of all files, int64; None if the manifest does not list it."""
         runs = [run for file in self.files for run in file.block_sizes]
         sizes = np.repeat([size for _, size in runs], [count for count, _ in runs]).astype(np.int64)
         known = (len(sizes), sizes.sum()) == (sum(file.blocks for file in self.files), self.examples)
@@ -64,12 +64,12 @@ class Split:
 
 
 def run_lengths(sizes: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Sizes as runs (how many, size of each)."""
+    """Encodes sizes as runs (count, size)."""
     return tuple((len(list(run)), size) for size, run in itertools.groupby(sizes))
 
 
 def split_from_json(entry: Mapping[str, Any]) -> Split:
-    """A split as `dataclasses.asdict` and JSON have written it."""
+    """Reads a split from JSON written with `dataclasses.asdict`."""
     return Split(
         examples=int(entry["examples"]),
         columns={name: Column(c["dtype"], tuple(c["shape"])) for name, c in entry["columns"].items()},

@@ -1,7 +1,7 @@
-"""Examples of different sizes in bins of fixed size: molecules in shards of a batch, sentences in its rows.
+"""Packs examples of different sizes into bins of fixed size: molecules into a batch's shards, sentences into its rows.
 
-Bins are filled greedily in order: an example goes into the current bin or, if it does not fit, begins the next one. So
-a bin is a range of the order, and where the bins begin says everything.
+Bins are filled greedily in order: an example goes into the current bin or, if it does not fit, starts the next one. So
+a bin is a range of the order, and the starts of the bins describe them completely.
 """
 
 import threading
@@ -21,21 +21,21 @@ def greedy_starts(
     first: int = 0,
     starts_before: int | None = None,
 ) -> np.ndarray:
-    """Where greedy filling in order begins each bin.
+    """Fills bins greedily in order; returns where each bin starts.
 
     Args:
-      sizes: for each limit the sizes of the examples in the order of filling [n], not negative.
-      capacities: for each limit the largest sum of sizes in a bin.
+      sizes: for each limit, the sizes of the examples in the order of filling [n], not negative.
+      capacities: for each limit, the largest sum of sizes in a bin.
       most: the largest number of examples in a bin.
-      group: bins never hold examples of two groups of so many consecutive positions; None for no such borders.
-      first: position of the first example in the whole order, of which groups are counted.
-      starts_before: only bins that begin before this many examples are wanted; default n.
+      group: no bin crosses a multiple of this many positions; None for no such borders.
+      first: position of the first example in the whole order, for counting groups.
+      starts_before: return only bins that start before this many examples; default n.
 
     Returns:
-      int64 [bins + 1]: the first example of each bin, and the end of the last.
+      int64 [bins + 1]: the first example of each bin, and the end of the last bin.
 
     Raises:
-      ValueError: an example is larger than a bin.
+      ValueError: an example does not fit into a bin.
     """
     count = len(sizes[0])
     starts_before = count if starts_before is None else starts_before
@@ -58,9 +58,16 @@ def greedy_starts(
 
 
 class BinStream:
-    """The bins of an endless stream of examples: a table of their starts that grows by an epoch when a batch needs it.
+    """The bins of an endless stream of examples: a table of their starts that grows by one epoch when needed.
 
-    For any thread. Bins do not end with an epoch, so that none is left half empty.
+    Thread-safe. Bins may cross the end of an epoch, so that none is left half empty.
+
+    Args:
+      sizes: for each limit, the sizes of the examples by index [n].
+      capacities: for each limit, the largest sum of sizes in a bin.
+      between: the order of the examples, in epochs of n.
+      most: the largest number of examples in a bin.
+      group: no bin crosses a multiple of this many positions; None for no such borders.
     """
 
     def __init__(
@@ -72,12 +79,6 @@ class BinStream:
         most: int,
         group: int | None = None,
     ) -> None:
-        """Args:
-        sizes: for each limit the sizes of the examples by index [n].
-        capacities: for each limit the largest sum of sizes in a bin.
-        between: the order of the examples, epochs of n.
-        most, group: as in `greedy_starts`.
-        """
         self._sizes = sizes
         self._capacities = capacities
         self._between = between
@@ -98,7 +99,7 @@ class BinStream:
         position = self._starts[-1]
         count = len(self._sizes[0])
         end_of_epoch = (position // count + 1) * count
-        # The last bin of an epoch may reach into the next, by no more than the examples of one bin.
+        # The last bin of an epoch may extend into the next, by at most the examples of one bin.
         order = self._between(position, end_of_epoch + self._most)
         starts = greedy_starts(
             [of_examples[order] for of_examples in self._sizes],

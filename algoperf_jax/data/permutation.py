@@ -1,9 +1,9 @@
-"""A random order of billions of numbers that is computed where it is needed, without a table of them.
+"""A random order of billions of numbers, computed on demand instead of stored in a table.
 
-A Feistel network with keyed rounds permutes the numbers of so many bits. Those that it takes out of the range wanted
-are put through it again until they are inside ("cycle walking"), which permutes the range: J. Black and P. Rogaway,
-Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4. At most half of the numbers are outside, of more
-than 16. This mixes examples; it is no cipher.
+A Feistel network with keyed rounds permutes all numbers of a given number of bits. Numbers that it maps outside the
+desired range are mapped again until they are inside ("cycle walking"), which permutes the range: J. Black and P.
+Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4. For ranges of more than 8 numbers, at
+most half of all numbers are outside. This shuffles examples; it is not a secure cipher.
 """
 
 import dataclasses
@@ -12,9 +12,9 @@ import numpy as np
 
 _ROUNDS = 8
 _LEAST_BITS = 4
-"""Two halves need something to exchange."""
+"""Enough for both halves to mix."""
 _KEY_COUNTER = (0, 0, 2, 0)
-"""Where in the stream of a Philox key the keys of the rounds are, apart from all that `shuffle` draws."""
+"""Position of the round keys in the stream of a Philox key, separate from all draws in `shuffle`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Permutation:
     """A permutation of 0, ..., size - 1 for each pair of seed and epoch.
 
     Attributes:
-      size: how many numbers, 1 to 2**62.
-      seed, epoch: decide the order, with nothing else; the same on every machine.
+      size: number of numbers, 1 to 2**62.
+      seed: together with `epoch` determines the order, the same on every machine.
+      epoch: number of the epoch.
     """
 
     size: int
@@ -32,10 +33,10 @@ class Permutation:
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 1 << 62:
-            raise ValueError(f"a permutation of {self.size} numbers")
+            raise ValueError(f"a permutation has 1 to 2**62 numbers, not {self.size}")
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
-        """Which numbers are at the given positions, int64 of any shape -> int64 of the same shape."""
+        """The numbers at the given positions: int64 of any shape -> int64 of the same shape."""
         values = np.array(positions, np.uint64).reshape(-1)
         bits = max(_LEAST_BITS, (self.size - 1).bit_length())
         low, keys = bits // 2, self._round_keys()
@@ -52,7 +53,7 @@ class Permutation:
 
 
 def _feistel(values: np.ndarray, low: int, high: int, keys: np.ndarray) -> np.ndarray:
-    """Permutes the numbers of `low` + `high` bits, 1 to 32 each: the halves change each other in turn."""
+    """Permutes the numbers of `low` + `high` bits, 1 to 32 each; the two halves modify each other in turn."""
     left = (values & np.uint64((1 << low) - 1)).astype(np.uint32)
     right = (values >> np.uint64(low)).astype(np.uint32)
     for index, key in enumerate(keys):
@@ -64,7 +65,7 @@ def _feistel(values: np.ndarray, low: int, high: int, keys: np.ndarray) -> np.nd
 
 
 def _mixed(half: np.ndarray, key: np.uint32) -> np.ndarray:
-    """32 well mixed bits of a half and a key: the finalizer of MurmurHash3 (A. Appleby), public domain."""
+    """Mixes a half and a key into 32 bits, with the finalizer of MurmurHash3 (A. Appleby, public domain)."""
     mixed = half ^ key
     mixed ^= mixed >> np.uint32(16)
     mixed *= np.uint32(0x85EBCA6B)

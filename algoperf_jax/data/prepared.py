@@ -1,12 +1,11 @@
-"""Real data sets on disk: ArrayRecord files of column blocks, and a manifest that vouches for them.
+"""Real data sets on disk: ArrayRecord files of column blocks, and a manifest with their checksums.
 
 A prepared data set is the folder `<data_dir>/<dataset>/`. Each split is one or more files
-`<split>-00000-of-00001.array_record`, and `manifest.json` lists them with sizes and SHA-256 checksums. A
-record is a block: many examples as columns. Columns of consecutive blocks are concatenated along axis 0, so
-that ragged data are just columns of other lengths (`node_features` [sum of nodes, 9] beside `num_nodes`
-[examples]).
+`<split>-00000-of-00001.array_record`, and `manifest.json` lists them with sizes and SHA-256 checksums. A record is a
+block: many examples as columns. Columns of consecutive blocks are concatenated along axis 0, so ragged data are just
+columns of other lengths (such as `node_features` [sum of nodes, 9] and `num_nodes` [examples]).
 
-The layout of a record is described in `blocks`.
+`blocks` describes the layout of a record.
 """
 
 import dataclasses
@@ -40,13 +39,13 @@ _MANIFEST_FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
-    """Which data set a workload reads.
+    """The identity of a data set that a workload reads.
 
     Attributes:
       name: the name of the workload that prepares it, and of its folder in the data directory.
       version: changes whenever the conversion's output changes.
-      compressed: whether the files are. What is read anew for every batch, such as measurements with their noise,
-        is read faster if not.
+      compressed: whether the files are compressed. Data that is read again for every batch and compresses badly, such
+        as noisy measurements, is read faster uncompressed.
     """
 
     name: str
@@ -55,7 +54,7 @@ class DatasetSpec:
 
 
 def command(name: str, data_dir: PathLike, *arguments: str) -> str:
-    """The command line that prepares a data set, as it can be pasted into a shell."""
+    """The command that prepares a data set, quoted for a shell."""
     return shlex.join(["python", "-m", "algoperf_jax.prepare", name, f"--data_dir={os.fspath(data_dir)}", *arguments])
 
 
@@ -69,18 +68,18 @@ def write(
 ) -> None:
     """Writes a data set, replacing an older one of the same name.
 
-    Blocks are written as they come, into a temporary folder that takes its final name at the very end: an
-    interrupted preparation never looks complete. Two processes must not write one data set at the same time.
+    Blocks are written as they come, into a temporary folder that gets its final name at the very end, so an interrupted
+    preparation never looks complete. Two processes must not write the same data set at the same time.
 
     Args:
-      data_dir: folder of all prepared data sets; created if need be.
+      data_dir: folder of all prepared data sets; created if missing.
       spec: name and version.
       splits: split name -> blocks.
-      source: where the raw data came from, for the logs of runs.
-      max_file_bytes: a new file is begun when the columns of one exceed this size before compression.
+      source: origin of the raw data, for the logs of runs.
+      max_file_bytes: start a new file when the columns of the current one exceed this size before compression.
 
     Raises:
-      DataError: a split is empty or the disk refused (full, read-only); nothing is left behind.
+      DataError: a split is empty or cannot be written (disk full, read-only); nothing is left behind.
     """
     folder = pathlib.Path(data_dir).expanduser()
     partial, old, final = folder / f".{spec.name}.partial", folder / f".{spec.name}.old", folder / spec.name
@@ -112,17 +111,18 @@ def write(
     except OSError as error:
         raise DataError(
             f"preparing {spec.name} in {folder} failed ({error}); the partial output was removed",
-            remedy=f"Mend this or choose another data_dir, then run: {command(spec.name, data_dir)}",
+            remedy=f"Fix this or choose another data_dir, then run: {command(spec.name, data_dir)}",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
-    """Opens a prepared data set; checks the manifest and the files' sizes, reads no examples yet.
+    """Opens a prepared data set; checks the manifest and the file sizes, but reads no examples yet.
 
     Raises:
-      DataError: the data set is missing, incomplete or of another version; says the command that prepares it.
+      DataError: the data set is missing, incomplete or has another version; the message gives the command that prepares
+        it.
     """
     folder = pathlib.Path(data_dir).expanduser() / spec.name
     prepare = f"Run: {command(spec.name, data_dir)}"
@@ -157,15 +157,12 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
         folder,
         splits,
         manifest,
-        remedy=f"The data must be prepared anew: {command(spec.name, data_dir, '--force')}",
+        remedy=f"Prepare the data again: {command(spec.name, data_dir, '--force')}",
     )
 
 
 class Prepared:
-    """A prepared data set whose splits are read when first asked for, whole, example by example or block by block.
-
-    Made by `load`.
-    """
+    """A prepared data set, made by `load`; splits are read on demand: whole, by example or by block."""
 
     def __init__(
         self, folder: pathlib.Path, splits: Mapping[str, Split], manifest: Mapping[str, Any], *, remedy: str
@@ -179,7 +176,7 @@ class Prepared:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits."""
+        """The names of the splits."""
         return tuple(self._splits)
 
     def num_examples(self, split: str) -> int:
@@ -187,10 +184,10 @@ class Prepared:
         return self._splits[split].examples
 
     def columns(self, split: str) -> dict[str, np.ndarray]:
-        """All of a split's columns, read-only; the arrays are shared by all callers, from any thread.
+        """All columns of a split, read-only; the arrays are shared by all callers and threads.
 
         Raises:
-          DataError: a file is not what was written; names the file and, where it can be told, the record.
+          DataError: a file has changed since it was written; the message names the file and, if known, the record.
         """
         with self._lock:
             if split not in self._loaded:
@@ -201,24 +198,24 @@ class Prepared:
             return dict(self._loaded[split])
 
     def records(self, split: str) -> Records:
-        """A split of one example per block, to be read one by one."""
+        """The examples of a split with one example per block, to be read one by one."""
         return Records(self._record_files(split), self._remedy)
 
     def rows(self, split: str, *, group: int) -> BlockRows:
-        """A split whose columns all have one row for each example, to be read block by block; see `BlockRows`.
+        """The examples of a split with one row per example in all columns, to be read block by block; see `BlockRows`.
 
         Raises:
-          DataError: the data were prepared before the manifest said how many examples each block has.
+          DataError: the manifest is too old to list the number of examples in each block.
         """
         found = self._splits[split]
         block_sizes = found.block_sizes()
         if block_sizes is None:
             raise DataError(
-                f"{self._folder / _MANIFEST} does not say how many examples are in each block of {split}",
+                f"{self._folder / _MANIFEST} does not list the number of examples in each block of {split}",
                 remedy=self._remedy,
             )
         if ragged := [name for name, column in found.columns.items() if column.shape[0] != found.examples]:
-            raise ValueError(f"columns {ragged} of {split} do not have one row for each example")
+            raise ValueError(f"columns {ragged} of {split} do not have one row per example")
         columns = {name: RowType(np.dtype(c.dtype), c.shape[1:]) for name, c in found.columns.items()}
         return BlockRows(self._record_files(split), block_sizes, columns, group=group, remedy=self._remedy)
 
@@ -228,7 +225,7 @@ class Prepared:
         )
 
     def describe(self) -> dict[str, Any]:
-        """What the log of a run says about the data: version, source, split sizes and checksums."""
+        """Facts for the log of a run: version, source, split sizes and checksums."""
         return {
             "dataset": self._manifest["dataset"],
             "version": self._manifest["version"],
@@ -289,7 +286,7 @@ def _read_split(folder: pathlib.Path, split: Split, remedy: str) -> dict[str, np
         intact = _sha256(path) == file.sha256
         for index, block in enumerate(block_files.read(path, file.blocks, remedy=remedy)):
             if not intact:
-                continue  # Goes through the damaged file in search of the record to name.
+                continue  # Read the rest of the damaged file to find the record to name.
             try:
                 for name, array in block.columns.items():
                     columns[name][filled[name] : filled[name] + len(array)] = array
@@ -317,7 +314,7 @@ def _check_size(path: pathlib.Path, expected: int, remedy: str) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise DataError(f"{path} is missing, the prepared data are incomplete", remedy=remedy) from error
+        raise DataError(f"{path} is missing; the prepared data is incomplete", remedy=remedy) from error
     if size != expected:
         raise DataError(f"size of {path}", value=size, expected=f"{expected} bytes", remedy=remedy)
 

@@ -1,7 +1,6 @@
-"""Finds the raw files of a data set below a folder: in subfolders or not, packed or not.
+"""Finds the raw files of a data set in a folder and its subfolders, packed or unpacked.
 
-What file managers, editors and interrupted programs leave beside the data is passed over: names that begin with a dot,
-and `__MACOSX`.
+Skips files of file managers, editors and interrupted programs: names that begin with a dot, and `__MACOSX`.
 """
 
 import lzma
@@ -14,21 +13,21 @@ from algoperf_jax.errors import DataError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz")
 UNPACKING_ERRORS = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
-"""What a damaged archive makes the libraries raise."""
+"""Exceptions that the libraries raise for a damaged archive."""
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no part of a data set."""
+    """Whether a file or folder of this name is not part of a data set."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def is_hidden_below(path: pathlib.PurePath, folder: pathlib.PurePath) -> bool:
-    """Whether a path below a folder is hidden, or in a hidden folder; the folder itself may be."""
+    """Whether a path below a folder is hidden or in a hidden subfolder; the folder itself may be hidden."""
     return any(is_hidden(part) for part in path.relative_to(folder).parts)
 
 
 def find_all(folder: pathlib.Path, *patterns: str) -> list[pathlib.Path]:
-    """The files below a folder that match a pattern: those of the first pattern first, then the nearest, by name."""
+    """The files below a folder that match a pattern, sorted by pattern, depth and name."""
     found: dict[pathlib.Path, None] = {}
     for pattern in patterns:
         matches = [path for path in folder.rglob(pattern) if path.is_file() and not is_hidden_below(path, folder)]
@@ -37,19 +36,19 @@ def find_all(folder: pathlib.Path, *patterns: str) -> list[pathlib.Path]:
 
 
 def find(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
-    """The first of the files that `find_all` gives, or None."""
+    """The first file that `find_all` finds, or None."""
     return next(iter(find_all(folder, *patterns)), None)
 
 
 def archives(folder: pathlib.Path, *stems: str) -> list[pathlib.Path]:
     """The tar archives below a folder, compressed or not, whose names begin with one of `stems`."""
     found = find_all(folder, *(f"{stem}*" for stem in stems))
-    # Downloads that broke off have further suffixes.
+    # Interrupted downloads have further suffixes.
     return [path for path in found if path.name.endswith(ARCHIVE_SUFFIXES)]
 
 
 def members(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a tar archive, in its order, without hidden ones.
+    """Yields names and contents of the files in a tar archive, in its order, without hidden ones.
 
     Raises:
       DataError: the archive is damaged.

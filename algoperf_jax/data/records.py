@@ -1,6 +1,6 @@
-"""Examples that are read from disk one at a time, in any order, because all of them would not fit into memory.
+"""Examples that are read from disk one by one, in any order, because they do not fit into memory together.
 
-They are prepared like others (see `prepared`), with one example in each block.
+They are prepared like others (see `prepared`), with one example per block.
 """
 
 import collections
@@ -16,11 +16,11 @@ import numpy as np
 from algoperf_jax.data import blocks
 
 _MOST_OPENED = 64
-"""Files that a thread keeps open; a process may have a thousand."""
+"""Number of files that a thread keeps open; a process may have about a thousand."""
 
 
 class _Opened(threading.local):
-    """The files that a thread has opened, the last one used at the end."""
+    """The files that a thread has open, least recently used first."""
 
     def __init__(self) -> None:
         self.readers: collections.OrderedDict[RecordFile, blocks.BlockReader] = collections.OrderedDict()
@@ -34,8 +34,8 @@ class RecordFile(NamedTuple):
 
     Attributes:
       path: the file.
-      count: how many examples it holds.
-      sha256: its checksum, which tells it from another that had its place.
+      count: number of examples in it.
+      sha256: its checksum; distinguishes it from an earlier file at the same path.
     """
 
     path: pathlib.Path
@@ -44,10 +44,10 @@ class RecordFile(NamedTuple):
 
 
 def opened(file: RecordFile, remedy: str) -> blocks.BlockReader:
-    """The reader of a file for this thread.
+    """Returns this thread's reader of a file; opens it on first use.
 
     Raises:
-      DataError: it is not a file of so many records; says the remedy.
+      DataError: the file does not have this number of records; the message ends with the remedy.
     """
     readers = _opened.readers
     if file not in readers:
@@ -60,11 +60,11 @@ def opened(file: RecordFile, remedy: str) -> blocks.BlockReader:
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """The examples of a split by number. Picklable; each thread of each process opens the files that it reads.
+    """The examples of a split by index. Picklable; each thread of each process opens the files that it reads.
 
     Attributes:
-      files: in the order of the examples.
-      remedy: what mends a damaged file.
+      files: the files in the order of the examples.
+      remedy: how to repair a damaged file, for errors.
     """
 
     files: tuple[RecordFile, ...]
@@ -77,10 +77,10 @@ class Records:
         """The columns of example `index`.
 
         Raises:
-          DataError: the record is damaged; names file and record.
+          DataError: the record is damaged; the message names file and record.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"example {index} of {len(self)}")
+            raise IndexError(f"example {index} is not in 0 to {len(self) - 1}")
         number = int(np.searchsorted(self._ends, index, side="right"))
         file = self.files[number]
         return dict(opened(file, self.remedy).read(index - self._ends[number] + file.count).columns)

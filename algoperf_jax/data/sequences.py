@@ -1,9 +1,9 @@
-"""Sequences of tokens: packed several to a row for training, padded one to a row for evaluation.
+"""Sequences of tokens: packed, several per row, for training; padded, one per row, for evaluation.
 
-Token 0 is padding. A packed row comes with positions, which begin at 0 for each of its sequences, and with segments,
-which count its sequences from 1 and are 0 on padding; a model uses them to keep the sequences apart. As in the
-reference of the benchmark's translation workload, the length of a sequence is its number of tokens that are not 0: one
-with k zeros in it (unknown words) loses its last k tokens when it is packed, and a zero inside it has segment 0.
+Token 0 is padding. A packed row comes with positions, which start at 0 for each of its sequences, and with segments,
+which number its sequences from 1 and are 0 on padding; models use them to separate the sequences. As in the reference
+implementation of the benchmark's translation workload, the length of a sequence is its number of nonzero tokens: a
+sequence with k zeros in it (unknown words) loses its last k tokens when packed, and a zero inside it has segment 0.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ _AT_A_TIME = 1 << 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sequences:
-    """Sequences of token ids, one after another, as two columns of a prepared data set.
+    """Concatenated sequences of token ids, as two columns of a prepared data set.
 
     Attributes:
       tokens: integers [sum of lengths].
@@ -38,29 +38,29 @@ class Sequences:
 
     @functools.cached_property
     def starts(self) -> np.ndarray:
-        """Where each begins in `tokens`, int64 [n]."""
+        """The start of each sequence in `tokens`, int64 [n]."""
         return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
     def packed_lengths(self, chosen: np.ndarray, limit: int) -> np.ndarray:
-        """How many tokens of each chosen one are packed, int64: as many as are not 0 among the first `limit`."""
+        """Packed length of each chosen sequence, int64: the number of nonzero tokens among the first `limit`."""
         lengths = np.minimum(self.lengths[chosen], limit)
         counted = self.tokens[ranges(self.starts[chosen], lengths)] != 0
         counts, ends = np.concatenate([[0], np.cumsum(counted, dtype=np.int64)]), np.cumsum(lengths, dtype=np.int64)
         return counts[ends] - counts[ends - lengths]
 
     def all_packed_lengths(self, limit: int) -> np.ndarray:
-        """The same for all sequences, int64 [n], with little memory."""
+        """The packed lengths of all sequences, int64 [n], computed with little memory."""
         parts = [np.arange(start, min(start + _AT_A_TIME, len(self))) for start in range(0, len(self), _AT_A_TIME)]
         return np.concatenate([self.packed_lengths(part, limit) for part in parts])
 
 
 def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], length: int) -> dict[str, np.ndarray]:
-    """Rows of packed sequences, in fresh arrays.
+    """Packs sequences into rows, in new arrays.
 
     Args:
       fields: the sequences of each field, for instance `inputs` and `targets`; example i has one of each.
-      rows: the examples of each row in order, R arrays of indices; they fit, as `BinStream` sees to.
-      length: tokens in a row, L; longer sequences are cut off.
+      rows: the examples of each row in order, R arrays of indices; they must fit, as `BinStream` ensures.
+      length: tokens in a row, L; longer sequences are truncated.
 
     Returns:
       For each field `<field>`, `<field>_position` and `<field>_segmentation`, int32 [R, L].
@@ -71,7 +71,7 @@ def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], 
     for name, sequences in fields.items():
         lengths = sequences.packed_lengths(examples, length)
         before = np.cumsum(lengths) - lengths
-        # Where in its row each example begins.
+        # The offset of each example in its row.
         filled = np.bincount(row_of_example, lengths, minlength=len(rows)).astype(np.int64)
         offsets = before - (np.cumsum(filled) - filled)[row_of_example]
         places = ranges(row_of_example * length + offsets, lengths)
@@ -85,7 +85,7 @@ def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], 
 
 
 def pad_sequences(sequences: Sequences, chosen: np.ndarray, length: int) -> np.ndarray:
-    """The chosen sequences, each in a row of its own, int32 [len(chosen), length]; longer ones are cut off."""
+    """Pads the chosen sequences to one row each, int32 [len(chosen), length]; longer ones are truncated."""
     lengths = np.minimum(sequences.lengths[chosen], length)
     rows = np.zeros((len(chosen), length), np.int32)
     rows.reshape(-1)[ranges(np.arange(len(chosen)) * length, lengths)] = sequences.tokens[
@@ -104,16 +104,16 @@ def packed_training_split(
     placement: Placement,
     transform: Transform,
 ) -> SplitReader:
-    """The endless shuffled stream of packed rows, `batch_size` in a global batch.
+    """The endless shuffled stream of packed rows, `batch_size` per global batch.
 
     Args:
       fields: the sequences of each field; example i has one of each.
       length: tokens in a row.
-      group: rows never hold examples of two groups of so many examples of the stream; None for no such borders.
+      group: no row crosses a multiple of this many examples of the stream; None for no such borders.
       batch_size: rows in a global batch.
-      seed: of the order of the examples.
-      placement: which rows are made.
-      transform: what `pack_sequences` returns -> the batch.
+      seed: determines the order of the examples.
+      placement: determines the rows of this process.
+      transform: turns the result of `pack_sequences` into the batch.
     """
     (num_examples,) = {len(sequences) for sequences in fields.values()}
     stream = BinStream(

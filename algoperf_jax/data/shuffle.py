@@ -8,10 +8,10 @@ import numpy as np
 from algoperf_jax.data.permutation import Permutation
 
 LARGEST_TABLE = 1 << 22
-"""A larger data set's orders are computed where they are needed; others are tables of at most 32 MiB."""
+"""Orders of larger data sets are computed on demand; others are tables of at most 32 MiB."""
 
 EVAL_TRAIN_SEED = 0
-"""Fixed, so that every trial of every algorithm judges the same training examples."""
+"""Fixed, so that every trial of every algorithm is evaluated on the same training examples."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -27,12 +27,12 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
 
 
 IndexStream = Callable[[int, int], np.ndarray]
-"""`(start, stop) -> int64 [stop - start]`: the example indices at positions `start` to `stop` of an endless stream. Any
-position is as near as any other, so that a resume costs nothing."""
+"""`(start, stop) -> int64 [stop - start]`: the example indices at positions `start` to `stop` of an endless stream. All
+positions are equally fast to reach, so a resume costs nothing."""
 
 
 def endless_indices(num_examples: int, seed: int) -> IndexStream:
-    """One permutation of the examples after another, each epoch in its own order."""
+    """An endless sequence of permutations of the examples, a different one in each epoch."""
 
     def within(epoch: int, start: int, stop: int) -> np.ndarray:
         if num_examples <= LARGEST_TABLE:
@@ -43,16 +43,16 @@ def endless_indices(num_examples: int, seed: int) -> IndexStream:
 
 
 def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int) -> IndexStream:
-    """One shuffled pass over all blocks after another, for rows that are read from the disk a block at a time.
+    """An endless sequence of shuffled passes over all blocks, for rows that are read from disk block by block.
 
-    In each epoch the blocks come in random order. The rows of each `group` consecutive ones of these are shuffled
-    together, so that only so many blocks are needed at a time. The examples of a block are indexed one after another,
-    those of block b after those of block b - 1.
+    In each epoch the blocks are in random order. The rows of each `group` consecutive blocks in that order are shuffled
+    together, so that only `group` blocks are needed at a time. Examples are indexed consecutively within a block, and
+    those of block b follow those of block b - 1.
 
     Args:
       block_sizes: number of examples of each block, at least 1 each.
-      seed: decides the order.
-      group: how many blocks are shuffled together; all of them give a full shuffle.
+      seed: determines the order.
+      group: number of blocks that are shuffled together; with all blocks, this is a full shuffle.
     """
     block_sizes = np.asarray(block_sizes, np.int64)
     num_blocks = len(block_sizes)
@@ -60,14 +60,14 @@ def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int)
 
     @functools.lru_cache(maxsize=4)
     def epoch_layout(epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The order of the blocks, and where in the epoch each group of them begins and the last one ends."""
+        """The order of the blocks, the start of each group in the epoch, and the end of the last group."""
         order = _generator(seed, epoch, _BLOCK_ORDER).permutation(num_blocks)
         ends = np.cumsum(block_sizes[order])
         return order, np.concatenate([[0], ends[group - 1 : -1 : group], ends[-1:]])
 
     @functools.lru_cache(maxsize=4)
     def group_order(epoch: int, number: int) -> np.ndarray:
-        """The examples of a group, in their random order."""
+        """The examples of a group in random order."""
         blocks = epoch_layout(epoch)[0][number * group : (number + 1) * group]
         examples = ranges(block_starts[blocks], block_sizes[blocks])
         _generator(seed, epoch, _ROW_ORDER, number).shuffle(examples)
@@ -83,7 +83,7 @@ def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int)
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The ranges `starts[i], ..., starts[i] + lengths[i] - 1`, one after another."""
+    """Concatenates the ranges `starts[i], ..., starts[i] + lengths[i] - 1`."""
     stops = np.cumsum(lengths)
     return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - lengths), lengths)
 
@@ -107,17 +107,17 @@ _EXAMPLE, _BATCH, _BLOCK_ORDER, _ROW_ORDER = 1, 2, 3, 4
 
 
 def _generator(seed: int, epoch: int, purpose: int, number: int = 0) -> np.random.Generator:
-    """Generators whose draws have nothing in common with each other or with those of `_permutation`."""
+    """A generator whose draws are independent of all other generators in this module."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, purpose, number]))
 
 
 def batch_generator(seed: int, batch_index: int) -> np.random.Generator:
-    """The generator for augmentation of global batch `batch_index`, independent of the shuffling's draws."""
+    """The generator for augmentation of global batch `batch_index`, independent of the shuffling."""
     return _generator(seed, batch_index, _BATCH)
 
 
 def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The generator for augmentation of one example in one epoch, wherever in the epoch it comes."""
+    """The generator for augmentation of one example in one epoch, regardless of its position in the epoch."""
     return _generator(seed, epoch, _EXAMPLE, index)
 
 

@@ -1,8 +1,8 @@
-"""Where the examples of a workload come from: generated or prepared, in memory or read by number.
+"""Sources of a workload's examples: generated or prepared, in memory or read by index.
 
-A source says what it is and hands out the splits `train`, `validation` and `test`. Small examples are columns in memory
-(`ColumnSource`), large ones are made or read one by one (`ExampleSource`); a source may be both, such as images with
-their labels. Nothing is drawn, opened or read before it is asked for, and any thread may ask.
+A source describes itself and returns the splits `train`, `validation` and `test`. Small examples are columns in memory
+(`ColumnSource`), large ones are made or read one by one (`ExampleSource`); a source may be both, for example for images
+and their labels. Sources generate, open and read data on first use, and are thread-safe.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ Origin = Literal["builtin", "prepared"]
 
 
 class Source(Protocol):
-    """What every source has."""
+    """The attributes of every source."""
 
     @property
     def origin(self) -> Origin:
-        """`builtin` for a generated stand-in, `prepared` for real data."""
+        """`builtin` for generated data, `prepared` for real data."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -35,25 +35,25 @@ class Source(Protocol):
 
 
 class ColumnSource(Source, Protocol):
-    """A source of examples that are all in memory."""
+    """A source that holds all examples in memory."""
 
     def columns(self, split: str) -> Columns:
-        """The examples of a split, read-only arrays that are shared by all who ask."""
+        """The examples of a split, in read-only arrays shared by all callers."""
         ...
 
 
 class Examples(Protocol[Example_co]):
-    """The examples of a split by number. Picklable where worker processes read them."""
+    """The examples of a split by index. Picklable if worker processes read them."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Example_co:
-        """Example `index`; the same at every call, to be read only."""
+        """Returns example `index`, the same at every call; must not be modified."""
         ...
 
 
 class ExampleSource(Source, Protocol[Example_co]):
-    """A source of examples that are read or made one by one."""
+    """A source that reads or makes examples one by one."""
 
     def examples(self, split: str) -> Examples[Example_co]:
         """The examples of a split."""
@@ -61,15 +61,16 @@ class ExampleSource(Source, Protocol[Example_co]):
 
 
 class GeneratedColumns:
-    """Columns that are generated when a split is first asked for, and then kept."""
+    """Columns that are generated when a split is first used, and then kept.
+
+    Args:
+      generate: split -> its columns, independent of which other splits are generated.
+      description: facts for the log of a run.
+    """
 
     origin: Origin = "builtin"
 
     def __init__(self, generate: Callable[[str], Mapping[str, Any]], description: Mapping[str, Any]) -> None:
-        """Args:
-        generate: split -> its columns; always the same, whichever other splits are generated.
-        description: facts for the log of a run.
-        """
         self._generate = generate
         self._description = dict(description)
         self._lock = threading.Lock()
@@ -86,23 +87,23 @@ class GeneratedColumns:
             return self._generated[split]
 
     def describe(self) -> dict[str, Any]:
-        """What was given."""
+        """The given description."""
         return {"dataset": "generated", **self._description}
 
 
 class PreparedSource:
-    """A prepared data set that is opened at its first use, in each process that uses it. Picklable.
+    """A prepared data set that is opened on first use in each process. Picklable.
 
-    Methods raise `DataError` where the data are missing or damaged; it says the command that prepares them.
+    Methods raise `DataError` if the data is missing or damaged; the message gives the command that prepares it.
+
+    Args:
+      data_dir: folder of all prepared data sets.
+      dataset: the data set to open.
     """
 
     origin: Origin = "prepared"
 
     def __init__(self, data_dir: str | os.PathLike[str], dataset: DatasetSpec) -> None:
-        """Args:
-        data_dir: folder of all prepared data sets.
-        dataset: which of them.
-        """
         self._data_dir = data_dir
         self._dataset = dataset
         self._lock = threading.Lock()
@@ -115,7 +116,7 @@ class PreparedSource:
         vars(self).update(state, _lock=threading.Lock(), _opened=None)
 
     def opened(self) -> Prepared:
-        """The data set."""
+        """The data set, opened on first use."""
         with self._lock:
             if self._opened is None:
                 self._opened = prepared.load(self._data_dir, self._dataset)
@@ -126,20 +127,22 @@ class PreparedSource:
         return self.opened().columns(split)
 
     def describe(self) -> dict[str, Any]:
-        """Version, origin, split sizes and checksums."""
+        """Version, source, split sizes and checksums."""
         return self.opened().describe()
 
 
 class PreparedExamples(PreparedSource, Generic[Example]):
-    """A prepared data set whose examples are read from the disk one by one."""
+    """A prepared data set whose examples are read from disk one by one.
+
+    Args:
+      data_dir: folder of all prepared data sets.
+      dataset: the data set to open.
+      decode: stored columns of an example -> the example. Must be picklable if the source is pickled.
+    """
 
     def __init__(
         self, data_dir: str | os.PathLike[str], dataset: DatasetSpec, decode: Callable[[Columns], Example]
     ) -> None:
-        """Args:
-        data_dir, dataset: as in `PreparedSource`.
-        decode: the stored columns of an example -> the example. Picklable if the source is to be.
-        """
         super().__init__(data_dir, dataset)
         self._decode = decode
 
@@ -150,7 +153,7 @@ class PreparedExamples(PreparedSource, Generic[Example]):
 
 @dataclasses.dataclass(frozen=True)
 class DecodedRecords(Generic[Example]):
-    """Examples made of stored records, one by one."""
+    """Examples decoded from stored records, one by one."""
 
     records: Records
     decode: Callable[[Columns], Example]
@@ -159,9 +162,9 @@ class DecodedRecords(Generic[Example]):
         return len(self.records)
 
     def read(self, index: int) -> Example:
-        """Example `index`.
+        """Reads example `index`.
 
         Raises:
-          DataError: its record is damaged; names file and record.
+          DataError: its record is damaged; the message names file and record.
         """
         return self.decode(self.records.read(index))

@@ -1,4 +1,4 @@
-"""What a worker process runs; see `workers`."""
+"""The code of a worker process; see `workers`."""
 
 import mmap
 import multiprocessing.connection
@@ -14,8 +14,8 @@ def serve(pipe: int, memory: int) -> None:
     """Answers requests until the pipe is closed.
 
     Args:
-      pipe: file descriptor of a socket to the process that asks.
-      memory: file descriptor of the memory that it reads rows from.
+      pipe: file descriptor of a socket to the parent process.
+      memory: file descriptor of the shared memory for rows.
     """
     shared = mmap.mmap(memory, 0)
     make_row: Any = None

@@ -1,9 +1,9 @@
-"""Rows of a batch, made by processes beside this one.
+"""Makes rows of a batch in worker processes.
 
-A worker is a fresh interpreter that gets a picklable function once, then chunks of requests through a pipe; it writes
-rows into memory that it shares with this process. Workers are neither forked from a process that runs JAX nor do they
-import its main module. The shared memory has no name, so that it is gone with the last process that uses it, and a
-worker ends when its pipe is closed, however this process ended.
+A worker is a fresh interpreter that receives a picklable function once, then chunks of requests through a pipe; it
+writes rows into memory that it shares with this process. Workers are not forked from a process that runs JAX, and do
+not import its main module. The shared memory has no name, so it disappears with the last process that uses it, and a
+worker exits when its pipe is closed, however this process ended.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ import numpy as np
 from algoperf_jax.errors import DataError, UserError
 
 SLOT_BYTES = 1 << 23
-"""Memory that each worker shares with this process; a chunk of rows must fit in."""
+"""Size of the memory that each worker shares with this process; a chunk of rows must fit into it."""
 _ROWS_PER_CHUNK = 8
-"""Few, so that all workers end a batch at about the same time."""
+"""Few, so that all workers finish a batch at about the same time."""
 _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -50,22 +50,23 @@ class _Chunk:
 
 
 class WorkerPool:
-    """Worker processes that are started when the first rows are asked for; any thread may ask, at any time."""
+    """Worker processes, started at the first call of `fill`. Thread-safe.
+
+    Args:
+      count: number of processes; 0 makes all rows in the calling thread.
+    """
 
     def __init__(self, count: int) -> None:
-        """Args:
-        count: number of processes; 0 makes all rows in the thread that asks.
-        """
         self.count = count
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
 
     def fill(self, make_row: MakeRow, requests: Sequence[Any], out: np.ndarray) -> None:
-        """Fills `out[i]` with what `make_row` makes of `requests[i]`; returns when all rows are made.
+        """Makes row `out[i]` from `requests[i]` with `make_row`; returns when all rows are made.
 
         Raises:
-          UserError: as `make_row` raised it for one of the requests.
-          DataError: a worker ended unexpectedly; says while it made what.
+          UserError: raised by `make_row` for one of the requests.
+          DataError: a worker died; the message names the requests it was working on.
         """
         if len(requests) != len(out):
             raise ValueError(f"{len(requests)} requests for {len(out)} rows")
@@ -78,7 +79,7 @@ class WorkerPool:
         self._started().distribute(make_row, chunks, out)
 
     def close(self) -> None:
-        """Ends the processes and waits for them; the next rows start new ones."""
+        """Ends the processes and waits for them; the next call of `fill` starts new ones."""
         with self._lock:
             if self._crew is not None:
                 self._crew.end(RuntimeError("the pool of workers was closed"))
@@ -88,16 +89,16 @@ class WorkerPool:
         with self._lock:
             if self._crew is None or self._crew.failure is not None:
                 self._crew = _Crew([_Worker() for _ in range(self.count)])
-                # When the pool is forgotten, and when the interpreter ends.
+                # When the pool is garbage-collected or the interpreter exits.
                 weakref.finalize(self, self._crew.end, RuntimeError("the pool of workers is gone"))
             return self._crew
 
 
 class _Crew:
-    """Processes that live and end together.
+    """Processes that start and end together.
 
     Attributes:
-      failure: why they were ended, or None; whoever still waits for rows is told this.
+      failure: why they were ended, or None; raised in threads that still wait for rows.
     """
 
     def __init__(self, workers: "Sequence[_Worker]") -> None:
@@ -109,12 +110,12 @@ class _Crew:
             self._idle.put(worker)
 
     def distribute(self, make_row: MakeRow, chunks: Sequence[_Chunk], out: np.ndarray) -> None:
-        """Has all chunks made by whichever workers are free."""
+        """Distributes all chunks to free workers and collects the rows."""
         todo = list(chunks)[::-1]
         busy: dict[Any, tuple[_Worker, _Chunk]] = {}
         try:
             while todo or busy:
-                # Other threads may have all the workers; then one comes back sooner or later.
+                # Other threads may be using all workers; then wait for one to be returned.
                 while todo and (worker := self._take(block=not busy)) is not None:
                     chunk = busy[worker.connection] = worker, todo.pop()
                     worker.send(make_row, chunk[1], out)
@@ -124,7 +125,7 @@ class _Crew:
                     del busy[connection]
                     self._idle.put(worker)
         except BaseException as error:
-            # The answers of the other workers will not be read, so none of them can be used again.
+            # The other workers' answers will not be read, so no worker can be used again.
             self.end(error)
             if self.failure is error or self.failure is None:
                 raise
@@ -152,7 +153,7 @@ class _Crew:
 
 
 class _Worker:
-    """The side of this process: a worker's pipe and memory."""
+    """A worker as seen from this process: its pipe and memory."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -168,21 +169,21 @@ class _Worker:
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment, "PYTHONPATH": path},
-                # Ctrl-C is this process's business; it closes the pipe.
+                # Only this process handles Ctrl-C; it then closes the pipe.
                 start_new_session=True,
             )
         self.connection = multiprocessing.connection.Connection(ours.detach())
         self._known: MakeRow | None = None
 
     def send(self, make_row: MakeRow, chunk: _Chunk, out: np.ndarray) -> None:
-        """Sends the requests of a chunk, and what makes rows of them unless the worker has it from the last time."""
+        """Sends a chunk of requests, and `make_row` if the worker does not have it from the last chunk."""
         new = None if make_row is self._known else make_row
         self._known = make_row
-        with contextlib.suppress(OSError):  # A worker that has ended is noticed when its answer does not come.
+        with contextlib.suppress(OSError):  # A dead worker is detected when its answer is missing.
             self.connection.send((new, chunk.requests, out.dtype.str, out.shape[1:]))
 
     def receive(self, chunk: _Chunk, out: np.ndarray) -> None:
-        """Takes the rows of a chunk."""
+        """Receives the rows of a chunk."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
@@ -197,23 +198,23 @@ class _Worker:
             asked = ", ".join(str(request) for request in chunk.requests)
             raise DataError(
                 f"a worker process of the input pipeline {cause} while it made one of: {asked}",
-                remedy="Signal 9 often means that memory ran out: try fewer, with --config.input.workers.",
+                remedy="Signal 9 often means out of memory: try fewer workers with --config.input.workers.",
             )
         # A copy, since JAX might go on using the shared memory. See findings/jax_device_put_alignment.sh.
         rows = out[chunk.first : chunk.first + len(chunk.requests)]
         rows[...] = np.frombuffer(self._memory, out.dtype, rows.size).reshape(rows.shape)
 
     def end(self) -> None:
-        """Ends the process at once; whatever it is doing has no lasting effect."""
+        """Ends the process at once; its unfinished work has no lasting effect."""
         self.connection.close()
         self._process.kill()
         self._process.wait()
-        with contextlib.suppress(BufferError):  # somebody still reads from it; the memory is freed with the last view
+        with contextlib.suppress(BufferError):  # still read by another thread; the memory is freed with the last view
             self._memory.close()
 
 
 @contextlib.contextmanager
 def _unnamed_memory() -> Any:
-    """A file in memory, whatever the size of /dev/shm."""
+    """A file in memory, not limited by the size of /dev/shm."""
     with open(os.memfd_create("algoperf-rows"), "r+b", buffering=0) as file:
         yield file

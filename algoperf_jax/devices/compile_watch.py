@@ -14,8 +14,8 @@ class CompileWatch:
 
     Attributes:
       count: number of programs compiled.
-      seconds: time the compiler took.
-      programs: name of a program, such as `jit(train_step)` -> how often one of this name was compiled.
+      seconds: time spent compiling.
+      programs: name of a program, such as `jit(train_step)` -> number of compilations under this name.
     """
 
     count: int = 0
@@ -33,4 +33,4 @@ class CompileWatch:
 
     def _listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == _EVENT:
-            self.add(str(kwargs.get("fun_name", "a program without a name")), duration_secs)
+            self.add(str(kwargs.get("fun_name", "an unnamed program")), duration_secs)

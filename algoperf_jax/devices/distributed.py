@@ -11,12 +11,12 @@ from algoperf_jax.trial.agreement import Agree, Agreement, no_need_to_agree
 
 
 def initialize(settings: Any) -> None:
-    """Joins the processes of a run, if `config.distributed` names several. Comes before any use of a device.
+    """Joins the processes of a run, if `config.distributed` names several; must be called before any use of a device.
 
-    The processes stay joined: further trials in them find that nothing is left to do.
+    The processes stay joined: for further trials, this does nothing.
 
     Raises:
-      ConfigError: the settings are incomplete, or the others cannot be reached.
+      ConfigError: the settings are incomplete, or the other processes cannot be reached.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     if not given or jax.distributed.is_initialized():
@@ -37,8 +37,8 @@ def initialize(settings: Any) -> None:
         jax.distributed.initialize(settings.coordinator_address, settings.num_processes, settings.process_id)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"config.distributed: the processes did not find each other ({str(error).splitlines()[0]})",
-            expected=f"{settings.num_processes} processes, all reaching {settings.coordinator_address}",
+            f"config.distributed: the processes cannot connect ({str(error).splitlines()[0]})",
+            expected=f"{settings.num_processes} processes that can reach {settings.coordinator_address}",
         ) from error
 
 
@@ -48,7 +48,7 @@ def is_leader() -> bool:
 
 
 def agreement() -> Agree:
-    """How the processes of this run come to one reading of the clock: the slowest one's."""
+    """Makes the function by which the processes of a run agree on a clock reading, that of the slowest."""
     return no_need_to_agree if jax.process_count() == 1 else Agreement(_gather)
 
 

@@ -1,7 +1,7 @@
-"""Judging parameters on the evaluation splits.
+"""Evaluates parameters on the evaluation splits.
 
-Each split is read once and staged on the devices (where it fits), each split has one compiled function, and every
-example counts exactly once whatever the number of devices.
+Each split is read once and kept on the devices if it fits, each split has one compiled function, and every example
+counts exactly once, regardless of the number of devices.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +15,20 @@ from algoperf_jax.devices.mesh import Layout
 from algoperf_jax.workload import EVALUATION_SPLITS, Batch, ModelState, Parameters, SplitReader, Workload
 
 _QUEUED_BATCHES = 2
-"""How many batches may be queued on the devices: enough to keep them busy while the host brings the next."""
+"""Limit on the batches queued on the devices: enough to keep them busy while the host prepares the next."""
 
 
 class Evaluator:
-    """Evaluates one workload on one layout; keeps compiled functions and staged batches between evaluations."""
+    """Evaluates one workload on one layout; keeps compiled functions and staged batches between evaluations.
+
+    Args:
+      workload: the workload to evaluate.
+      layout: placement of batches and parameters.
+      batch_size: examples per evaluation batch, over all devices.
+      seed: seed for input pipelines with random evaluation data.
+      stage_bytes: splits stay on the devices as long as they fit into this many bytes together.
+      splits: the splits to evaluate, in this order.
+    """
 
     def __init__(
         self,
@@ -31,14 +40,6 @@ class Evaluator:
         stage_bytes: int,
         splits: Sequence[str] = EVALUATION_SPLITS,
     ) -> None:
-        """Args:
-        workload: what is judged.
-        layout: where batches and parameters live.
-        batch_size: examples per evaluation batch, over all devices.
-        seed: for pipelines that draw anything at evaluation.
-        stage_bytes: splits are kept on the devices while they fit into so many bytes in all.
-        splits: which splits, in this order.
-        """
         self._workload = workload
         self._layout = layout
         self._batch_size = batch_size
@@ -50,9 +51,16 @@ class Evaluator:
         self._steps: dict[str, Callable[..., Any]] = {}
 
     def __call__(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        """All metrics of all splits as `<split>/<metric>`, and `<split>/num_examples` of validation and test.
+        """Evaluates all splits; waits for the results.
 
-        The training subset is reported under `train/`. Blocks until the numbers are there.
+        Args:
+          params: the model's parameters.
+          model_state: the model's state.
+          rng: random key.
+
+        Returns:
+          `<split>/<metric>` of all splits, and `<split>/num_examples` of validation and test. The training subset is
+          reported under `train/`.
         """
         params, model_state = self.place(params, model_state)
         results: dict[str, float] = {}
@@ -65,18 +73,18 @@ class Evaluator:
         return results
 
     def place(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
-        """Parameters and model state where the evaluation has them; what is there already is not moved."""
+        """Moves parameters and model state to where the evaluation needs them, if they are not there already."""
         shardings = self._layout.parameter_shardings(params), self._layout.replicated
         return jax.device_put(params, shardings[0]), jax.device_put(model_state, shardings[1])
 
     def split(self, split: str, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        """The metrics of one split; parameters and model state come from `place`."""
+        """The metrics of one split; `params` and `model_state` must come from `place`."""
         step = self._step(split)
         partials = []
         for batch in self._batches(split):
             partials.append(step(params, model_state, batch, rng))
             if len(partials) > _QUEUED_BATCHES:
-                # Else all batches of a split that is not staged would be on the devices at once.
+                # Without this, all batches of a split that is not staged would be on the devices at once.
                 jax.block_until_ready(partials[-1 - _QUEUED_BATCHES])
         sums: dict[str, float] = {}
         for partial in partials:

@@ -1,4 +1,4 @@
-"""Counts the moments at which a submission reads an array on the host, where it waits for the devices."""
+"""Counts how often a submission reads an array on the host, which waits for the devices."""
 
 import collections
 import contextlib
@@ -15,12 +15,12 @@ _ABSENT: Any = object()
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """A function that may bring an array's values to the host.
+    """A function that may copy an array's values to the host.
 
     Attributes:
-      owner: the class or module in which it is found.
-      name: its name there.
-      is_read: `(name of the calling module, *arguments) -> bool`, whether this call is one that counts.
+      owner: the class or module that holds the function.
+      name: name of the function in its owner.
+      is_read: `(name of the calling module, *arguments) -> bool`, whether a call counts as a read.
     """
 
     owner: Any
@@ -30,25 +30,25 @@ class Reader:
 
 @dataclasses.dataclass
 class HostReads:
-    """What was counted.
+    """The counted reads.
 
     Attributes:
-      places: `file:line` outside of libraries -> number of reads; None where they cannot be counted.
+      places: `file:line` outside libraries -> number of reads; None if reads cannot be counted.
     """
 
     places: collections.Counter[str] | None = dataclasses.field(default_factory=collections.Counter)
 
 
 CountHostReads = Callable[[], contextlib.AbstractContextManager[HostReads]]
-"""Makes a context in which the reads of a framework's arrays by this thread are counted."""
+"""Makes a context that counts this thread's reads of a framework's arrays."""
 
 
 @contextlib.contextmanager
 def counted(readers: Sequence[Reader]) -> Iterator[HostReads]:
-    """Counts the calls of `readers`, which are replaced meanwhile.
+    """Counts calls of `readers`, which are replaced in the meantime.
 
-    Replacing them costs the submission nothing but the count itself, and compilers of either framework do not see it;
-    a mode that intercepts every operation would do neither.
+    Replacing them costs the submission nothing but the counting, and is invisible to the compilers of either framework,
+    unlike a mode that intercepts every operation.
     """
     reads = HostReads()
     before: list[tuple[Reader, Any]] = []
@@ -61,7 +61,7 @@ def counted(readers: Sequence[Reader]) -> Iterator[HostReads]:
                     own = vars(reader.owner).get(reader.name, _ABSENT)
                     setattr(reader.owner, reader.name, counting.instead_of(reader, original))
                     before.append((reader, own))
-        except (AttributeError, TypeError):  # a class that lets nobody change it
+        except (AttributeError, TypeError):  # the class cannot be modified
             reads.places = None
         yield reads
     finally:
@@ -75,11 +75,11 @@ def counted(readers: Sequence[Reader]) -> Iterator[HostReads]:
 class _Counting:
     def __init__(self, reads: HostReads) -> None:
         self._reads = reads
-        self._thread = threading.get_ident()  # batches are made in others meanwhile
+        self._thread = threading.get_ident()  # other threads make batches in the meantime
         self._inside = False
 
     def instead_of(self, reader: Reader, original: Callable[..., Any]) -> Callable[..., Any]:
-        """A function that counts its call, but not what it calls in turn, and does what the original does."""
+        """Wraps the original to count its calls, but not the calls made inside it."""
 
         @functools.wraps(original)
         def read(*args: Any, **kwargs: Any) -> Any:

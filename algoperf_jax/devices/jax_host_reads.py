@@ -1,4 +1,4 @@
-"""How JAX's arrays are read on the host."""
+"""The ways to read JAX arrays on the host."""
 
 import contextlib
 import functools
@@ -13,13 +13,13 @@ _METHODS = (
     *("__array__", "__bool__", "__complex__", "__float__", "__format__", "__index__", "__int__", "__reduce__"),
     *("__repr__", "__str__", "item", "tobytes", "tolist"),
 )
-# Where arrays live in the host's memory, NumPy reads them there without asking: these of its functions are counted by
-# themselves, and others, such as `np.mean(array)`, only on accelerators, where NumPy calls `__array__`.
+# NumPy reads arrays in the host's memory directly. The functions below are therefore counted separately; others, such
+# as `np.mean(array)`, are counted only on accelerators, where NumPy calls `__array__`.
 _FUNCTIONS = ("array", "asarray")
 
 
 def count_host_reads() -> contextlib.AbstractContextManager[HostReads]:
-    """Counts reads; where arrays live in the host's memory, those that would be transfers from an accelerator."""
+    """Counts reads; for arrays in the host's memory, those that would be transfers from an accelerator."""
     return counted(_readers())
 
 

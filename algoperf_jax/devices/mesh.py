@@ -1,4 +1,4 @@
-"""The device mesh, and where arrays live on it: replicated, split along the batch axis, or by a rule for parameters."""
+"""The device mesh and the placement of arrays on it: replicated, or split by batch axis or by parameter rows."""
 
 import dataclasses
 import fnmatch
@@ -19,11 +19,12 @@ BATCH_AXIS = "batch"
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where arrays live.
+    """The placement of arrays on devices.
 
     Attributes:
-      mesh: one axis named `batch` over the devices of the run. (Submissions of the benchmark build this same mesh.)
-      sharded_parameters: patterns of the paths of parameters that are split by rows over the devices, as in
+      mesh: a mesh with one axis named `batch` over the devices of the run. (The benchmark's submissions build the same
+        mesh.)
+      sharded_parameters: patterns of the paths of parameters to split by rows over the devices, as in
         `Workload.sharded_parameters`; all others are replicated.
     """
 
@@ -32,46 +33,46 @@ class Layout:
 
     @property
     def replicated(self) -> NamedSharding:
-        """One copy on each device: model state, metrics, and parameters that no pattern names."""
+        """The sharding with a copy on each device: for model state, metrics, and parameters that match no pattern."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def batch(self) -> NamedSharding:
-        """Split along the leading axis: batches."""
+        """The sharding that splits the leading axis, for batches."""
         return NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS))
 
     def parameters(self, path: str, shape: Sequence[int]) -> NamedSharding:
-        """Where the parameter of a path and shape lives: split along its first axis if a pattern names it.
+        """The sharding of a parameter: split along its first axis if a pattern matches its path.
 
         Raises:
-          ConfigError: a pattern names it, and the devices cannot share its rows evenly.
+          ConfigError: a pattern matches, but the rows cannot be divided evenly among the devices.
         """
         if not any(fnmatch.fnmatchcase(path, pattern) for pattern in self.sharded_parameters):
             return self.replicated
         count = self.mesh.devices.size
         if not shape or shape[0] % count:
             raise ConfigError(
-                f"config.mesh.shard_parameters: the parameter {path} of shape {tuple(shape)} is to be split by rows",
-                expected=f"a number of rows that {count} devices share evenly",
+                f"config.mesh.shard_parameters: cannot split the rows of parameter {path} of shape {tuple(shape)}",
+                expected=f"a number of rows divisible by the number of devices ({count})",
                 remedy="Set --config.mesh.data to a divisor of it, or leave --config.mesh.shard_parameters unset.",
             )
         return self.batch
 
     def parameter_shardings(self, params: Any) -> Any:
-        """The tree of `parameters(path, shape)` for a tree of arrays, abstract or not."""
+        """The shardings of a tree of parameters, abstract or not."""
         return jax.tree_util.tree_map_with_path(
             lambda path, leaf: self.parameters(parameters.path_name(path), leaf.shape), params
         )
 
     def spec_of(self, array: Any) -> list[Any] | None:
-        """The mesh axes that each axis of an array is split over, JSON-able; None if the array is not split."""
+        """The mesh axes over which each axis of an array is split, JSON-able; None if the array is not split."""
         sharding = getattr(array, "sharding", None)
         if not isinstance(sharding, NamedSharding) or sharding.mesh != self.mesh or sharding.is_fully_replicated:
             return None
         return [list(names) if isinstance(names, tuple) else names for names in sharding.spec]
 
     def sharding(self, spec: Sequence[Any], shape: Sequence[int]) -> NamedSharding:
-        """The inverse on this mesh; replicated where its devices, more or fewer than there, cannot share it evenly."""
+        """The inverse of `spec_of` on this mesh; replicated if its devices cannot divide the array evenly."""
         names = [tuple(names) if isinstance(names, list) else names for names in spec]
         found = NamedSharding(self.mesh, PartitionSpec(*names))
         count = self.mesh.devices.size
@@ -80,7 +81,7 @@ class Layout:
 
     @property
     def placement(self) -> Placement:
-        """What the input pipelines must know of the layout."""
+        """What input pipelines need to know about the layout."""
         return Placement(
             process_index=jax.process_index(),
             process_count=jax.process_count(),
@@ -88,7 +89,7 @@ class Layout:
         )
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
-        """Makes global arrays of this process's rows of a batch; `finish` is the last stage of the input pipeline."""
+        """Makes global arrays from this process's rows of a batch; `finish` is the last stage of the input pipeline."""
         sharding = self.batch
         arrays = jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
         return arrays if finish is None else _compiled(finish, sharding)(arrays)
@@ -100,10 +101,10 @@ def _compiled(finish: Finish, sharding: NamedSharding) -> Finish:
 
 
 def make_layout(data_devices: int | None = None, sharded_parameters: tuple[str, ...] = ()) -> Layout:
-    """The mesh over the first `data_devices` devices, or over all, with the parameters that are split over it.
+    """Makes the layout over the first `data_devices` devices, or over all.
 
     Raises:
-      ConfigError: fewer devices exist.
+      ConfigError: there are fewer devices, or several processes do not use all.
     """
     devices = jax.devices()
     wanted = len(devices) if data_devices is None else data_devices
@@ -125,10 +126,10 @@ def make_layout(data_devices: int | None = None, sharded_parameters: tuple[str, 
 
 
 def check_batch_size(name: str, batch_size: int, placement: Placement) -> None:
-    """Refuses a training batch size that the devices cannot share; evaluation batches are padded instead.
+    """Checks that the devices can share a training batch; evaluation batches are padded instead.
 
     Raises:
-      ConfigError: naming `name`, the config key.
+      ConfigError: they cannot; the message names `name`, the configuration key.
     """
     count = placement.device_count
     if batch_size < 1 or batch_size % count:

@@ -1,1 +1,1 @@
-"""Trying a submission on every workload for a few steps, so that its author learns in minutes what breaks."""
+"""Runs a few steps of a submission on every workload, to show its author in minutes what fails."""

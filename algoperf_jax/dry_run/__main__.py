@@ -1,12 +1,12 @@
-"""Tries a submission on every workload for a few steps, so that minutes show what breaks.
+"""Runs a few steps of a submission on every workload, to show in minutes what fails.
 
-Each workload is trained on its built-in data, with its own file in configs/, for a few steps, and evaluated once, in a
-process of its own; a large one is represented by its small variant. The table shows times, recompilations, reads of
-arrays on the host and memory; a line below it says what failed and where. Nothing is written but the report.
-Hyperparameters are the first point of config.search_space, or of a tuning_search_space.json beside the file.
+Each workload is trained for a few steps on its built-in data, with its own file in configs/, and evaluated once, in a
+separate process; a large workload is represented by its small variant. The table shows times, recompilations, reads of
+arrays on the host and memory; lines below it say what failed and where. Nothing is written except the report.
+Hyperparameters are the first point of config.search_space, or of a tuning_search_space.json in the submission's folder.
 
-Exit codes: 0 when all workloads passed, 1 when some failed, 2 with one line on stderr when there is something for the
-user to fix before anything can be tried, or 130 after Ctrl-C.
+Exit codes: 0 when all workloads passed; 1 when some failed; 2 with one line on stderr when the command itself must be
+fixed; 130 after Ctrl-C.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from algoperf_jax.devices import huge_pages
 from algoperf_jax.errors import ConfigError
 
 _SET_BY_THE_COMMAND = {
-    "": "one file of configs/ for each workload, by itself",
+    "": "nothing: each workload uses its own file in configs/",
     ".workload": "--workloads=NAME,NAME",
     ".max_steps": "--steps=N",
     ".data_dir": "nothing: the built-in data is used",
     ".timing_rules": "nothing: the standard rules are used",
-    **dict.fromkeys((".num_trials", ".num_studies", ".trials"), "nothing: each workload is tried once"),
+    **dict.fromkeys((".num_trials", ".num_studies", ".trials"), "nothing: each workload is run once"),
 }
 
 
@@ -43,20 +43,20 @@ def _parser() -> command_line.Parser:
         usage="--config.submission=PATH_OR_NAME [--config.KEY=VALUE ...] [options]",
         description=__doc__,
     )
-    parser.add_argument("--workloads", metavar="NAME,NAME", help="only these")
-    parser.add_argument("--variants", action="store_true", help="the variants of workloads too")
-    parser.add_argument("--steps", type=int, default=2, help="steps of each workload (%(default)s)")
-    parser.add_argument("--timeout_sec", type=float, default=600.0, help="for each workload (%(default)g)")
+    parser.add_argument("--workloads", metavar="NAME,NAME", help="run only these workloads")
+    parser.add_argument("--variants", action="store_true", help="also run the variants of workloads")
+    parser.add_argument("--steps", type=int, default=2, help="steps per workload (%(default)s)")
+    parser.add_argument("--timeout_sec", type=float, default=600.0, help="time limit per workload (%(default)g)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the report as JSON")
     return parser
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Imported here so that `--help` answers at once.
-    from algoperf_jax.dry_run import apart, reports
+    # Imported here to keep `--help` fast.
+    from algoperf_jax.dry_run import isolation, reports
     from algoperf_jax.outputs import environment
 
-    # Whatever can be refused is refused before the minutes that the rest takes.
+    # Everything that may be invalid is checked before the rest, which takes minutes.
     options, config_arguments = _parser().parse_known_args(arguments)
     if options.steps < 2:
         raise ConfigError("--steps", value=options.steps, expected="2 or more: the first step compiles")
@@ -66,9 +66,9 @@ def _run(arguments: Sequence[str]) -> int:
     configurations = [_configuration(name, config_arguments) for name in _workloads(options)]
     attempts = []
     for number, config in enumerate(configurations, 1):
-        progress = f"trying: {config.workload} ({number} of {len(configurations)})"
+        progress = f"running: {config.workload} ({number} of {len(configurations)})"
         print(progress, file=sys.stderr, flush=True)
-        attempts.append(apart.attempt_apart(config, steps=options.steps, timeout_sec=options.timeout_sec))
+        attempts.append(isolation.attempt_isolated(config, steps=options.steps, timeout_sec=options.timeout_sec))
     report = reports.Report(
         submission=configurations[0].submission,
         steps=options.steps,
@@ -92,13 +92,13 @@ def _workloads(options: argparse.Namespace) -> Sequence[str]:
         return workloads.names() if options.variants else workloads.light_names()
     names = list(dict.fromkeys(options.workloads.split(",")))
     for name in names:
-        workloads.base_name(name)  # raises when there is none of this name
+        workloads.base_name(name)  # raises for unknown names
     variants = [name for name in workloads.names() if workloads.base_name(name) in names]
     return list(dict.fromkeys([*names, *variants])) if options.variants else names
 
 
 def _configuration(workload: str, arguments: Sequence[str]) -> ConfigDict:
-    """The workload's own configuration, or the defaults where it has none, with the overrides."""
+    """The workload's configuration, or the defaults if it has none, with the overrides."""
     import workloads
     from algoperf_jax import configuration as configs
     from algoperf_jax.configuration import files
@@ -118,7 +118,7 @@ def _configuration(workload: str, arguments: Sequence[str]) -> ConfigDict:
 
 
 def _first_point(config: ConfigDict) -> Mapping[str, Any]:
-    """Of the search space that is given or that came with the submission."""
+    """The first point of the given search space or of the submission's own."""
     from algoperf_jax.submission import source_files
     from algoperf_jax.tuning import search_space
 

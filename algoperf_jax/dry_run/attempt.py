@@ -1,4 +1,4 @@
-"""Tries one workload with one submission for a few steps, in this process, by the loop of real trials."""
+"""Runs a few steps of a submission on one workload, in this process, with the loop of real trials."""
 
 import dataclasses
 import math
@@ -26,21 +26,21 @@ from algoperf_jax.workload import Workload
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """How it went. What an attempt that failed did not come to is None, empty or missing.
+    """Outcome of a dry run on one workload. Fields not reached before a failure are None or empty.
 
     Attributes:
       workload: registry name.
-      failure: one line, or None when all went well.
-      framework: of the submission.
+      failure: the error in one line, or None if there was none.
+      framework: the submission's framework.
       batch_size: training examples per step, over all devices.
-      devices: `platform`, `kind` and `count` of the devices that it trained on.
-      initialization_sec: drawing the parameters and `init_optimizer_state`, compilation included.
-      initialization_compile_sec: that part of it.
-      steps: in order.
-      evaluation_sec: `prepare_for_eval`, where there is one, and the evaluation, compilation included.
+      devices: `platform`, `kind` and `count` of the devices used.
+      initialization_sec: time for initializing the parameters and `init_optimizer_state`, including compilation.
+      initialization_compile_sec: time for compilation during initialization.
+      steps: the steps in order.
+      evaluation_sec: time for `prepare_for_eval`, if defined, and evaluation, including compilation.
       results: the evaluation's metrics, `validation/<metric>`.
-      loss_is_finite: whether parameters and validation loss were.
-      memory_peak_bytes: by place.
+      loss_is_finite: whether parameters and validation loss are finite.
+      memory_peak_bytes: peak memory of each place.
     """
 
     workload: str
@@ -58,22 +58,25 @@ class Attempt:
 
 
 def attempt(config: Any, located: Located, *, steps: int, say: Callable[[str], None] = lambda doing: None) -> Attempt:
-    """Trains so many steps, evaluates once, and tells how it went.
+    """Trains for a few steps and evaluates once.
 
     Args:
+      config: a checked configuration; its directories and limits are ignored.
       located: the submission.
-      config: a checked configuration; what it says about directories and limits is not looked at.
-      steps: at least 2, for the first one compiles.
-      say: told what begins.
+      steps: number of training steps, at least 2 because the first one compiles.
+      say: called with the name of each stage when it begins.
+
+    Returns:
+      The outcome, including failures of the submission.
 
     Raises:
-      UserError: the submission cannot be loaded or the configuration does not fit it, whatever the workload.
+      UserError: the submission cannot be loaded, or does not match the configuration, regardless of the workload.
     """
     say("importing the submission")
     framework = load_framework(located.framework)
     framework.start(config)
     if jax.process_count() > 1:
-        raise ConfigError("several processes were started", expected="one: this command starts its own")
+        raise ConfigError("several processes were started", expected="one process; this command starts its own")
     workload = load_workload(config)
     submission = load_submission(located, workload)
     hyperparameter_point(submission, config.hyperparameters.to_dict(), config.ruleset)
@@ -97,7 +100,7 @@ def _attempt(
     scalars = ScalarLog()
     parts = assemble(config, framework, workload, observer.submission(submission), scalars, splits=("validation",))
 
-    say("drawing the parameters")
+    say("initializing the parameters")
     start, compiled = time.perf_counter(), watch.seconds
     first_state = [initial_state(parts)]
     parts.backend.wait_for(None)
@@ -108,13 +111,13 @@ def _attempt(
     def emit(event: Event) -> None:
         if event.kind == "evaluation":
             evaluations.append((observer.elapsed(), event.values))
-            list(scalars.take())  # waits for them, as logging does
+            list(scalars.take())  # waits for the scalars, as logging does
 
     def tick(step: int, clock: Clock) -> None:
         parts.backend.wait_for(None)
         observer.end_step()
         if step == steps:
-            say("the evaluation")
+            say("evaluation")
 
     trial = parts.trial(
         rules=TIMING_RULES["standard"],
@@ -124,7 +127,7 @@ def _attempt(
         tick=tick,
     )
     observer.begin_step()
-    # The state is handed over without a name here, so that nothing keeps the arrays that the first step replaces.
+    # No variable here holds the state, so that nothing keeps the arrays alive that the first step replaces.
     outcome = run(trial, first_state.pop(), Clock.start(Bucket.SETUP).waiting(parts.backend.wait_for))
     evaluation_sec, results = evaluations[-1] if evaluations else (None, {})
     return Attempt(

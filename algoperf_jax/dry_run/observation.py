@@ -1,4 +1,4 @@
-"""Stands between the trial loop and a submission, and sees what each call and each step takes."""
+"""Wraps a submission to measure each of its calls and steps in the trial loop."""
 
 import collections
 import dataclasses
@@ -14,14 +14,14 @@ from algoperf_jax.submission.interface import Submission
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a step took.
+    """Measurements of a step.
 
     Attributes:
-      seconds: wall time, until the devices were done.
-      host_reads: `file:line` -> reads of arrays on the host that the submission's functions made there; None where they
+      seconds: wall time until the devices were done.
+      host_reads: `file:line` -> number of arrays that the submission's functions read on the host there; None if reads
         cannot be counted.
-      programs: name -> how many programs of this name were compiled while the submission's functions ran.
-      compile_sec: what compiling them took.
+      programs: name -> number of programs of this name compiled while the submission's functions ran.
+      compile_sec: time spent compiling them.
     """
 
     seconds: float
@@ -31,7 +31,14 @@ class Step:
 
 
 class Observer:
-    """Observes the steps of one run, and says what is going on when it may end without a word."""
+    """Observes the steps of one run, and reports each call as it starts, in case the process dies.
+
+    Args:
+      compile_watch: counts compilations.
+      count_host_reads: makes a context that counts reads of arrays on the host.
+      say: called with the name of each call when it begins.
+      now: the time in seconds.
+    """
 
     def __init__(
         self,
@@ -40,7 +47,6 @@ class Observer:
         say: Callable[[str], None],
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`say` is told what begins; `now` gives seconds."""
         self.steps: list[Step] = []
         self._compile_watch = compile_watch
         self._count_host_reads = count_host_reads
@@ -49,36 +55,36 @@ class Observer:
         self.begin_step()
 
     def submission(self, submission: Submission) -> Submission:
-        """The same submission, observed."""
+        """Wraps the functions of a submission."""
         prepare = submission.prepare_for_eval
         return dataclasses.replace(
             submission,
             init_optimizer_state=self._announced("init_optimizer_state", submission.init_optimizer_state),
             data_selection=self._counted("data_selection", submission.data_selection),
             update_params=self._counted("update_params", submission.update_params),
-            # What it reads and compiles belongs to no step.
+            # Its reads and compilations belong to no step.
             prepare_for_eval=None if prepare is None else self._announced("prepare_for_eval", prepare),
         )
 
     def begin_step(self) -> None:
-        """Starts to measure a step; whatever was seen since the last one ended is forgotten."""
+        """Starts measuring a step, and discards what was measured since the last one ended."""
         self._host_reads: collections.Counter[str] | None = collections.Counter()
         self._programs: collections.Counter[str] = collections.Counter()
         self._compile_sec = 0.0
         self._since = self._now()
 
     def elapsed(self) -> float:
-        """Seconds since the step began, or since the last one ended."""
+        """Seconds since the current step began."""
         return self._now() - self._since
 
     def end_step(self) -> None:
-        """Keeps what was seen since the step began, and begins the next."""
+        """Records the measurements of the current step, and begins the next."""
         reads = None if self._host_reads is None else dict(self._host_reads)
         self.steps.append(Step(self.elapsed(), reads, dict(self._programs), self._compile_sec))
         self.begin_step()
 
     def _announced(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)  # keeps the signature, which tells the engine what to give
+        @functools.wraps(function)  # keeps the signature, which determines the arguments that the engine passes
         def announced(*args: Any, **kwargs: Any) -> Any:
             self._say(name)
             return function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What a dry run shows: a table, lines about what failed and what is slow, and JSON."""
+"""Reports of dry runs: a table, lines about what failed and what is slow, and JSON."""
 
 import dataclasses
 import json
@@ -15,9 +15,9 @@ FORMAT = "algoperf_jax.dry_run 1"
 _ABSENT = "-"
 _HEADINGS = ("first step (compiling)", "second step", "recompiled", "host reads", "memory peak", "loss", "evaluation")
 _CAPTION = (
-    "First step: from the beginning of the initialization; in brackets, what compiling took of it. Recompiled: "
-    "programs that later steps compiled. Host reads: how often the submission reads an array on the host in step 2, "
-    "where it waits for the devices. Evaluation: of the validation split only, with compilation and prepare_for_eval."
+    "First step: including initialization; the compile time in brackets. Recompiled: programs compiled in later steps. "
+    "Host reads: how often the submission reads an array on the host in step 2, which waits for the devices. "
+    "Evaluation: validation split only, including compilation and prepare_for_eval."
 )
 
 
@@ -26,11 +26,11 @@ class Report:
     """A dry run.
 
     Attributes:
-      submission: as it was asked for.
+      submission: the submission as named in the command.
       steps: steps per workload.
-      date: when, ISO 8601 with time zone.
+      date: time of the run, ISO 8601 with time zone.
       versions: library -> version.
-      attempts: one per workload.
+      attempts: the outcomes, one per workload.
     """
 
     submission: str
@@ -74,7 +74,7 @@ def table(report: Report) -> Table:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """One line for each failure and for each thing that would make a trial slow."""
+    """One line for each failure and each cause of slowness."""
     for found in report.attempts:
         if found.failure:
             yield f"{found.workload} failed: {found.failure}"
@@ -88,7 +88,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def to_json(report: Report) -> str:
-    """The report as JSON text; numbers that are not finite become their names."""
+    """Writes the report as JSON text; numbers that are not finite are written as text."""
     return json.dumps({"format": FORMAT, **_plain(dataclasses.asdict(report))}, indent=2, allow_nan=False) + "\n"
 
 
@@ -114,7 +114,7 @@ def _memory(peaks: Mapping[str, int]) -> str:
 
 
 def _recompiled(found: Attempt) -> dict[int, Mapping[str, int]]:
-    """Number of a step after the first, from 1 -> what was compiled in it."""
+    """Number of a step, counted from 1, without the first -> programs compiled in it."""
     return {number: step.programs for number, step in enumerate(found.steps, 1) if number > 1 and step.programs}
 
 

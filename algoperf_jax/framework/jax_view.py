@@ -17,6 +17,11 @@ class JaxView(WorkloadView):
     """The view for JAX: works on `jax.Array`s and can be a static argument of `jax.jit`.
 
     `model_fn` and `loss_fn` are pure.
+
+    Args:
+      workload: what is viewed.
+      layout: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
+      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
     """
 
     _initialize: Callable[[RandomKey], tuple[Parameters, ModelState]]
@@ -28,11 +33,6 @@ class JaxView(WorkloadView):
         layout: Layout | None = None,
         metrics_logger: MetricsLogger | None = None,
     ) -> None:
-        """Args:
-        workload: what is viewed.
-        layout: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
-        metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
-        """
         abstract_params, _ = jax.eval_shape(workload.init, jax.ShapeDtypeStruct((2,), "uint32"))
         initialize = (
             jax.jit(workload.init)

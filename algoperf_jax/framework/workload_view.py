@@ -24,6 +24,13 @@ class WorkloadView:
 
     Hashed and compared by identity, which is stable for the whole run. A submission cannot change target, budget or
     model through it.
+
+    Args:
+      workload: what is viewed.
+      param_shapes: tree of `ShapeTuple`.
+      model_params_types: tree of `ParameterType`.
+      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
+      **own: attributes that a framework's view adds, which cannot be set later.
     """
 
     _workload: Workload
@@ -40,13 +47,6 @@ class WorkloadView:
         metrics_logger: MetricsLogger | None,
         **own: Any,
     ) -> None:
-        """Args:
-        workload: what is viewed.
-        param_shapes: tree of `ShapeTuple`.
-        model_params_types: tree of `ParameterType`.
-        metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
-        **own: attributes that a framework's view adds, which cannot be set later.
-        """
         fields = {
             "_workload": workload,
             "_param_shapes": param_shapes,

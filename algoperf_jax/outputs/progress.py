@@ -15,7 +15,17 @@ _LIVE_PERIOD_SEC = 0.5
 
 
 class Progress:
-    """Shows step, loss, metric, time used of the budget and steps per second. A sink."""
+    """Shows step, loss, metric, time used of the budget and steps per second. A sink.
+
+    Args:
+      console: where to write; on a terminal one line is kept up to date, elsewhere lines are added.
+      title: name of the run.
+      goal: whose metric is shown.
+      budget_sec: submission time that may be used.
+      max_steps: limit on steps, or None.
+      period_sec: seconds between plain lines.
+      now: seconds.
+    """
 
     def __init__(
         self,
@@ -28,15 +38,6 @@ class Progress:
         period_sec: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Args:
-        console: where to write; on a terminal one line is kept up to date, elsewhere lines are added.
-        title: name of the run.
-        goal: whose metric is shown.
-        budget_sec: submission time that may be used.
-        max_steps: limit on steps, or None.
-        period_sec: seconds between plain lines.
-        now: seconds.
-        """
         self._console = console
         self.title = title
         self._goal = goal

@@ -94,9 +94,9 @@ def _rows(result: TrialResult) -> list[tuple[str, str]]:
 
 
 def print_finished(console: Console, result: TrialResult) -> None:
-    """The line about a trial of a study that is finished already."""
+    """The line about a trial of a study that is already finished."""
     seconds, status = result.time_to_target_sec, _STATUS_WORDS[result.status]
-    say(console, f"finished already: {status}, time to validation target {time_text(seconds)}, {result.steps} steps")
+    say(console, f"already finished: {status}, time to validation target {time_text(seconds)}, {result.steps} steps")
 
 
 def target_text(value: float | None) -> str:

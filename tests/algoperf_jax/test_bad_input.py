@@ -106,7 +106,7 @@ def flip(file: pathlib.Path) -> None:
     ("how", "expected"),
     [
         ("missing", "no prepared mnist data in"),
-        ("incomplete", "train-00000-of-00001.array_record is missing, the prepared data are incomplete"),
+        ("incomplete", "train-00000-of-00001.array_record is missing; the prepared data is incomplete"),
         ("other version", "found '0.0.1'; expected 1.0.0"),
         ("manifest is no JSON", "manifest.json is damaged"),
         ("truncated", "size of"),
@@ -282,7 +282,7 @@ def test_training_that_diverges_fails_with_its_logs_intact(rate: str, command: C
     assert (folder / "failure.txt").exists()
     # It is not run again, and says why.
     again = command(*arguments, "--config.max_steps=40")
-    assert "finished already" in again.out
+    assert "already finished" in again.out
     assert again.error() == line
 
 

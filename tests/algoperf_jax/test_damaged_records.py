@@ -160,7 +160,7 @@ def test_the_result_of_a_finished_trial_is_made_again(
     finished = command(*arguments)
     assert (finished.code, finished.err) == (0, "")
     assert "result.json is damaged" in finished.out
-    assert "finished already" in finished.out
+    assert "already finished" in finished.out
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert "damaged" not in command(*arguments).out
 
@@ -213,7 +213,7 @@ def test_a_finished_trial_with_a_damaged_configuration_shows_its_result(
     finished = command(*arguments)
     assert finished.code == 0
     assert "config.json is missing or damaged" in finished.out
-    assert "finished already" in finished.out
+    assert "already finished" in finished.out
 
 
 def test_lost_checkpoints_cost_no_log(arguments: list[str], command: Command, trial: TrialDirectory) -> None:

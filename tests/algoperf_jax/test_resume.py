@@ -149,4 +149,4 @@ def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, in
     assert record["checksums"] == expected["checksums"]
     assert record["data_position"] == expected["data_position"]
     assert [step for step, _ in record["history"]] == [step for step, _ in expected["history"]]
-    assert "finished already" in finish(start(interrupted))
+    assert "already finished" in finish(start(interrupted))

@@ -123,5 +123,5 @@ def test_what_cannot_be_saved_is_named_when_it_is_to_be_saved(value: Any, messag
 
 def test_functions_come_from_the_template_or_are_missed_by_name() -> None:
     assert returned({"step": max}, {"step": min})["step"] is min
-    with pytest.raises(RunError, match=r"\['step'\]: saved was a builtin_function_or_method.*nothing there"):
+    with pytest.raises(RunError, match=r"\['step'\]: the checkpoint needs a builtin_function_or_method.*nothing there"):
         returned({"step": max}, {})

@@ -216,14 +216,14 @@ def test_a_manifest_of_before_is_refused(data_dir: pathlib.Path, tmp_path: pathl
     edit_runs(folder, lambda files: [file.pop("block_sizes") for file in files])
     opened = prepared.load(folder, SPEC)
     assert len(opened.columns("train")["label"]) == COUNT
-    with pytest.raises(DataError, match=r"how many examples are in each block of train.*--force"):
+    with pytest.raises(DataError, match=r"number of examples in each block of train.*--force"):
         opened.rows("train", group=GROUP)
 
 
 def test_ragged_columns_are_refused(tmp_path: pathlib.Path) -> None:
     ragged = Block(2, {"length": np.array([1, 2]), "token": np.arange(3)})
     prepared.write(tmp_path, SPEC, {"train": [ragged]}, source="a test")
-    with pytest.raises(ValueError, match=r"\['token'\] of train do not have one row for each example"):
+    with pytest.raises(ValueError, match=r"\['token'\] of train do not have one row per example"):
         prepared.load(tmp_path, SPEC).rows("train", group=1)
-    with pytest.raises(ValueError, match="a group of 0 blocks"):
+    with pytest.raises(ValueError, match="a group has at least one block, not 0"):
         BlockRows((), np.array([1]), {}, group=0, remedy="")

@@ -151,7 +151,7 @@ def test_a_split_table_is_saved_and_resumed_bit_for_bit(tmp_path: pathlib.Path) 
 
 def test_rows_that_the_devices_cannot_share_are_refused() -> None:
     layout = make_layout(8, ("embedding_*",))
-    with pytest.raises(ConfigError, match=r"embedding_table of shape \(63, 4\).*8 devices share evenly"):
+    with pytest.raises(ConfigError, match=r"embedding_table of shape \(63, 4\).*divisible by the number of devices \(8\)"):
         layout.parameters("embedding_table", (63, 4))
 
 

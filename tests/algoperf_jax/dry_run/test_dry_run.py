@@ -10,7 +10,7 @@ import pytest
 import workloads
 from algoperf_jax import configuration as configs
 from algoperf_jax.devices.host_reads import Reader, counted
-from algoperf_jax.dry_run import apart, reports
+from algoperf_jax.dry_run import isolation, reports
 from algoperf_jax.dry_run.__main__ import main
 from algoperf_jax.dry_run.attempt import Attempt
 from tests.algoperf_jax import tiny_workload
@@ -77,7 +77,7 @@ def tiny(compilation_cache: None) -> Iterator[None]:
 def tried(submission: str | pathlib.Path, *overrides: str, steps: int = 2) -> Attempt:
     """The attempt that a worker makes, on the tiny workload and one device."""
     arguments = [f"--config={TINY_CONFIG}", f"--config.submission={submission}", "--config.mesh.data=1", *overrides]
-    return apart.attempt_here(configs.from_command_line(arguments), steps=steps)
+    return isolation.attempt_here(configs.from_command_line(arguments), steps=steps)
 
 
 def told(*attempts: Attempt) -> list[str]:
@@ -217,9 +217,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def attempt(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
         assert timeout_sec == 600
-        return apart.attempt_here(config, steps=steps)
+        return isolation.attempt_here(config, steps=steps)
 
-    monkeypatch.setattr(apart, "attempt_apart", attempt)
+    monkeypatch.setattr(isolation, "attempt_isolated", attempt)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -236,7 +236,7 @@ def test_the_command_tries_variants_and_tells_all(
     assert main([*arguments, "--steps=3", f"--json={file}"]) == 1
     assert sorted(tmp_path.rglob("*")) == sorted([*before, file])
     captured = capsys.readouterr()
-    assert captured.err == "trying: tiny (1 of 2)\ntrying: tiny_wide (2 of 2)\n"
+    assert captured.err == "running: tiny (1 of 2)\nrunning: tiny_wide (2 of 2)\n"
     shown = " ".join(captured.out.split())  # the title is broken into lines where the path is long
     for words in ("3 steps on built-in data", "│ tiny ", "│ ok ", "│ tiny_wide │ failed │"):
         assert words in shown
@@ -263,13 +263,13 @@ def test_a_process_that_dies_ends_nothing_else(submission: Write, capfd: pytest.
     path = submission(DYING)
     assert main([f"--config.submission={path}", "--workloads=mnist,ogbg"]) == 1
     died, killed = capfd.readouterr().out.splitlines()[-2:]
-    assert died == "mnist failed: the process died, exit code 3; it was at: update_params at step 0"
-    assert killed == "ogbg failed: the process died, SIGKILL (out of memory?); it was at: opening the data"
+    assert died == "mnist failed: the process died (exit code 3) during: update_params at step 0"
+    assert killed == "ogbg failed: the process died (SIGKILL, out of memory?) during: opening the data"
 
 
 def test_a_process_that_is_late_is_ended(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--config.submission=nadamw", "--workloads=mnist", "--timeout_sec=0.01"]) == 1
-    assert "mnist failed: not done after 0.01 s; it was at: starting" in capfd.readouterr().out
+    assert "mnist failed: not finished after 0.01 s, during: starting" in capfd.readouterr().out
 
 
 def test_what_is_refused_in_the_other_process_ends_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_learning_curve_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
 def test_line_about_a_finished_trial() -> None:
     file = io.StringIO()
     print_finished(Console(file=file, width=20), RESULT)
-    expected = "finished already: target reached, time to validation target 12.3 s, 100 steps\n"
+    expected = "already finished: target reached, time to validation target 12.3 s, 100 steps\n"
     assert file.getvalue() == expected
 
 

@@ -107,7 +107,7 @@ def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, 
     everything = contents(tmp_path, *names(2, 3))
     again = command(*arguments)
     assert (again.code, again.err) == (0, "")
-    assert again.out.count("finished already") == 6
+    assert again.out.count("already finished") == 6
     assert contents(tmp_path, *names(2, 3)) == everything
 
 
@@ -128,7 +128,7 @@ def test_failed_trials_do_not_end_a_study(command: Command, space: Any, obedient
     assert statuses(tmp_path) == {"study_1/trial_1": "failed", "study_1/trial_2": "training_complete"}
     assert re.search(r"^study 1, trial 1 failed: .*ValueError.*as ordered", finished.out, re.MULTILINE)
     again = command(*arguments)
-    assert (again.code, again.out.count("finished already")) == (0, 2)
+    assert (again.code, again.out.count("already finished")) == (0, 2)
 
 
 def test_all_trials_fail(command: Command, space: Any, obedient: str) -> None:
@@ -344,7 +344,7 @@ def test_killed_study_goes_on_to_the_same_results(tmp_path: pathlib.Path) -> Non
     assert killed.returncode == -signal.SIGKILL
     assert list(results(tmp_path / "killed")) == ["study_1/trial_1"]
     output, _ = start(space, tmp_path / "killed").communicate(timeout=300)
-    assert "finished already" in output
+    assert "already finished" in output
     assert "resuming from step" in output
     expected = evaluations(tmp_path / "undisturbed")
     assert list(expected) == names(1, 3)

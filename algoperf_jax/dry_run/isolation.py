@@ -1,6 +1,6 @@
-"""Tries a workload in a process of its own, so that its memory is measured by itself and its death ends nothing else.
+"""Runs an attempt in its own process, so that its memory is measured separately and a crash is contained.
 
-A plain process rather than an executor: it tells how it died, says what it was doing, and can be ended when it is late.
+A plain process rather than an executor: it reports what it is doing and how it died, and can be killed after a timeout.
 """
 
 import dataclasses
@@ -23,20 +23,23 @@ class _Refusal:
     reason: str
 
 
-def attempt_apart(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
-    """Does `attempt` in a new process.
+def attempt_isolated(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
+    """Runs `attempt` in a new process.
 
     Args:
       config: a checked configuration.
-      steps: to train.
-      timeout_sec: after so long the process is ended, and the attempt has failed.
+      steps: number of training steps.
+      timeout_sec: time limit; after it the process is killed and the attempt counts as failed.
+
+    Returns:
+      The attempt; if the process died or timed out, a failed one.
 
     Raises:
-      UserError: as `attempt` does.
+      UserError: raised by `attempt`.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, config, steps), name=f"trying {config.workload}")
+    process = context.Process(target=_work, args=(sender, config, steps), name=f"dry run of {config.workload}")
     process.start()
     sender.close()
     doing, deadline = "starting", time.monotonic() + timeout_sec
@@ -49,26 +52,26 @@ def attempt_apart(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
                 raise UserError(message.reason)
             doing = message
         process.kill()
-        return Attempt(config.workload, f"not done after {timeout_sec:g} s; it was at: {doing} (see --timeout_sec)")
-    except (EOFError, OSError):  # it has closed the pipe, or did not come to the end of a message
+        return Attempt(config.workload, f"not finished after {timeout_sec:g} s, during: {doing} (see --timeout_sec)")
+    except (EOFError, OSError):  # it closed the pipe, or died while it sent a message
         process.join()
-        return Attempt(config.workload, f"the process died, {_cause(process)}; it was at: {doing}")
+        return Attempt(config.workload, f"the process died ({_cause(process)}) during: {doing}")
     finally:
         _end(process)
         receiver.close()
 
 
 def attempt_here(config: Any, *, steps: int, say: Any = lambda doing: None) -> Attempt:
-    """Does `attempt` in this process, where files of the submission may import more while they run."""
+    """Runs `attempt` in this process, with the submission's own imports available."""
     located = locate(config.submission, config.framework)
     with submission_imports(located):
         return attempt(config, located, steps=steps, say=say)
 
 
 def _work(sender: Connection, config: Any, steps: int) -> None:
-    # Ctrl-C reaches both processes, and the other one ends this one.
+    # Ctrl-C reaches both processes; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.enable()  # says where it was when it died of a signal
+    faulthandler.enable()  # prints the traceback if a signal kills the process
     try:
         result = attempt_here(config, steps=steps, say=sender.send)
     except UserError as error:
@@ -81,11 +84,11 @@ def _cause(process: BaseProcess) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-    return f"{name} (out of memory?)" if name == "SIGKILL" else name
+    return f"{name}, out of memory?" if name == "SIGKILL" else name
 
 
 def _end(process: BaseProcess) -> None:
-    """A process that has sent its result may still be ending: a thread of the submission's must not keep it."""
+    """Ends a process, even if a thread of the submission would keep it alive after its result."""
     process.join(timeout=1)
     process.kill()
     process.join()
