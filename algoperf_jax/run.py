@@ -224,7 +224,7 @@ def _describe(setup: _Setup, parts: Parts) -> None:
         earlier = setup.directory.last_meta_data()
         if differences := environment.rounding_differences(earlier, machine):
             setup.notes(
-                f"resumed on a different machine ({'; '.join(differences)}): sums on CPUs may be rounded differently, "
+                f"resumed under other conditions ({'; '.join(differences)}): sums on CPUs may be rounded differently, "
                 "so the results may not be bit for bit those of an uninterrupted run"
             )
     describe(

@@ -119,7 +119,7 @@ def _point(options: argparse.Namespace, file: pathlib.Path) -> tuple[Mapping[str
 
     if options.search_space is not None:
         return search_space.read(options.search_space).points(1, 0)[0], []
-    path = search_space.beside(file)
+    path = search_space.find_for(file)
     if options.ruleset == "self" or path is None:
         return {}, []
     try:

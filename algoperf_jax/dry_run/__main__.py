@@ -123,7 +123,7 @@ def _first_point(config: ConfigDict) -> Mapping[str, Any]:
     from algoperf_jax.tuning import search_space
 
     file = source_files.find(config.submission)
-    path = config.search_space or (search_space.beside(file) if file is not None else None)
+    path = config.search_space or (search_space.find_for(file) if file is not None else None)
     if path is None or config.ruleset == "self":
         return {}
     return search_space.read(str(path)).points(1, config.search_seed)[0]

@@ -1,1 +1,1 @@
-"""What a framework is to the engine, and JAX as one of them."""
+"""The engine's interface to frameworks, and its implementation for JAX."""

@@ -1,7 +1,7 @@
-"""What a framework is to the engine, and the one place that chooses one.
+"""The interface of a framework to the engine, and the only place that selects one.
 
-Each framework is a module that defines `FRAMEWORK`, imported when a submission asks for it; nothing else in the engine
-tells frameworks apart.
+Each framework is a module that defines `FRAMEWORK`, imported when a submission needs it; nothing else in the engine
+distinguishes frameworks.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ from algoperf_jax.workload import Workload
 
 @dataclasses.dataclass(frozen=True)
 class Connection:
-    """What joins a workload to a framework's submissions.
+    """Connects a workload to the submissions of a framework.
 
     Attributes:
       view: the workload as the submission sees it.
-      make_backend: makes the device work that goes with the view, given what judges the parameters.
+      make_backend: makes the backend for the view, given the evaluator.
     """
 
     view: WorkloadView
@@ -37,18 +37,18 @@ class Connection:
 
 @dataclasses.dataclass(frozen=True)
 class Framework:
-    """How submissions of one framework are run.
+    """The functions that run submissions of one framework.
 
     Attributes:
-      name: as configurations and directories of runs have it.
-      start: `config -> None`, once in a process and before anything uses a device: sets the precision of products and
-        joins the processes of a run.
+      name: name in configurations and run directories.
+      start: `config -> None`, called once per process before any use of a device: sets the precision of matrix products
+        and joins the processes of a run.
       make_layout: `(config, workload) -> Layout`, the devices of the run and what is split over them.
       connect: `(config, workload, layout, metrics_logger) -> Connection`.
-      agreement: how the processes of a run come to one reading of the clock.
-      forget_compiled: drops the programs that are compiled in this process, so that the next trial pays for its own.
-      watch_compilations: makes a counter of what is compiled from then on.
-      count_host_reads: makes a context in which this thread's reads of the framework's arrays on the host are counted.
+      agreement: makes the function by which the processes of a run agree on a clock reading.
+      forget_compiled: drops the programs compiled in this process, so that the next trial compiles its own.
+      watch_compilations: makes a counter of compilations from then on.
+      count_host_reads: makes a context that counts this thread's reads of the framework's arrays on the host.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Framework:
 
 
 def load_framework(name: str) -> Framework:
-    """The framework of this name.
+    """Imports the framework of this name.
 
     Raises:
       SubmissionError: its library is not installed.
@@ -79,5 +79,5 @@ def load_framework(name: str) -> Framework:
 def _is_installed(library: str) -> bool:
     try:
         return importlib.util.find_spec(library) is not None
-    except (ImportError, ValueError):  # something hides it
+    except (ImportError, ValueError):  # the module is blocked
         return False

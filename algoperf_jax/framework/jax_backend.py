@@ -19,13 +19,13 @@ from algoperf_jax.trial.backend import Content, NonFiniteError, Packed, StepKeys
 from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 QUEUED_STEPS = 2
-"""How many steps may be queued on the devices. Two keep a device busy while the host prepares the next; more would only
-blur the moment at which a budget is seen to be spent."""
-_CHANGED = "If the submission was changed, start afresh with --config.overwrite=True."
+"""Limit on the steps queued on the devices. Two keep a device busy while the host prepares the next; more would only
+delay the moment at which a spent budget is noticed."""
+_CHANGED = "If the submission has changed, start over with --config.overwrite=True."
 
 
-class _Kept(NamedTuple):
-    """What a checkpoint keeps: `Content`, and the random states of the process."""
+class _Saved(NamedTuple):
+    """The content of a checkpoint: `Content`, and the random states of the process."""
 
     params: Parameters
     model_state: ModelState
@@ -45,13 +45,13 @@ def _step_keys(rng: jax.Array, step: jax.Array) -> StepKeys:
 
 
 class JaxBackend:
-    """Device work for submissions that keep their parameters in `jax.Array`s; see `backend.Backend`."""
+    """The backend for submissions whose parameters are `jax.Array`s; see `backend.Backend`."""
 
     def __init__(self, view: JaxView, layout: Layout, evaluator: Evaluator) -> None:
         self._view = view
         self._layout = layout
         self._evaluator = evaluator
-        # The smallest array is cheap to sum, and once a loss is not finite no array of the parameters stays so.
+        # The smallest array is cheap to sum, and once a loss is not finite, no parameter array stays finite.
         self._probed = 0
         self._num_arrays = 0
         self._dtypes: list[Any] = []
@@ -59,7 +59,7 @@ class JaxBackend:
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
         params, model_state = self._view.init_model_fn(rng)
-        # Compiled here, off the clock: the loop's own helpers are not the submission's business.
+        # Compiled here, before timing starts: the submission should not pay for the loop's helpers.
         leaves = jax.tree.leaves(params)
         self._num_arrays = len(leaves)
         self._dtypes = [leaf.dtype for leaf in leaves]
@@ -88,24 +88,24 @@ class JaxBackend:
             raise SubmissionError(
                 f"{function} returned the parameter {path_name(path)} of type",
                 value=str(dtypes[index]),
-                expected=f"{self._dtypes[index]}, as init_model_fn gave it",
+                expected=f"{self._dtypes[index]}, as from init_model_fn",
             )
 
     def pace(self, params: Parameters, step: int) -> None:
-        # The parameters themselves may be donated to the next step, so what is waited for is a number made from them.
+        # The parameters may be donated to the next step, so wait for a number computed from them.
         self._queued.append((step, _fingerprint(jax.tree.leaves(params)[self._probed])))
         while len(self._queued) > QUEUED_STEPS:
             self._check(*self._queued.popleft())
 
     def wait_for(self, outputs: Any) -> None:
         jax.block_until_ready(outputs)
-        # A submission may have queued work that none of its outputs depends on; that is its time as well.
+        # A submission may have queued work on which none of its outputs depends; this counts as its time too.
         for array in jax.live_arrays():
             if not array.is_deleted():
                 array.block_until_ready()
 
     def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        # Nothing is queued any more; should the parameters not be finite, the validation loss will say so.
+        # Nothing is queued any more; if the parameters are not finite, the validation loss will show it.
         self._queued.clear()
         return self._evaluator(*self.for_evaluation(params, model_state), rng)
 
@@ -124,7 +124,7 @@ class JaxBackend:
         return memory.memory_peak_bytes()
 
     def pack(self, content: Content) -> Packed:
-        packed = jax_packing.pack(_Kept(*content, random_states.current()))
+        packed = jax_packing.pack(_Saved(*content, random_states.current()))
         specs = {name: self._layout.spec_of(array) for name, array in packed.arrays.items()}
         split = {name: spec for name, spec in specs.items() if spec is not None}
         return Packed(packed.arrays, {**packed.values, "specs": split})
@@ -134,19 +134,19 @@ class JaxBackend:
         return {name: self._layout.sharding(spec, packed.arrays[name].shape) for name, spec in specs.items()}
 
     def unpack(self, template: Content, packed: Packed) -> Content:
-        # Before it is unpacked, for what is the template's is filled in place.
+        # Checked before unpacking, which fills parts of the template in place.
         expected = _arrays((template.params, template.model_state))
-        kept: _Kept = jax_packing.unpack(_Kept(*template, None), packed, self._put)
+        kept: _Saved = jax_packing.unpack(_Saved(*template, None), packed, self._put)
         content = Content(kept.params, kept.model_state, kept.optimizer_state)
         found = _arrays((content.params, content.model_state))
         odd = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         if odd:
             raise RunError(
-                f"checkpoint: the array {odd[0]!r} is {found.get(odd[0], 'missing')} there",
-                expected=f"{expected.get(odd[0], 'none of that name')}, as in a new state",
+                f"checkpoint: the array {odd[0]!r} is {found.get(odd[0], 'missing')}",
+                expected=f"{expected.get(odd[0], 'no such array')}, as in a new state",
                 remedy=_CHANGED,
             )
-        # Last, for making the template may have drawn numbers.
+        # Last, because making the template may have drawn random numbers.
         random_states.restore(kept.random)
         return content
 
@@ -157,7 +157,7 @@ class JaxBackend:
 
     def _check(self, step: int, fingerprint: jax.Array) -> None:
         if not np.isfinite(np.asarray(fingerprint)):
-            raise NonFiniteError(f"the parameters are not finite any more after step {step}")
+            raise NonFiniteError(f"the parameters are no longer finite after step {step}")
 
 
 def _arrays(trees: tuple[Any, Any]) -> dict[str, str]:

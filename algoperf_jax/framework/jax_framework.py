@@ -1,4 +1,4 @@
-"""JAX: how its submissions are run."""
+"""Runs JAX submissions."""
 
 import os
 from typing import Any
@@ -24,7 +24,8 @@ def _start(config: Any) -> None:
         raise ConfigError(
             f"torchrun started {os.environ['WORLD_SIZE']} processes for {config.submission}, a JAX submission",
             expected="torchrun for PyTorch submissions only",
-            remedy="Start the command without torchrun; it uses all devices. Several hosts: --config.distributed.KEY.",
+            remedy="Start the command without torchrun; it uses all devices. For several hosts, set "
+            "--config.distributed.KEY.",
         )
     set_for_jax(config.precision)
     distributed.initialize(config.distributed)
@@ -33,8 +34,8 @@ def _start(config: Any) -> None:
 def _make_layout(config: Any, workload: Workload) -> Layout:
     if config.mesh.shard_parameters and not workload.sharded_parameters:
         raise ConfigError(
-            f"config.mesh.shard_parameters is set, and {workload.name} has no parameters that are worth splitting",
-            remedy="Leave it unset: all parameters are then replicated.",
+            f"config.mesh.shard_parameters is set, but {workload.name} has no parameters to split",
+            remedy="Leave it unset; all parameters are then replicated.",
         )
     return make_layout(config.mesh.data, workload.sharded_parameters if config.mesh.shard_parameters else ())
 

@@ -14,14 +14,14 @@ from algoperf_jax.workload import Batch, ModelState, Parameters, RandomKey, Work
 
 
 class JaxView(WorkloadView):
-    """The view for JAX: works on `jax.Array`s and can be a static argument of `jax.jit`.
+    """The view for JAX submissions: uses `jax.Array`s, and can be a static argument of `jax.jit`.
 
     `model_fn` and `loss_fn` are pure.
 
     Args:
-      workload: what is viewed.
+      workload: the workload to view.
       layout: where `init_model_fn` puts parameters and model state; None leaves them uncommitted.
-      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
+      metrics_logger: receives the scalars that the submission logs, or None.
     """
 
     _initialize: Callable[[RandomKey], tuple[Parameters, ModelState]]
@@ -48,7 +48,7 @@ class JaxView(WorkloadView):
         )
 
     def init_model_fn(self, rng: RandomKey) -> tuple[Parameters, ModelState]:
-        """Draws parameters and model state; may be called again to start afresh."""
+        """Initializes parameters and model state; may be called again to start over."""
         return self._initialize(rng)
 
     def model_fn(
@@ -62,11 +62,11 @@ class JaxView(WorkloadView):
         dropout_rate: Any = None,
         use_running_average_bn: bool | None = None,
     ) -> tuple[Any, ModelState]:
-        """The forward pass: logits before output activation, and the new model state.
+        """The forward pass; returns logits before the output activation, and the new model state.
 
         Dropout is active in TRAIN mode only; `dropout_rate` may be traced. The model state changes only with
-        `update_batch_norm`. Running statistics are used iff `use_running_average_bn`, by default iff not
-        `update_batch_norm`.
+        `update_batch_norm`. `use_running_average_bn` (default: `not update_batch_norm`) selects running statistics
+        instead of batch statistics.
         """
         return self._workload.apply(
             params,
@@ -86,10 +86,10 @@ class JaxView(WorkloadView):
         return self._workload.loss(label_batch, logits_batch, mask_batch, label_smoothing)._asdict()
 
     def output_activation_fn(self, logits: Any, framework: str = JAX) -> Any:
-        """Turns logits into predictions as the loss type says."""
+        """Turns logits into predictions, according to the loss type."""
         self._check_framework("output_activation_fn", framework, JAX)
         return self._activated(logits, softmax=jax.nn.softmax, sigmoid=jax.nn.sigmoid)
 
     def is_output_params(self, param_name: str) -> bool:
-        """Whether the top-level name in the parameters is that of the output layer."""
+        """Whether a top-level name in the parameters belongs to the output layer."""
         return param_name in self._workload.output_parameters

@@ -1,6 +1,6 @@
-"""The workload as a submission sees it: the benchmark's documented surface over a `Workload`, read-only.
+"""The workload as a submission sees it: a read-only view of a `Workload` with the benchmark's documented interface.
 
-What does not depend on the framework is here; each framework adds the functions that take its arrays.
+The part that does not depend on the framework is here; each framework adds the functions that take its arrays.
 """
 
 import math
@@ -12,7 +12,7 @@ from algoperf_jax.workload import LossType, ModelState, Workload
 
 
 class MetricsLogger(Protocol):
-    """Where a submission may log scalars of its own."""
+    """Logs scalars of a submission."""
 
     def append_scalar_metrics(self, metrics: dict[str, Any], global_step: int) -> None:
         """Logs name -> number; 0-d arrays are read later, so logging does not wait for the devices."""
@@ -26,11 +26,11 @@ class WorkloadView:
     model through it.
 
     Args:
-      workload: what is viewed.
+      workload: the workload to view.
       param_shapes: tree of `ShapeTuple`.
       model_params_types: tree of `ParameterType`.
-      metrics_logger: where `metrics_logger.append_scalar_metrics` goes, or None.
-      **own: attributes that a framework's view adds, which cannot be set later.
+      metrics_logger: receives the scalars that the submission logs, or None.
+      **own: attributes of a framework's view, which cannot be set later.
     """
 
     _workload: Workload
@@ -72,7 +72,7 @@ class WorkloadView:
         return self._workload.goal.reached(eval_result, "test")
 
     def sync_batch_stats(self, model_state: ModelState) -> ModelState:
-        """Returns the model state as it is: batch statistics are global already. Kept for older submissions."""
+        """Returns the model state unchanged: batch statistics are already global. Kept for older submissions."""
         return model_state
 
     # --- facts -----------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class WorkloadView:
 
     @property
     def metrics_logger(self) -> MetricsLogger | None:
-        """Takes scalars that the submission wants logged; None where nothing is logged."""
+        """Receives the scalars that the submission logs; None if nothing is logged."""
         return self._metrics_logger
 
     @property
@@ -99,32 +99,32 @@ class WorkloadView:
 
     @property
     def target_metric_name(self) -> str:
-        """The metric that decides, without the split."""
+        """The target metric, without the split."""
         return self._workload.goal.metric
 
     @property
     def validation_target_value(self) -> float | None:
-        """The target for `validation/<metric>`, None where the model has none."""
+        """The target for `validation/<metric>`, None if the model has none."""
         return self._workload.goal.validation
 
     @property
     def test_target_value(self) -> float | None:
-        """The target for `test/<metric>`, None where there is none."""
+        """The target for `test/<metric>`, None if there is none."""
         return self._workload.goal.test
 
     @property
     def max_allowed_runtime_sec(self) -> float:
-        """The budget of submission time, seconds."""
+        """The budget of submission time, in seconds."""
         return self._workload.budget.max_runtime_sec
 
     @property
     def eval_period_time_sec(self) -> float:
-        """Wall time between evaluations, seconds."""
+        """Wall time between evaluations, in seconds."""
         return self._workload.budget.eval_period_sec
 
     @property
     def step_hint(self) -> int:
-        """Steps for which schedules are laid out."""
+        """Number of steps that schedules are planned for."""
         return self._workload.budget.step_hint
 
     @property
@@ -134,7 +134,7 @@ class WorkloadView:
 
     @property
     def num_eval_train_examples(self) -> int:
-        """Number of training examples that are evaluated."""
+        """Number of training examples used in evaluations."""
         return self._workload.split_sizes["eval_train"]
 
     @property
@@ -144,7 +144,7 @@ class WorkloadView:
 
     @property
     def num_test_examples(self) -> int | None:
-        """Number of test examples, None where there is no test split."""
+        """Number of test examples, None if there is no test split."""
         return self._workload.split_sizes.get("test")
 
     @property
@@ -157,7 +157,7 @@ class WorkloadView:
         """Mean of the inputs before normalization.
 
         Raises:
-          NotImplementedError: the notion makes no sense for this workload.
+          NotImplementedError: this workload has no such mean.
         """
         return _defined(self._workload.train_mean, "train_mean", self._workload.name)
 
@@ -166,14 +166,14 @@ class WorkloadView:
         """Standard deviation of the inputs before normalization.
 
         Raises:
-          NotImplementedError: the notion makes no sense for this workload.
+          NotImplementedError: this workload has no such standard deviation.
         """
         return _defined(self._workload.train_stddev, "train_stddev", self._workload.name)
 
-    # --- for the views of the frameworks -----------------------------------------------------------------------------
+    # --- for the frameworks' views -----------------------------------------------------------------------------------
 
     def _activated(self, logits: Any, *, softmax: Callable[[Any], Any], sigmoid: Callable[[Any], Any]) -> Any:
-        """Predictions; `softmax` goes over the last axis. What comes with the logits, such as paddings, is kept."""
+        """Predictions; `softmax` is over the last axis. Arrays beside the logits, such as paddings, are kept."""
         if isinstance(logits, tuple):
             of_model, *rest = logits
             return (self._activated(of_model, softmax=softmax, sigmoid=sigmoid), *rest)
@@ -184,14 +184,14 @@ class WorkloadView:
     @staticmethod
     def _check_framework(function: str, framework: str, own: str) -> None:
         if framework != own:
-            raise ValueError(f"{function}: framework {framework!r}; this workload works on {own!r} arrays")
+            raise ValueError(f"{function}: framework {framework!r}; this workload uses {own!r} arrays")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._workload.name})"
 
 
 def is_train_mode(mode: Any) -> bool:
-    """Whether `mode` is TRAIN, by member name, so that an equal enum of another module is understood."""
+    """Whether `mode` is TRAIN, by member name, so that an equal enum from another module works too."""
     return mode.name == ForwardPassMode.TRAIN.name
 
 
@@ -202,13 +202,13 @@ def _defined(value: Any, name: str, workload_name: str) -> Any:
 
 
 def plain_facts(view: WorkloadView) -> dict[str, bool | int | float | str]:
-    """A view's public plain values, as the public logs list them."""
+    """The public plain values of a view, as listed in the public logs."""
     facts = {}
     for name in dir(WorkloadView):
         if not name.startswith("_") and isinstance(getattr(WorkloadView, name), property):
             try:
                 value = getattr(view, name)
-            except NotImplementedError:  # a fact that makes no sense for this workload, such as the mean of graphs
+            except NotImplementedError:  # does not apply to this workload, such as the mean of graphs
                 continue
             if isinstance(value, bool | int | float | str):
                 facts[name] = value

@@ -1,1 +1,1 @@
-"""What a trial writes and shows: run directory, logs, checkpoints, progress, results."""
+"""The outputs of a trial: run directory, logs, checkpoints, progress and results."""

@@ -1,9 +1,9 @@
 """Checkpoints of a trial, written and read by orbax.
 
-A checkpoint holds all of `RunState`: what the submission works on as arrays and a record of what else it is, packed by
-the backend; every other field in the record. It is written into a temporary folder that is renamed when it is complete,
-so a process killed in the middle leaves the one before. Each array's checksum is kept; a damaged checkpoint is noticed
-and the one before is taken. Writing is synchronous: when `save` returns, the arrays may be donated.
+A checkpoint holds all of `RunState`. The backend packs the submission's content into arrays and a record; the other
+fields are in the record too. A checkpoint is written into a temporary folder and renamed when complete, so a process
+killed in the middle leaves the previous one intact. Each array's checksum is stored; a damaged checkpoint is detected,
+and the previous one is used. Writing is synchronous: when `save` returns, the arrays may be donated.
 """
 
 import dataclasses
@@ -28,20 +28,20 @@ from algoperf_jax.trial.backend import Backend, Content, Packed
 from algoperf_jax.trial.run_state import Evaluation, RunState
 
 _BYTES_BESIDE_ARRAYS = 2**20
-_GO_ON = "Mend that and run the same command again: the trial goes on from its last checkpoint."
+_HOW_TO_RESUME = "Fix this and run the same command again: the trial resumes from its last checkpoint."
 _FORMAT = 3
-"""Of what is written; a checkpoint of another format is refused."""
+"""The format of checkpoints; others are refused."""
 _CHUNK_BYTES = 32 * 2**20
-"""Of what is written and read at once: a chunk exists twice, an array does not."""
+"""The unit of reading and writing: memory holds a second copy of a chunk, not of an array."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What a checkpoint gave back.
+    """A restored checkpoint.
 
     Attributes:
-      state: the state to go on from.
-      extra: what `save` was given to keep beside it.
+      state: the state to resume from.
+      extra: the `extra` argument of `save`.
     """
 
     state: RunState
@@ -55,7 +55,7 @@ class Checkpoints:
         self._folder = folder
         self._backend = backend
         self._damaged: set[int] = set()
-        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates every save, and logs what it raises
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs every save, and the errors that it raises
         _ignore_late_results()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
@@ -71,13 +71,13 @@ class Checkpoints:
         return bool(self._manager.all_steps())
 
     def save(self, state: RunState, extra: dict[str, Any]) -> None:
-        """Writes `state`; `extra` is a JSON-able dict kept beside it.
+        """Writes `state`, and `extra`, a JSON-able dict, with it.
 
         Raises:
-          RunError: the disk refuses.
+          RunError: the disk cannot be written.
         """
         packed = self._backend.pack(_content(state))
-        # orbax refuses arrays without elements, and they hold nothing.
+        # orbax rejects arrays without elements, which hold nothing.
         arrays = {name: array for name, array in packed.arrays.items() if np.size(array)}
         record = {
             **_to_record(state),
@@ -106,18 +106,19 @@ class Checkpoints:
             raise RunError(
                 f"the checkpoint of step {state.step} could not be written to {self._folder}: {_first_line(error)}",
                 expected="a writable disk with enough free space",
-                remedy=_GO_ON,
+                remedy=_HOW_TO_RESUME,
             ) from error
 
     def restore(self, template: RunState, report: Callable[[str], None]) -> Restored:
-        """The newest checkpoint that is whole.
+        """Restores the newest intact checkpoint.
 
         Args:
-          template: a newly initialized state, whose structure the checkpoint is put into.
-          report: told in one line about each checkpoint that had to be passed over.
+          template: a newly initialized state, whose structure the checkpoint must match.
+          report: receives one line about each damaged checkpoint.
 
         Raises:
-          RunError: none is whole, or the newest is of another version of this package or of another submission.
+          RunError: no checkpoint is intact, or the newest is from another version of this package or another
+            submission.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
@@ -127,10 +128,10 @@ class Checkpoints:
                 raise
             except Exception as error:
                 self._damaged.add(step)
-                report(f"checkpoint of step {step} is damaged ({_first_line(error)}); taking the one before")
+                report(f"checkpoint of step {step} is damaged ({_first_line(error)}); using the previous one")
         raise RunError(
             f"none of the {len(steps)} checkpoints in {self._folder} can be read",
-            remedy="Start afresh with --config.overwrite=True, or under another --config.experiment_name.",
+            remedy="Start over with --config.overwrite=True, or use another --config.experiment_name.",
         )
 
     def close(self) -> None:
@@ -138,13 +139,13 @@ class Checkpoints:
         self._manager.close()
 
     def _check_space(self, step: int, array_bytes: int) -> None:
-        """Refuses before anything is written, rather than in the middle of orbax's threads."""
+        """Checks the free space before writing, rather than failing in orbax's threads."""
         needed, free = array_bytes + _BYTES_BESIDE_ARRAYS, shutil.disk_usage(self._folder).free
         if jax.process_index() == 0 and free < needed:
             raise RunError(
-                f"no space left for the checkpoint of step {step}: it may take {needed / 2**20:.1f} MiB, and "
-                f"{free / 2**20:.1f} MiB are free in {self._folder}",
-                remedy=_GO_ON,
+                f"no space left for the checkpoint of step {step}: it needs up to {needed / 2**20:.1f} MiB, "
+                f"but only {free / 2**20:.1f} MiB are free in {self._folder}",
+                remedy=_HOW_TO_RESUME,
             )
 
     def _restore(self, step: int, template: RunState) -> Restored:
@@ -157,8 +158,8 @@ class Checkpoints:
             raise ValueError("the record does not match its checksum")
         if record.get("format") != _FORMAT or not {*_recorded_fields(template)} <= {*record}:
             raise RunError(
-                f"checkpoint: that of step {step} in {self._folder} was written by another version of algoperf_jax",
-                remedy="Take that version, or start afresh with --config.overwrite=True.",
+                f"the checkpoint of step {step} in {self._folder} was written by another version of algoperf_jax",
+                remedy="Use that version, or start over with --config.overwrite=True.",
             )
         arrays = self._read(step, record)
         damaged = differing(arrays, record["checksums"])
@@ -169,8 +170,8 @@ class Checkpoints:
         return Restored(state, record["extra"])
 
     def _read(self, step: int, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The arrays: those that were split over the devices on these again, the others on the host."""
-        # Targets of NumPy make orbax hand out NumPy arrays; the backend puts them where they belong.
+        """Reads the arrays: those that were split over devices to the devices, the others to the host."""
+        # With NumPy targets orbax returns NumPy arrays; the backend puts them where they belong.
         arrays: dict[str, Any] = {
             name: np.empty(shape, jnp.dtype(dtype)) for name, (shape, dtype) in record["arrays"].items()
         }
@@ -185,7 +186,7 @@ class Checkpoints:
 
 @functools.cache
 def _ignore_late_results() -> None:
-    """Keeps quiet about arrays whose reading or writing ends when an error has closed orbax's event loop already."""
+    """Suppresses orbax's "Event loop is closed" errors about pending arrays after a failed read or write."""
     report = sys.unraisablehook
 
     def report_others(unraisable: Any) -> None:
@@ -200,17 +201,17 @@ def _content(state: RunState) -> Content:
 
 
 def _recorded_fields(state: RunState) -> list[str]:
-    """The fields that are not the backend's to pack."""
+    """The fields that the backend does not pack."""
     return [field.name for field in dataclasses.fields(state) if field.name not in Content._fields]
 
 
 def _to_record(state: RunState) -> dict[str, Any]:
-    """These fields, JSON-able."""
+    """Converts the recorded fields to JSON-able values."""
     return {name: _ENCODED.get(name, _unchanged)(getattr(state, name)) for name in _recorded_fields(state)}
 
 
 def _from_record(record: Mapping[str, Any], template: RunState) -> dict[str, Any]:
-    """The inverse."""
+    """The inverse of `_to_record`."""
     return {name: _DECODED.get(name, _unchanged)(record[name]) for name in _recorded_fields(template)}
 
 
@@ -218,7 +219,7 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-# Fields that JSON has no type for.
+# Fields that JSON cannot represent directly.
 _ENCODED: dict[str, Callable[[Any], Any]] = {
     "rng": lambda key: np.asarray(key).tolist(),
     "nanoseconds": dict,

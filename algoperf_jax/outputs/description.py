@@ -1,4 +1,4 @@
-"""What makes the log of a trial describe itself."""
+"""Writes the files that describe a trial in its log."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,16 +23,16 @@ def describe(
     """Writes configuration, machine, model, the submission's code, and the rule check of its source.
 
     Args:
-      directory: of the trial, claimed.
-      config: all keys.
+      directory: the trial's directory, claimed.
+      config: the complete configuration.
       meta_data: see `environment.meta_data`.
       params: tree of arrays, abstract or not.
       source: the submission's files.
-      rule_report: what checking the source against the rules found.
-      preemption_count: how many processes have worked on this trial before; part of two files' names.
+      rule_report: the result of checking the source against the rules.
+      preemption_count: number of earlier processes that worked on this trial; part of two files' names.
 
     Raises:
-      RunError: the disk refuses.
+      RunError: the disk cannot be written.
     """
     folder = directory.path
     try:

@@ -1,4 +1,4 @@
-"""Facts about the machine, the software and the code, so that a log describes itself."""
+"""Facts about the machine, the software and the code, for the log."""
 
 import importlib.metadata
 import os
@@ -21,12 +21,12 @@ _LIBRARIES = (
     "numpy",
     "torch",
 )
-# Splitting sums among threads, and the instructions that a processor has, change their last bits.
+# The splitting of sums among threads and the processor's instructions affect the last bits of results.
 _ROUNDING = {"cpu_usable_count": "usable cores", "omp_num_threads": "OMP_NUM_THREADS", "cpu_model_name": "processor"}
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries that numbers depend on."""
+    """Installed versions of the libraries that affect numbers."""
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -39,13 +39,13 @@ def versions() -> dict[str, str]:
 def meta_data(
     workload_facts: Mapping[str, Any], seed: int, precision: str, device: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `meta_data_<n>.json` holds, under the names of the public logs.
+    """The content of `meta_data_<n>.json`, with the names of the public logs.
 
     Args:
       workload_facts: plain values of the workload.
-      seed: of the trial.
-      precision: of products of float32 arrays, as the configuration has it.
-      device: `platform`, `kind` and `count` of the devices that it trains on.
+      seed: the trial's seed.
+      precision: value of `config.precision`.
+      device: `platform`, `kind` and `count` of the devices used.
     """
     memory = psutil.virtual_memory()
     disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
@@ -84,11 +84,11 @@ def meta_data(
 
 
 def rounding_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two machines that decides how sums on CPUs are rounded, as `name: X before, Y now`.
+    """Differences between machines that affect the rounding of sums on CPUs, as `name: X before, Y now`.
 
     Args:
-      earlier: what `meta_data` gave there; what it lacks is not compared.
-      now: what it gives here.
+      earlier: the earlier result of `meta_data`; facts that it lacks are not compared.
+      now: the current result of `meta_data`.
     """
     if now["devices"]["platform"] != "cpu":
         return []
@@ -101,7 +101,7 @@ def rounding_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Name -> fact, of those that rounding depends on."""
+    """The facts that affect rounding, by name."""
     found = {words: facts[name] for name, words in _ROUNDING.items() if name in facts}
     if isinstance(devices := facts.get("devices"), Mapping) and "count" in devices:
         found["devices"] = devices["count"]
@@ -125,7 +125,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def _usable_cores() -> int | None:
-    """How many cores this process may run on."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 

@@ -1,4 +1,4 @@
-"""The files of a trial's log, all made from events.
+"""Writes the files of a trial's log from its events.
 
 `events.jsonl` holds every event. `measurements.csv` and `eval_measurements.csv` have the names and columns that the
 benchmark's public scoring tools read.
@@ -18,7 +18,7 @@ from algoperf_jax.trial.run_state import Evaluation
 
 
 class CsvTable:
-    """A CSV file whose rows may bring new columns: the first row's keys sorted, later ones in order of appearance."""
+    """A CSV file whose rows may add columns: the first row's keys are sorted, later ones in order of appearance."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -26,14 +26,14 @@ class CsvTable:
         self._rows: list[Mapping[str, Any]] = []
 
     def add(self, row: Mapping[str, Any]) -> bool:
-        """Adds a row that the file gets with the next `write`; returns whether it has new columns."""
+        """Adds a row without writing it; returns whether it has new columns."""
         new = [key for key in (row if self._columns else sorted(row)) if key not in self._columns]
         self._columns += new
         self._rows.append(row)
         return bool(new)
 
     def write(self) -> None:
-        """Writes the whole file; a table without rows has none."""
+        """Writes the whole file; deletes it if the table has no rows."""
         if self._rows:
             write_text(self.path, self._lines([dict(zip(self._columns, self._columns, strict=True)), *self._rows]))
         else:
@@ -41,7 +41,7 @@ class CsvTable:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the file; missing values stay empty."""
-        if self.add(row) or not self.path.exists():  # somebody may have deleted it meanwhile
+        if self.add(row) or not self.path.exists():  # the file may have been deleted
             self.write()
         else:
             with self.path.open("a", newline="") as file:
@@ -55,7 +55,7 @@ class CsvTable:
 
 
 class EventTables:
-    """The tables that events make."""
+    """The CSV tables of a log."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._measurements = CsvTable(folder / "measurements.csv")
@@ -63,11 +63,11 @@ class EventTables:
 
     @property
     def paths(self) -> tuple[pathlib.Path, ...]:
-        """Their files."""
+        """The files of the tables."""
         return self._measurements.path, self._eval_measurements.path
 
     def write(self, events: Sequence[Event]) -> None:
-        """Writes the tables of these events in place of what is there; they come before the rows of `append`."""
+        """Replaces the files by the tables of these events; `append` continues them."""
         for event in events:
             for table, row in self._rows(event):
                 table.add(row)
@@ -92,7 +92,20 @@ class EventTables:
 
 
 class EventLog:
-    """Writes a trial's events; a sink. Each event is in `events.jsonl` and the tables when `__call__` returns."""
+    """Writes a trial's events; a sink. Each event is in `events.jsonl` and the tables when `__call__` returns.
+
+    Opens the log after its first `keep` events: what came after the checkpoint will happen again. From a damaged log,
+    it keeps the events that can be read, and the evaluations, which are in the checkpoint too.
+
+    Args:
+      folder: the trial's directory.
+      keep: number of existing events to keep.
+      history: the evaluations among them.
+      report: receives one line about what is lost.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
 
     def __init__(
         self,
@@ -102,19 +115,6 @@ class EventLog:
         history: Sequence[Evaluation] = (),
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Opens the log in `folder` after its first `keep` events; what came after the checkpoint happens again.
-
-        Of a damaged log remain the events that can be read, and the evaluations, which the checkpoint has too.
-
-        Args:
-          folder: the trial's directory.
-          keep: how many events of those that are there remain.
-          history: the evaluations among them.
-          report: told in one line what is lost.
-
-        Raises:
-          RunError: the disk refuses.
-        """
         self._folder = folder
         self._events_file = RunDirectory(folder).events
         self._tables = EventTables(folder)
@@ -126,8 +126,8 @@ class EventLog:
             kept = event_records.restored(found, keep, history)
             if kept.evaluations or kept.lost:
                 report(
-                    f"{self._events_file} is damaged: of {keep} events {kept.lost} are lost; evaluations "
-                    f"restored from the checkpoint: {kept.evaluations}"
+                    f"{self._events_file} is damaged: {kept.lost} of {keep} events are lost; "
+                    f"{kept.evaluations} evaluations were restored from the checkpoint"
                 )
             self._kept = tuple(kept.events.values())
             write_text(self._events_file, "".join(event_records.to_line(*pair) for pair in kept.events.items()))
@@ -137,14 +137,14 @@ class EventLog:
 
     @property
     def kept(self) -> tuple[Event, ...]:
-        """The events that earlier processes wrote and that remain."""
+        """The events kept from earlier processes."""
         return self._kept
 
     def __call__(self, event: Event) -> None:
         """Appends an event.
 
         Raises:
-          RunError: the disk refuses.
+          RunError: the disk cannot be written.
         """
         try:
             with self._events_file.open("a") as file:
@@ -155,8 +155,8 @@ class EventLog:
             raise disk_error(self._folder, error) from error
 
     def _set_aside(self, report: Callable[[str], None]) -> None:
-        """Keeps the log of a trial whose checkpoints are gone."""
+        """Renames the log of a trial whose checkpoints are gone."""
         taken = len(list(self._folder.glob("events_before_*.jsonl")))
         aside = self._folder / f"events_before_{taken}.jsonl"
         self._events_file.replace(aside)
-        report(f"{self._folder} has no checkpoint to resume from; what was logged before is now in {aside.name}")
+        report(f"{self._folder} has no checkpoint to resume from; its earlier log is now in {aside.name}")

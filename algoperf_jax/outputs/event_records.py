@@ -1,7 +1,7 @@
-"""The lines of `events.jsonl`: events with their numbers, and what a damaged file still has of them.
+"""Reads and writes the lines of `events.jsonl`, and recovers the events of a damaged file.
 
-Each line is an object with `number`, counted from 0, and the fields of `Event`. Where events are lost, a line of kind
-`lost` says how many.
+Each line is an object with `number`, counted from 0, and the fields of `Event`. For lost events, a line of kind `lost`
+says how many.
 """
 
 import bisect
@@ -18,12 +18,12 @@ from algoperf_jax.trial.run_state import Evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """The first events of a log, as far as they can be had.
+    """The first events of a log, as far as they can be recovered.
 
     Attributes:
       events: number -> event, in order; gaps are events of kind `lost`.
-      evaluations: how many were lost and are made again from the history.
-      lost: how many are lost for good, those not counted that were known to be.
+      evaluations: number of lost evaluations recovered from the history.
+      lost: number of events lost for good, not counting those already recorded as lost.
     """
 
     events: Mapping[int, Event]
@@ -32,7 +32,7 @@ class Restored:
 
 
 def to_line(number: int, event: Event) -> str:
-    """The line of an event, with its end."""
+    """The line of an event, including the newline."""
     record = {
         "number": number,
         "kind": event.kind,
@@ -44,10 +44,10 @@ def to_line(number: int, event: Event) -> str:
 
 
 def read(path: pathlib.Path) -> dict[int, Event]:
-    """Number -> event of the lines that are whole; nothing if there is no file.
+    """Number -> event of the intact lines; empty if there is no file.
 
     Raises:
-      OSError: the disk refuses.
+      OSError: the file cannot be read.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -57,12 +57,12 @@ def read(path: pathlib.Path) -> dict[int, Event]:
 
 
 def restored(found: Mapping[int, Event], count: int, history: Sequence[Evaluation]) -> Restored:
-    """The first `count` events from those that were read.
+    """Recovers the first `count` events.
 
     Args:
-      found: number -> event.
-      count: how many there were.
-      history: the evaluations among them, which a checkpoint keeps too.
+      found: the events that could be read, by number.
+      count: number of events that were written.
+      history: the evaluations among them, from a checkpoint.
     """
     events = {number: found[number] for number in sorted(found) if number < count}
     known = {n for number, event in events.items() for n in range(number, number + _length(event))}
@@ -87,7 +87,7 @@ def restored(found: Mapping[int, Event], count: int, history: Sequence[Evaluatio
 
 
 def _gaps(missing: Iterable[int]) -> dict[int, Event]:
-    """An event of kind `lost` for each run of numbers."""
+    """An event of kind `lost` for each run of missing numbers."""
     gaps = {}
     for _, run in itertools.groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
         numbers = [number for _, number in run]
@@ -96,15 +96,15 @@ def _gaps(missing: Iterable[int]) -> dict[int, Event]:
 
 
 def _length(event: Event) -> int:
-    """How many numbers an event takes."""
+    """The number of events that an event stands for."""
     return event.values["events"] if event.kind == "lost" else 1
 
 
 def _parsed(index: int, line: bytes) -> tuple[int, Event] | None:
-    """The number and the event of a line, or None if it is damaged."""
+    """The number and event of a line, or None if it is damaged."""
     try:
         record = json.loads(line)
-        number = record.pop("number", index)  # logs of earlier revisions count lines
+        number = record.pop("number", index)  # logs of earlier revisions number events by line
         event = Event(**record)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""What a finished trial left, made whole where it is damaged."""
+"""Recognizes finished trials, and repairs their damaged files."""
 
 import pathlib
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from algoperf_jax.outputs.run_directory import RunDirectory, disk_error
 def is_finished(directory: RunDirectory, report: Callable[[str], None]) -> bool:
     """Whether the trial has ended and its result is known.
 
-    A damaged result and damaged tables are made again from the log. A result that the log does not have either is set
-    aside: the trial then resumes from its last checkpoint.
+    A damaged result and damaged tables are restored from the log. If the log does not have the result either, the
+    damaged file is renamed, and the trial resumes from its last checkpoint.
 
     Args:
-      directory: of the trial, claimed.
-      report: told in one line about each file that is damaged.
+      directory: the trial's directory, claimed.
+      report: receives one line about each damaged file.
 
     Raises:
-      RunError: the disk refuses.
+      RunError: the disk cannot be read or written.
     """
     try:
         return directory.result.exists() and _restore(directory, report)
@@ -37,23 +37,21 @@ def _restore(directory: RunDirectory, report: Callable[[str], None]) -> bool:
         if result is None:
             aside = directory.result.with_name("result.json.damaged")
             directory.result.replace(aside)
-            report(f"{error.what}, and the log does not have it; it is now {aside.name}, and the trial resumes")
+            report(f"{error.what}, and the log does not have it; the file is now {aside.name}, and the trial resumes")
             return False
         result.write(directory.result)
-        report(f"{error.what}; it is made again from {directory.events.name}")
+        report(f"{error.what}; restored from {directory.events.name}")
     tables = EventTables(directory.path)
     damaged = [path for path in tables.paths if not _is_whole(path)]
     events = list(event_records.read(directory.events).values()) if damaged else []
     if any(event.kind == "evaluation" for event in events):
         tables.write(events)
-        report(
-            f"{', '.join(path.name for path in damaged)}: missing or damaged, made again from {directory.events.name}"
-        )
+        report(f"{', '.join(path.name for path in damaged)}: missing or damaged; restored from {directory.events.name}")
     return True
 
 
 def _logged_result(directory: RunDirectory) -> TrialResult | None:
-    """The result as the last event has it."""
+    """The result in the last event, or None."""
     events = list(event_records.read(directory.events).values())
     try:
         return TrialResult.from_json(events[-1].values["result"]) if events else None
@@ -62,7 +60,7 @@ def _logged_result(directory: RunDirectory) -> TrialResult | None:
 
 
 def _is_whole(path: pathlib.Path) -> bool:
-    """Whether a table is there and ends as it was written."""
+    """Whether a table exists and is not visibly truncated."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

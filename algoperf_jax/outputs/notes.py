@@ -1,4 +1,4 @@
-"""What a resumed run finds in a trial's directory that people should know."""
+"""Remarks for the user about what a resumed run finds in a trial's directory."""
 
 from rich.console import Console
 
@@ -6,7 +6,7 @@ from algoperf_jax.outputs.summary import say
 
 
 class Notes:
-    """Lines that are shown at once and kept for the log."""
+    """Shows lines at once and keeps them for the log."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -14,7 +14,7 @@ class Notes:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of them so far."""
+        """All lines so far."""
         return tuple(self._lines)
 
     def __call__(self, line: str) -> None:

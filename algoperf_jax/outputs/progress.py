@@ -1,4 +1,4 @@
-"""What a person sees while a trial runs: a live line on a terminal, plain lines elsewhere."""
+"""Shows the progress of a trial: a live line on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -15,16 +15,16 @@ _LIVE_PERIOD_SEC = 0.5
 
 
 class Progress:
-    """Shows step, loss, metric, time used of the budget and steps per second. A sink.
+    """Shows step, loss, metric, used part of the budget and steps per second. A sink.
 
     Args:
-      console: where to write; on a terminal one line is kept up to date, elsewhere lines are added.
+      console: where to write; on a terminal one line is updated, elsewhere lines are added.
       title: name of the run.
-      goal: whose metric is shown.
-      budget_sec: submission time that may be used.
+      goal: target, whose metric is shown.
+      budget_sec: limit on the submission time.
       max_steps: limit on steps, or None.
       period_sec: seconds between plain lines.
-      now: seconds.
+      now: the time in seconds.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Progress:
         self._status: Status | None = Status("starting", console=console) if console.is_terminal else None
 
     def start(self) -> None:
-        """Begins to show the live line."""
+        """Starts showing the live line."""
         if self._status is not None:
             self._status.start()
 
@@ -64,7 +64,7 @@ class Progress:
             self._status.stop()
 
     def say(self, line: str) -> None:
-        """Adds a line that stays."""
+        """Prints a permanent line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def is_due(self) -> bool:
@@ -72,7 +72,7 @@ class Progress:
         return self._now() - self._shown_at >= self._period_sec
 
     def show(self, step: int, clock: Clock) -> None:
-        """Shows a line."""
+        """Shows a progress line."""
         submission_sec = clock.seconds(Bucket.SUBMISSION)
         if self._shown_step is not None and submission_sec > self._shown_submission_sec:
             rate = (step - self._shown_step) / (submission_sec - self._shown_submission_sec)
@@ -87,7 +87,7 @@ class Progress:
             self.say(f"{self.title}: {line}")
 
     def __call__(self, event: Event) -> None:
-        """Takes losses and evaluations to show."""
+        """Takes losses and evaluations from events."""
         if event.kind == "train" and "loss" in event.values:
             self._loss = f"loss {event.values['loss']:.4f}"
         elif event.kind == "evaluation":

@@ -1,4 +1,4 @@
-"""Hands the events of a trial to those who want them."""
+"""Passes the events of a trial to its sinks."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,7 +10,15 @@ from algoperf_jax.trial.events import Event, EventSink
 
 
 class Recorder:
-    """Takes events and hands them to its sinks, after the scalars that the submission logged before them."""
+    """Passes events to its sinks, each after the scalars that the submission logged before it.
+
+    Args:
+      sinks: receive every event, in this order: log files, TensorBoard. Add yours here.
+      progress: receives every event after them, and is updated after each step.
+      scalars: the scalars that the submission logs.
+      count: number of events already in the log of a resumed trial.
+      preemption_count: number of earlier processes that worked on this trial; added to each evaluation and the end.
+    """
 
     def __init__(
         self,
@@ -21,16 +29,6 @@ class Recorder:
         count: int = 0,
         preemption_count: int = 0,
     ) -> None:
-        """Starts after the events that a resumed trial kept.
-
-        Args:
-          sinks: take every event, in this order: log files, TensorBoard. Add yours here.
-          progress: takes every event after them, and is shown as the steps go by.
-          scalars: what the submission logs.
-          count: number of events that the log holds already.
-          preemption_count: how many processes have worked on this trial before; noted with each evaluation
-            and with the end.
-        """
         self._sinks = (*sinks, progress)
         self._progress = progress
         self._scalars = scalars
@@ -39,22 +37,22 @@ class Recorder:
 
     @property
     def count(self) -> int:
-        """Number of events so far, those of earlier processes included."""
+        """Number of events so far, including those of earlier processes."""
         return self._count
 
     def emit(self, event: Event) -> None:
-        """Hands an event to all sinks."""
+        """Passes an event to all sinks."""
         self.flush()
         self._emit(event)
 
     def tick(self, step: int, clock: Clock) -> None:
-        """Called after each step, on the submission's time: returns at once unless a progress line is due."""
+        """Called after each step, during submission time: returns at once unless a progress line is due."""
         if self._progress.is_due():
             self.flush(only_ready=True)
             self._progress.show(step, clock)
 
     def flush(self, *, only_ready: bool = False) -> None:
-        """Emits the scalars that wait; see `ScalarLog.take`."""
+        """Emits the pending scalars; see `ScalarLog.take`."""
         for event in self._scalars.take(only_ready=only_ready):
             self._emit(event)
 

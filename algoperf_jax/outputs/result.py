@@ -1,4 +1,4 @@
-"""The result of a trial: what `result.json` holds, what the summary shows, and what a study collects."""
+"""The result of a trial, which `result.json` holds, the summary shows, and a study collects."""
 
 import dataclasses
 import json
@@ -16,29 +16,29 @@ from algoperf_jax.workload import Goal
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended.
+    """The result of a trial.
 
     Attributes:
       workload: registry name.
-      framework: of the submission.
-      submission: its name.
+      framework: the submission's framework.
+      submission: name of the submission.
       data: `prepared` or `builtin`.
       status: see `Outcome.status`.
-      reason: one line for the user, empty where the status says all.
+      reason: one line for the user, empty if the status says everything.
       steps: number of calls of `update_params`.
       time_to_target_sec: submission time at the first evaluation that met the validation target; None if none did or
         the trial failed.
       metric: the target metric, without the split.
-      targets: split -> value to beat, None where there is none; on validation, where the model has no published target.
-      best: split -> the best finite value of the target metric; a split without one is missing.
-      budget_sec: submission time that could be used.
+      targets: split -> value to beat, or None; None on validation means that the model has no published target.
+      best: split -> the best finite value of the target metric; splits without one are missing.
+      budget_sec: limit on the submission time.
       seconds: clock bucket -> seconds.
       steps_per_sec: steps per second of submission time, None before the first.
-      compile_count: number of programs that were compiled.
-      compile_sec: seconds that took.
+      compile_count: number of compiled programs.
+      compile_sec: seconds spent compiling.
       memory_peak_bytes: place (`host`, `device`) -> bytes.
-      not_comparable: configuration keys that changed the task, so that times must not be compared with others.
-      learning_curve: path of the picture.
+      not_comparable: configuration keys that changed the task, so that its times must not be compared with others.
+      learning_curve: path of the plot.
       directory: path of the trial's directory.
     """
 
@@ -64,12 +64,12 @@ class TrialResult:
     directory: str
 
     def to_json(self) -> dict[str, Any]:
-        """A dict that JSON can hold; the inverse of `from_json`."""
+        """Converts the result to a JSON-able dict; the inverse of `from_json`."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "TrialResult":
-        """The result that `to_json` made `record` of.
+        """Makes a result from a dict written by `to_json`.
 
         Raises:
           ValueError: a field is missing or unknown.
@@ -81,23 +81,23 @@ class TrialResult:
         return cls(**record)
 
     def write(self, path: pathlib.Path) -> None:
-        """Writes the result as JSON, so that a reader sees all of it or nothing."""
+        """Writes the result as JSON, atomically."""
         write_json(path, self.to_json())
 
     @classmethod
     def read(cls, path: pathlib.Path) -> "TrialResult":
-        """The result that `write` put there.
+        """Reads a result written by `write`.
 
         Raises:
-          RunError: the file holds something else.
-          OSError: it cannot be read.
+          RunError: the file does not hold a result.
+          OSError: the file cannot be read.
         """
         try:
             return cls.from_json(json.loads(path.read_text()))
         except (ValueError, TypeError, AttributeError) as error:
             raise RunError(
                 f"{path} is damaged: it is not the result of a trial ({error})",
-                remedy="Run the same command again: it takes the result from the trial's log, or resumes the trial.",
+                remedy="Run the same command again: it restores the result from the trial's log, or resumes the trial.",
             ) from error
 
 
@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
 
 
 def time_to_target(history: Sequence[Evaluation], goal: Goal) -> float | None:
-    """Submission time of the first evaluation that met the validation target, seconds; None if none did."""
+    """Submission time, in seconds, of the first evaluation that met the validation target; None if none did."""
     for evaluation in history:
         if goal.reached(evaluation.results, "validation"):
             return evaluation.results["score"]
@@ -116,7 +116,7 @@ def time_to_target(history: Sequence[Evaluation], goal: Goal) -> float | None:
 
 
 def best_values(history: Sequence[Evaluation], goal: Goal) -> dict[str, float]:
-    """Split -> the best finite value of the target metric."""
+    """The best finite value of the target metric on each split."""
     best = {}
     for split in ("validation", "test"):
         values = [evaluation.results.get(f"{split}/{goal.metric}", math.nan) for evaluation in history]

@@ -1,4 +1,4 @@
-"""The directory of one trial: where it is, whose it is, and whether it may be used.
+"""The directory of one trial: its path, its claim by a configuration, and its lock.
 
 <experiment_dir>/<experiment_name>/<submission>/study_<k>/<workload>[_builtin]_<framework>/trial_<j>/
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 from algoperf_jax.errors import RunError
 
-# What may differ between the run that made a directory and the one that goes on with it: none of it changes what a
-# trial computes. What a search space gives to a trial is in its hyperparameters.
+# Keys that may differ when a trial is resumed, because they do not change what it computes. The values from a search
+# space are in the trial's hyperparameters.
 _MAY_DIFFER = (
     "overwrite",
     "progress_period_sec",
@@ -50,27 +50,27 @@ class RunDirectory:
 
     @property
     def result(self) -> pathlib.Path:
-        """How the trial ended, JSON; its existence marks a finished trial."""
+        """The result of the trial, JSON; its existence marks a finished trial."""
         return self.path / "result.json"
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """Folder of the checkpoints."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def events(self) -> pathlib.Path:
-        """The trial's log, one event per line; its existence says that the trial has begun."""
+        """The trial's log, one event per line; its existence marks a trial that has begun."""
         return self.path / "events.jsonl"
 
     @property
     def source(self) -> pathlib.Path:
-        """Folder with a copy of the submission's files."""
+        """The folder with a copy of the submission's files."""
         return self.path / "submission"
 
     @property
     def rule_report(self) -> pathlib.Path:
-        """What checking the submission's source against the rules found, JSON."""
+        """The result of checking the submission's source against the rules, JSON."""
         return self.path / "rule_report.json"
 
     @property
@@ -79,28 +79,28 @@ class RunDirectory:
         return self.path / "learning_curve.png"
 
     def has_checkpoints(self) -> bool:
-        """Whether there is something to go on with: a checkpoint whose writing was completed."""
+        """Whether there is a completely written checkpoint to resume from."""
         return any(path.name.rpartition("_")[2].isdigit() for path in self.checkpoints.glob("checkpoint_*"))
 
     def preemption_count(self) -> int:
-        """How many processes have worked on this trial before this one."""
+        """Number of earlier processes that worked on this trial."""
         return 1 + max(_numbered_files(self.path), default=-1)
 
     def last_meta_data(self) -> Mapping[str, Any]:
-        """What the last process with a readable file wrote about its machine; nothing if there is none."""
+        """The newest readable meta data of an earlier process; empty if there is none."""
         return _last_readable(self, "meta_data") or {}
 
 
 def _numbered_files(folder: pathlib.Path) -> list[int]:
-    """The numbers of the processes that left a file; not all of their files need be there."""
+    """The numbers of the processes that left at least one file."""
     names = [path.name for path in folder.glob("*_*.json")]
     return [int(match[1]) for name in names if (match := _OF_PROCESS.fullmatch(name))]
 
 
 def locate(config: Any, submission_name: str, framework: str, origin: str) -> RunDirectory:
-    """The directory that a configuration means.
+    """The directory of the trial that a configuration describes.
 
-    Results on built-in data stand under a workload name of their own, so that nothing mixes them with real ones.
+    Runs on built-in data have `builtin` in the path, so that they are never mixed with real ones.
     """
     workload = config.workload if origin == "prepared" else f"{config.workload}_{origin}"
     root = pathlib.Path(config.experiment_dir).expanduser() / config.experiment_name
@@ -110,12 +110,12 @@ def locate(config: Any, submission_name: str, framework: str, origin: str) -> Ru
 
 @contextlib.contextmanager
 def only_process(directory: RunDirectory) -> Iterator[None]:
-    """Keeps other processes from working on the same trial, until this one leaves or ends, in whatever way.
+    """Locks a trial, so that no other process works on it; the lock ends with this process at the latest.
 
     Raises:
       RunError: another process is working on it.
     """
-    # Beside the directory rather than in it, so that a trial in progress cannot be overwritten either.
+    # Next to the directory rather than in it, so that a trial in progress cannot be overwritten either.
     path = directory.path.with_name(f".{directory.path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,10 +128,10 @@ def only_process(directory: RunDirectory) -> Iterator[None]:
         except BlockingIOError as error:
             raise RunError(
                 f"another process is working on {directory.path}",
-                remedy="Wait until it has ended, or choose another --config.trial.",
+                remedy="Wait until it has finished, or choose another --config.trial.",
             ) from error
         except OSError:
-            pass  # a file system without locks
+            pass  # the file system does not support locks
         yield
 
 
@@ -141,10 +141,10 @@ def claim(
     """Prepares the directory for this configuration.
 
     Args:
-      directory: of the trial.
-      config: all keys.
-      overwrite: whether what is there is deleted first.
-      report: told in one line about a damaged configuration.
+      directory: the trial's directory.
+      config: the complete configuration.
+      overwrite: whether to delete the existing content first.
+      report: receives one line about a damaged configuration.
 
     Raises:
       RunError: the directory belongs to another configuration, or cannot be written.
@@ -152,7 +152,7 @@ def claim(
     try:
         if overwrite and directory.path.exists():
             shutil.rmtree(directory.path)
-        # A run that ended before its trial began, for instance because its batch size did not fit, has no claim.
+        # A run that failed before its trial began, for example because of an invalid batch size, has no claim.
         if directory.events.exists() or directory.result.exists() or directory.has_checkpoints():
             _refuse_other_config(directory, config, report)
         else:
@@ -167,23 +167,23 @@ def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any], rep
     if found is None:
         found = _last_readable(directory, "flags")
         if found is None:
-            report(f"{directory.config} is missing or damaged: what the trial began with cannot be compared")
+            report(f"{directory.config} is missing or damaged: cannot check that the configuration is unchanged")
             found = config
         else:
-            report(f"{directory.config} is missing or damaged; it is made again from what an earlier process was given")
+            report(f"{directory.config} is missing or damaged; restored from the flags of an earlier process")
         write_json(directory.config, found)
     ours = {key: value for key, value in config.items() if key not in _MAY_DIFFER}
     theirs = {key: value for key, value in found.items() if key not in _MAY_DIFFER}
     lines = differences(json.loads(json.dumps(ours, default=str)), theirs)
     if lines:
         raise RunError(
-            f"{directory.path} belongs to a run of another configuration ({'; '.join(lines)})",
-            remedy="Choose another --config.experiment_name, or start afresh with --config.overwrite=True.",
+            f"{directory.path} belongs to a run with another configuration ({'; '.join(lines)})",
+            remedy="Choose another --config.experiment_name, or start over with --config.overwrite=True.",
         )
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One line per key in which two configurations differ."""
+    """One line for each key that differs between two configurations."""
     lines = []
     for key in sorted({*ours, *theirs}):
         a, b = ours.get(key), theirs.get(key)
@@ -196,7 +196,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
 
 
 def _last_readable(directory: RunDirectory, name: str) -> Mapping[str, Any] | None:
-    """The newest readable one of the files that each process writes."""
+    """The newest readable file `<name>_<process>.json`, or None."""
     paths = [directory.path / f"{name}_{number}.json" for number in range(directory.preemption_count())]
     return next((found for path in reversed(paths) if (found := read_object(path)) is not None), None)
 
@@ -211,12 +211,12 @@ def read_object(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes JSON so that a reader sees the old file or the whole new one."""
+    """Writes JSON atomically: readers see the old file or the complete new one."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes text so that a reader sees the old file or the whole new one."""
+    """Writes text atomically: readers see the old file or the complete new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text)
@@ -227,10 +227,10 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def disk_error(path: pathlib.Path, error: OSError) -> RunError:
-    """The user's version of an error of the disk."""
+    """Turns a disk error into an error for the user."""
     return RunError(
         f"{path} cannot be written: {error.strerror or error}",
-        expected="a writable place with free space",
-        remedy="Mend that and run the same command again: the trial goes on from its last checkpoint. "
+        expected="a writable disk with free space",
+        remedy="Fix this and run the same command again: the trial resumes from its last checkpoint. "
         "Or choose another --config.experiment_dir.",
     )

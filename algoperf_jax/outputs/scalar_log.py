@@ -1,4 +1,4 @@
-"""What submissions log during training."""
+"""Collects the scalars that submissions log during training."""
 
 import numbers
 import operator
@@ -12,7 +12,7 @@ from algoperf_jax.trial.events import Event
 
 
 class ScalarLog:
-    """What submissions see as `workload.metrics_logger`.
+    """The `workload.metrics_logger` of submissions.
 
     Logging does not wait for the devices: arrays are kept, and read when they are ready.
     """
@@ -21,10 +21,10 @@ class ScalarLog:
         self._waiting: list[tuple[int, dict[str, Any]]] = []
 
     def append_scalar_metrics(self, metrics: Mapping[str, Any], global_step: int) -> None:
-        """Logs name -> number or 0-d array; an array that is donated before it is read is left out.
+        """Logs name -> number or 0-d array; arrays that are donated before they are read are dropped.
 
         Raises:
-          SubmissionError: something else is given.
+          SubmissionError: a value is neither.
         """
         for name, value in metrics.items():
             if not isinstance(value, numbers.Number) and getattr(value, "shape", None) != ():
@@ -34,7 +34,9 @@ class ScalarLog:
         self._waiting.append((operator.index(global_step), dict(metrics)))
 
     def take(self, *, only_ready: bool = False) -> Iterator[Event]:
-        """Takes out what was logged, as `train` events: everything, waiting where it must, or what is ready."""
+        """Removes and yields the logged scalars as `train` events: all, waiting if needed, or only those that are
+        ready.
+        """
         while self._waiting:
             step, metrics = self._waiting[0]
             if only_ready and not all(_is_ready(value) for value in metrics.values()):

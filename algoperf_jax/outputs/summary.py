@@ -1,4 +1,4 @@
-"""What a trial leaves for people: a summary table and a picture of the learning curve."""
+"""The summary table of a trial, and the plot of its learning curve."""
 
 import math
 import pathlib
@@ -19,21 +19,21 @@ _STATUS_WORDS = {
     "target_reached": "target reached",
     "budget_spent": "budget spent before the targets were reached",
     "training_complete": "training complete",
-    "interrupted": "interrupted; the same command goes on",
+    "interrupted": "interrupted; the same command resumes",
     "failed": "failed",
 }
 
 
 def print_summary(console: Console, result: TrialResult) -> None:
-    """The table at the end of a run."""
+    """Prints the table at the end of a run."""
     title = f"{result.workload} ({result.data} data) with {result.submission}"
     table = Table(title=Text(title, style="table.title"), show_header=False)
     table.add_column("")
     table.add_column("", overflow="fold")
     for name, value in _rows(result):
-        table.add_row(name, Text(value))  # as it is: brackets in a message are not markup
+        table.add_row(name, Text(value))  # as plain text: brackets in a message are not markup
     console.print(table)
-    # Outside the table, where nothing breaks them into pieces.
+    # Outside the table, where lines are not wrapped.
     for name in ("learning_curve", "directory"):
         say(console, f"{name.replace('_', ' ')}: {getattr(result, name)}")
 
@@ -41,20 +41,20 @@ def print_summary(console: Console, result: TrialResult) -> None:
 def print_next_steps(
     console: Console, config: ConfigDict, arguments: Sequence[str], *, interrupted: bool, processes: int
 ) -> None:
-    """What the user may do after a run, with the commands that do it.
+    """Prints what to do after a run, with the commands for it.
 
     Args:
-      console: where to.
-      config: the run's.
-      arguments: the command line that it came from.
-      interrupted: whether there is something left to resume.
-      processes: how many share the run.
+      console: where to print.
+      config: the run's configuration.
+      arguments: the run's command line.
+      interrupted: whether there is something to resume.
+      processes: number of processes that share the run.
     """
     if interrupted and processes > 1:
         say(console, "to resume: start all processes again, without --config.overwrite=True")
         return
     if interrupted:
-        without = ["--config.overwrite=False"] if config.overwrite else []  # the last of two counts
+        without = ["--config.overwrite=False"] if config.overwrite else []  # the last of equal keys counts
         say(console, f"to resume: python -m algoperf_jax.main {shlex.join([*arguments, *without])}")
         return
     logs = pathlib.Path(config.experiment_dir).expanduser() / config.experiment_name
@@ -82,7 +82,7 @@ def _rows(result: TrialResult) -> list[tuple[str, str]]:
     spent = f"{seconds['submission']:.1f} s of {result.budget_sec:.0f} s"
     rows.append(("submission time", spent))
     others = ("setup", "evaluation", "logging", "other")
-    rows.append(("beside it", ", ".join(f"{name} {seconds[name]:.1f} s" for name in others)))
+    rows.append(("other time", ", ".join(f"{name} {seconds[name]:.1f} s" for name in others)))
     if result.steps_per_sec:
         rows.append(("steps per second", f"{result.steps_per_sec:.3g}"))
     rows.append(("compilation", f"{result.compile_count} programs, {result.compile_sec:.1f} s"))
@@ -94,33 +94,33 @@ def _rows(result: TrialResult) -> list[tuple[str, str]]:
 
 
 def print_finished(console: Console, result: TrialResult) -> None:
-    """The line about a trial of a study that is already finished."""
+    """Prints the line about a study's trial that is already finished."""
     seconds, status = result.time_to_target_sec, _STATUS_WORDS[result.status]
     say(console, f"already finished: {status}, time to validation target {time_text(seconds)}, {result.steps} steps")
 
 
 def target_text(value: float | None) -> str:
-    """A target for people; None where the model has none."""
+    """Formats a target; None means that the model has none."""
     return "none" if value is None else f"{value:g}"
 
 
 def time_text(seconds: float | None) -> str:
-    """A time to a target for people; None and infinity mean that it was not reached."""
+    """Formats a time to target; None and infinity mean that it was not reached."""
     return "not reached" if seconds is None or math.isinf(seconds) else f"{seconds:.1f} s"
 
 
 def say(console: Console, text: str) -> None:
-    """A line as it is, which nothing breaks into pieces."""
+    """Prints a line without markup or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def draw_learning_curve(path: pathlib.Path, history: Sequence[Evaluation], goal: Goal, *, title: str) -> None:
-    """Draws the target metric over submission time, one line per split, and the validation target.
+    """Plots the target metric over submission time, one line per split, and the validation target.
 
     Raises:
-      RunError: the disk refuses.
+      RunError: the disk cannot be written.
     """
-    # Imported here: it takes half a second that the start of a run need not pay.
+    # Imported here because it takes half a second, which would delay the start of a run.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

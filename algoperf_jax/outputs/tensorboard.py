@@ -13,9 +13,9 @@ from algoperf_jax.trial.events import Event
 
 
 def _import_without_torch(name: str) -> Any:
-    """Imports a module of tensorboardX, which would import torch where that is installed.
+    """Imports a module of tensorboardX without torch, which tensorboardX imports if it is installed.
 
-    torch costs seconds and memory that a JAX run need not pay, and nothing that is used here needs it.
+    Importing torch costs seconds and memory, and nothing used here needs it.
     """
     hidden = "torch" not in sys.modules
     if hidden:
@@ -33,48 +33,47 @@ summary_pb2 = _import_without_torch("tensorboardX.proto.summary_pb2")
 
 
 class TensorBoardLog:
-    """Writes the scalars of a trial for TensorBoard; a sink. Its file is opened at the first of them."""
+    """Writes the scalars of a trial for TensorBoard; a sink. Opens its file at the first scalar.
+
+    Args:
+      folder: the trial's directory.
+      preemption_count: number of earlier processes that worked on this trial.
+    """
 
     def __init__(self, folder: pathlib.Path, *, preemption_count: int = 0) -> None:
-        """Writes into `folder`.
-
-        Args:
-          folder: the trial's directory.
-          preemption_count: how many processes have worked on this trial before.
-        """
         self._folder = folder
         self._preemption_count = preemption_count
         self._file: TensorBoardFile | None = None
 
     def has_earlier_files(self) -> bool:
-        """Whether there are the files of earlier processes."""
+        """Whether there are files of earlier processes."""
         return any((self._folder / "tensorboard").glob("events.*"))
 
     def __call__(self, event: Event) -> None:
         """Appends the scalars of an event.
 
         Raises:
-          RunError: the disk refuses.
+          RunError: the disk cannot be written.
         """
         if event.kind not in ("train", "evaluation"):
             return
         try:
             if self._file is None:
-                # Events of steps from here on that an interrupted process wrote are hidden.
+                # Hides the events of an interrupted process from this step on.
                 number = self._preemption_count
                 purge = event.step if number else None
                 self._file = TensorBoardFile(self._folder / "tensorboard", number=number, purge_step=purge)
             self._file.append(event.values, event.step)
-            if event.kind == "evaluation":  # `train` events come on the submission's time
+            if event.kind == "evaluation":  # `train` events occur during submission time
                 self._file.flush()
         except OSError as error:
             raise disk_error(self._folder, error) from error
 
     def close(self) -> None:
-        """Writes what is buffered and closes the file.
+        """Writes buffered events and closes the file.
 
         Raises:
-          RunError: the disk refuses.
+          RunError: the disk cannot be written.
         """
         try:
             if self._file is not None:
@@ -84,16 +83,15 @@ class TensorBoardLog:
 
 
 class TensorBoardFile:
-    """Scalars for TensorBoard, written by the caller's thread: an error of the disk shows where it happens."""
+    """A TensorBoard event file, written by the caller's thread, which therefore sees disk errors where they occur.
+
+    Args:
+      folder: created if missing.
+      number: distinguishes the files of processes that worked on one trial.
+      purge_step: hides what earlier files have for this and later steps.
+    """
 
     def __init__(self, folder: pathlib.Path, *, number: int, purge_step: int | None) -> None:
-        """Opens a new event file in `folder`.
-
-        Args:
-          folder: created if need be.
-          number: tells apart the files of processes that worked on one trial.
-          purge_step: what earlier files have for this step and later ones is hidden.
-        """
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{number}")
         if purge_step is not None:
@@ -111,9 +109,9 @@ class TensorBoardFile:
         self._writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        """Writes what is buffered."""
+        """Writes buffered events."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Writes what is buffered and closes the file."""
+        """Writes buffered events and closes the file."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Standard output that a run outlives."""
+"""Standard output whose end does not stop a run."""
 
 import os
 from typing import TextIO
@@ -7,16 +7,16 @@ from rich.console import Console
 
 
 def console(file: TextIO) -> Console:
-    """The console of a run: when the terminal hangs up or the reader of a pipe ends, the run continues in silence.
+    """The console of a run, which continues silently when the terminal hangs up or the reader of a pipe exits.
 
     Args:
       file: standard output.
     """
-    return Console(file=_Outlived(file))  # pyright: ignore[reportArgumentType] -- what rich asks of a file
+    return Console(file=_Outlived(file))  # pyright: ignore[reportArgumentType] -- has all that rich uses
 
 
 class _Outlived:
-    """A text file whose end is no error."""
+    """A text file whose end is not an error."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class _Outlived:
             self._silence()
 
     def _silence(self) -> None:
-        # The descriptor itself, for Python writes what is left in the buffer when it ends.
+        # Redirects the descriptor itself, because Python flushes the buffer at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._file.fileno())
         os.close(nowhere)

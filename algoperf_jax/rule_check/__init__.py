@@ -1,4 +1,4 @@
-"""Checks whether a submission follows the benchmark's rules and interface.
+"""Checks from its source whether a submission follows the benchmark's rules and interface.
 
-`static` reads its source, `dynamic` calls its functions; `algoperf_jax/check_submission/__main__.py` is the command.
+`static` is the entry point; `algoperf_jax/check_submission/` is the command, which also calls the functions.
 """

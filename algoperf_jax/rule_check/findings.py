@@ -1,4 +1,4 @@
-"""What the checks find."""
+"""The results of the checks."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """One result of a check.
 
     Attributes:
-      severity: `error` breaks a rule or the interface, `warning` is for a person to judge, `note` is good to know.
+      severity: `error` for a broken rule or interface, `warning` for a person to judge, `note` for information.
       rule: short name, such as `workload-name`.
       message: one line.
-      file: where, relative to the folder of the submission's own file.
+      file: path relative to the folder of the submission's entry file.
       line: counted from 1; 0 for the file as a whole.
     """
 
@@ -34,13 +34,13 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What reading the source of a submission tells.
+    """The findings in the source of a submission.
 
     Attributes:
       submission: the file that defines its functions.
       framework: name of the framework that it is written in, or of the adapter that it needs.
       files: all files that were read, named as in the findings.
-      findings: the worst first.
+      findings: the findings, most severe first.
     """
 
     submission: str
@@ -49,22 +49,22 @@ class Report:
     findings: tuple[Finding, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report JSON-able."""
+        """Converts the report to a JSON-able dict."""
         return {**dataclasses.asdict(self), "files": list(self.files), "findings": as_dicts(self.findings)}
 
 
 def as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings JSON-able."""
+    """Converts findings to JSON-able dicts."""
     return [dataclasses.asdict(finding) for finding in findings]
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Each finding once, errors first, then by place."""
+    """Removes duplicates and sorts: errors first, then by place."""
     return tuple(
         sorted(dict.fromkeys(findings), key=lambda f: (SEVERITIES.index(f.severity), f.file, f.line, f.rule, f.message))
     )
 
 
 def count(findings: Iterable[Finding], severity: Severity) -> int:
-    """How many findings are this severe."""
+    """The number of findings of a severity."""
     return sum(finding.severity == severity for finding in findings)

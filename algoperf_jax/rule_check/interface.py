@@ -1,4 +1,4 @@
-"""Whether a file has the functions that the runner calls, with arguments that take its calls."""
+"""Checks that a file defines the functions that the runner calls, with matching parameters."""
 
 import ast
 import inspect
@@ -12,9 +12,9 @@ _DECORATORS_THAT_KEEP_ARGUMENTS = ("functools", "jax", "torch")
 
 
 def check(module: Module) -> Iterator[Finding]:
-    """What is missing among the functions, unless there is an optax factory, and what cannot be called.
+    """Finds missing functions, unless there is an optax factory, and functions that cannot be called as needed.
 
-    A name that comes from another file is taken for what it should be; loading it will tell.
+    A name imported from another file is assumed to be correct; loading the submission checks it.
     """
     defined = module.own_names | set(module.imports)
     is_whole = FACTORY in defined or "*" in module.imports
@@ -23,7 +23,7 @@ def check(module: Module) -> Iterator[Finding]:
         what = f"the file lacks {', '.join(missing)}; expected {', '.join(REQUIRED)}, or an optax factory {FACTORY}"
         yield Finding("error", "missing-function", what, module.name)
     elif "get_batch_size" not in defined and not is_whole:
-        what = "the file lacks get_batch_size, which AlgoPerf's runner needs; here the workload's batch size is taken"
+        what = "the file lacks get_batch_size, which AlgoPerf's runner needs; the workload's batch size is used here"
         yield Finding("note", "no-batch-size", what, module.name)
     for statement in module.top_level:
         if (
@@ -33,7 +33,7 @@ def check(module: Module) -> Iterator[Finding]:
         ):
             problem = why_not_callable(statement.name, _signature(statement.args))
             if problem is not None:
-                what = f"{statement.name} does not take what it is given ({problem[0]}); expected {problem[1]}"
+                what = f"{statement.name} does not accept its arguments ({problem[0]}); expected {problem[1]}"
                 yield module.finding("error", "signature", statement, what)
 
 

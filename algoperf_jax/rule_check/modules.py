@@ -1,4 +1,4 @@
-"""The syntax tree of one file, with what the rules need to know about its names."""
+"""The syntax tree of a file, with what the rules need to know about its names."""
 
 import ast
 import builtins
@@ -14,12 +14,12 @@ _CALLED_WITH_WORKLOAD_FIRST = ("init_optimizer_state", "update_params", "prepare
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A node of a syntax tree in its surroundings.
+    """A node of a syntax tree with its context.
 
     Attributes:
       syntax: the node.
-      parent: what it stands in.
-      functions: the functions around it, outermost first.
+      parent: the node that contains it.
+      functions: the enclosing functions, outermost first.
     """
 
     syntax: ast.AST
@@ -28,7 +28,7 @@ class Node:
 
     @property
     def function_names(self) -> tuple[str, ...]:
-        """Names of the functions around it; lambdas have none."""
+        """Names of the enclosing functions, without lambdas."""
         return tuple(function.name for function in self.functions if not isinstance(function, ast.Lambda))
 
 
@@ -37,8 +37,8 @@ class Module:
     """One file of a submission.
 
     Attributes:
-      name: how findings call it.
-      tree: its syntax.
+      name: the file's name in findings.
+      tree: its syntax tree.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Module:
 
     @functools.cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """Everything in it but what runs only when the file is a program."""
+        """All nodes except those that run only when the file is the main program."""
         return tuple(_walk(self.tree, self.tree, ()))
 
     @functools.cached_property
     def parents(self) -> Mapping[ast.AST, ast.AST]:
-        """What each node stands in."""
+        """The parent of each node."""
         return {node.syntax: node.parent for node in self.nodes}
 
     @functools.cached_property
     def imports(self) -> Mapping[str, str]:
-        """Name in this file -> dotted name of what it was imported as; a relative import begins with dots."""
+        """Name in this file -> dotted name that it was imported from; relative imports begin with dots."""
         found: dict[str, str] = {}
         for node in (node.syntax for node in self.nodes):
             if isinstance(node, ast.Import):
@@ -74,17 +74,17 @@ class Module:
 
     @functools.cached_property
     def top_level(self) -> tuple[ast.stmt, ...]:
-        """The statements that run on import, outside classes; those under `if` and `try` too."""
+        """The statements outside classes that run on import, including those under `if` and `try`."""
         return tuple(_statements(self.tree.body))
 
     @functools.cached_property
     def own_names(self) -> frozenset[str]:
-        """What the file itself defines at its top."""
+        """The names that the file defines at top level."""
         return frozenset(name for statement in self.top_level for name in _defined_by(statement))
 
     @functools.cached_property
     def workload_names(self) -> frozenset[str]:
-        """Names that stand for the workload."""
+        """Names that refer to the workload."""
         names = {"workload"}
         for statement in self.top_level:
             if isinstance(statement, ast.FunctionDef) and statement.name in _CALLED_WITH_WORKLOAD_FIRST:
@@ -98,13 +98,13 @@ class Module:
         return frozenset(names)
 
     def is_workload(self, expression: ast.AST) -> bool:
-        """Whether an expression is the workload by name, also where it is kept as `self.workload`."""
+        """Whether an expression is a name of the workload, including `self.workload`."""
         if isinstance(expression, ast.Name):
             return expression.id in self.workload_names
         return isinstance(expression, ast.Attribute) and expression.attr in ("workload", "_workload")
 
     def dotted(self, node: Node) -> str | None:
-        """What an expression means, such as `os.path.join`, if it begins with an import or is built in."""
+        """The dotted name that an expression means, such as `os.path.join`, if it starts at an import or a builtin."""
         names: list[str] = []
         expression = node.syntax
         while (step := _taken_apart(expression)) is not None:
@@ -123,12 +123,12 @@ class Module:
 
     @functools.cached_property
     def _bound(self) -> Mapping[Function, frozenset[str]]:
-        """The names that each function has for itself."""
+        """The local names of each function."""
         return {node.syntax: _bound(node.syntax) for node in self.nodes if isinstance(node.syntax, Function)}
 
     @functools.cached_property
     def chains(self) -> tuple[tuple[Node, str], ...]:
-        """Every name, with all attributes that follow it, that means something imported or built in."""
+        """Every name, with all attributes that follow it, that means an import or a builtin."""
         found = []
         for node in self.nodes:
             longer = _taken_apart(node.parent)
@@ -158,7 +158,7 @@ def _walk(node: ast.AST, parent: ast.AST, functions: tuple[Function, ...]) -> It
     yield Node(node, parent, functions)
     inner = (*functions, node) if isinstance(node, Function) else functions
     for field, value in ast.iter_fields(node):
-        # Decorators, defaults and annotations are evaluated where the function is defined.
+        # Decorators, defaults and annotations are evaluated in the enclosing scope.
         around = inner if field in ("body", "args") else functions
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
@@ -191,7 +191,7 @@ def _defined_by(statement: ast.stmt) -> Iterator[str]:
 
 
 def _bound(function: Function) -> frozenset[str]:
-    """Parameters of a function, and the names that are assigned in it."""
+    """The parameters of a function, and the names assigned in it."""
     found = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
     body = function.body if isinstance(function.body, list) else [function.body]
     found |= {name for part in body for node in ast.walk(part) for name in _defined(node)}

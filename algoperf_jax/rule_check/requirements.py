@@ -1,4 +1,4 @@
-"""What a submission needs to be installed, compared with what is."""
+"""Compares the packages that a submission needs with those that are installed."""
 
 import ast
 import dataclasses
@@ -31,13 +31,13 @@ class _Line:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries that matter to submissions."""
+    """Installed versions of libraries that matter to submissions."""
     found = {"python": platform.python_version()}
     return found | {name: version for name in _LIBRARIES if (version := _installed(name)) is not None}
 
 
 def check_imports(modules: Sequence[Module], files: SubmissionFiles) -> Iterator[Finding]:
-    """Modules that the files import and that are neither installed nor their own."""
+    """Finds imported modules that are neither installed nor part of the submission."""
     for module in modules:
         told: set[str] = set()
         for node in module.nodes:
@@ -58,7 +58,7 @@ def check_imports(modules: Sequence[Module], files: SubmissionFiles) -> Iterator
 
 
 def check_files(folder: pathlib.Path, imported: set[str]) -> Iterator[Finding]:
-    """The requirements files in a folder; of a long list that conda exported, only what is imported matters."""
+    """Checks the requirements files in a folder; of a long list exported by conda, only imported packages matter."""
     used = {_normalized(name) for name in imported - sys.stdlib_module_names}
     for path in sorted(folder.glob("requirements*.txt")):
         for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
@@ -103,7 +103,7 @@ def _installed(name: str) -> str | None:
 
 
 def _satisfies(installed: str, operator: str, wanted: str) -> bool:
-    """Compares the numbers of releases; suffixes such as `rc1` and `+cu126` are left out."""
+    """Compares release numbers; suffixes such as `rc1` and `+cu126` are ignored."""
     have, want = _release(installed), _release(wanted)
     same = have[: len(want)] == want if wanted.endswith(".*") or operator == "~=" else _padded(have) == _padded(want)
     if operator == "~=":
@@ -133,7 +133,7 @@ def _normalized(name: str) -> str:
 
 
 def _may_fail(module: Module, statement: ast.AST) -> bool:
-    """Whether an import that fails is caught, or is only for type checkers."""
+    """Whether the failure of an import is caught, or the import is only for type checkers."""
     above = module.parents.get(statement)
     while above is not None and not isinstance(above, ast.Module):
         if isinstance(above, ast.Try):

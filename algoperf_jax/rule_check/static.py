@@ -1,4 +1,4 @@
-"""What can be said about a submission without running it: read from the source of every file that belongs to it."""
+"""Checks a submission without running it, by reading the source of all its files."""
 
 import ast
 import os
@@ -13,12 +13,12 @@ from algoperf_jax.submission.framework_names import ENTRIES
 from algoperf_jax.submission.locate import Located
 
 PREVENT_LOADING = frozenset({"syntax", "missing-function", "missing-module", "signature"})
-"""Rules whose errors mean that the submission cannot be loaded."""
+"""Rules whose violation prevents loading the submission."""
 _HEAD_CHARACTERS = 200
 
 
 def static_report(located: Located) -> Report:
-    """Reads a submission; imports and runs nothing of it, nor JAX or PyTorch.
+    """Checks the source of a submission; imports neither the submission nor JAX or PyTorch.
 
     Raises:
       SubmissionError: there is no such submission.
@@ -53,7 +53,7 @@ def _named(path: pathlib.Path, entry: pathlib.Path) -> str:
 
 
 def _syntax_finding(path: pathlib.Path, entry: pathlib.Path) -> Finding:
-    """Why a file cannot be parsed."""
+    """The finding about a file that cannot be parsed."""
     name = _named(path, entry)
     try:
         content = path.read_bytes()
@@ -63,9 +63,11 @@ def _syntax_finding(path: pathlib.Path, entry: pathlib.Path) -> Finding:
         again = text.find(text[:_HEAD_CHARACTERS], 1) if len(text) > 2 * _HEAD_CHARACTERS else -1
         if again > 0:
             line = text.count("\n", 0, again) + 1
-            return Finding("error", "syntax", "the file holds a second copy of itself, which begins here", name, line)
+            return Finding(
+                "error", "syntax", "the file contains a second copy of itself, which begins here", name, line
+            )
         where = f": {error.text.strip()[:80]}" if error.text else ""
         return Finding("error", "syntax", f"{error.msg}{where}", name, error.lineno or 0)
     except (OSError, ValueError) as error:
-        return Finding("error", "syntax", f"cannot be read as Python: {error}", name)
-    return Finding("error", "syntax", "cannot be read as Python", name)
+        return Finding("error", "syntax", f"is not valid Python: {error}", name)
+    return Finding("error", "syntax", "is not valid Python", name)

@@ -1,7 +1,7 @@
-"""What a submission uses of the machine and of libraries beside their mathematics.
+"""Finds uses of the machine, and of libraries beyond their mathematics.
 
-A table of dotted names says most of it. What only turns up at run time, under names that a program makes up, is not
-found; where a program does that, a warning says so.
+Most rules are a table of dotted names. Names that a program computes at run time are not found; a warning says where a
+program does that.
 """
 
 import ast
@@ -14,7 +14,7 @@ from algoperf_jax.rule_check.modules import Module, Node, text_of
 
 @dataclasses.dataclass(frozen=True)
 class _Use:
-    """Dotted names, with everything below them, that are not for submissions, and why."""
+    """Dotted names, with everything below them, that submissions should not use, and the reason."""
 
     severity: Severity
     rule: str
@@ -33,7 +33,7 @@ _USES = (
         "os.kill", "os.killpg", "os._exit", "os.abort",
         *(f"os.{kind}{way}" for kind in ("exec", "spawn") for way in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")),
     )),
-    _Use("error", "concurrency", "work must happen within the calls that are timed", (
+    _Use("error", "concurrency", "work must happen within the timed calls", (
         "threading", "_thread", "multiprocessing", "concurrent", "asyncio", "signal", "atexit", "sched",
         "torch.multiprocessing", "torch.jit.fork", "torch.futures",
     )),
@@ -43,29 +43,29 @@ _USES = (
         "numpy.savez", "numpy.savez_compressed", "numpy.savetxt", "jax.numpy.save", "jax.numpy.savez", "torch.save",
         "joblib.dump", "json.dump", "orbax", "flax.training.checkpoints", "torch.distributed.checkpoint",
     )),
-    _Use("warning", "file-access", "what it reads is not in its source", (
+    _Use("warning", "file-access", "the content is not part of the submission's source", (
         "os.open", "os.listdir", "os.scandir", "os.walk", "glob", "mmap", "sqlite3", "shelve", "dbm", "h5py",
         "pickle.load", "numpy.load", "numpy.loadtxt", "numpy.genfromtxt", "numpy.fromfile", "numpy.memmap",
         "jax.numpy.load", "jax.numpy.fromfile", "torch.load", "torch.from_file", "joblib.load", "pandas.read_csv",
         "pandas.read_pickle", "pandas.read_parquet", "importlib.resources", "pkgutil.get_data",
     )),
-    _Use("warning", "introspection", "it reaches for what it is not given", (
+    _Use("warning", "introspection", "it accesses objects that it was not given", (
         "sys._getframe", "sys.modules", "sys.meta_path", "sys.settrace", "sys.setprofile", "sys.addaudithook",
         "inspect.stack", "inspect.currentframe", "inspect.trace", "gc.get_objects", "gc.get_referrers", "ctypes",
         "unittest.mock",
     )),
-    _Use("warning", "dynamic-code", "what it runs cannot be checked from its source", (
+    _Use("warning", "dynamic-code", "this code cannot be checked from the source", (
         "builtins.exec", "builtins.eval", "builtins.compile", "builtins.__import__", "builtins.globals",
         "importlib.import_module", "importlib.util", "importlib.reload", "runpy",
     )),
-    _Use("warning", "library-state", "it changes how a library works, for the evaluation too", (
+    _Use("warning", "library-state", "it changes a library's behavior, also for the evaluation", (
         "jax.config.update", "jax.default_matmul_precision", "torch.set_default_dtype", "torch.set_default_device",
         "torch.set_default_tensor_type",
         "torch.set_float32_matmul_precision", "torch.set_num_threads", "torch.set_num_interop_threads",
         "torch.use_deterministic_algorithms", "torch.set_grad_enabled", "torch.autograd.set_detect_anomaly",
         "torch.set_flush_denormal", "numpy.seterr", "gc.disable", "gc.set_threshold", "gc.freeze",
     )),
-    _Use("note", "time", "times differ from machine to machine", (
+    _Use("note", "time", "times differ between machines", (
         "time", "datetime.datetime.now", "datetime.datetime.utcnow", "timeit", "torch.utils.benchmark",
     )),
 )
@@ -88,7 +88,7 @@ _ENVIRON_SETTERS = ("update", "setdefault", "pop", "popitem", "clear", "__setite
 
 
 def check(module: Module) -> Iterator[Finding]:
-    """Findings in one file."""
+    """Finds violations in one file."""
     for node, name in module.chains:
         if name.startswith(("os.environ", "os.getenv", "os.putenv", "os.unsetenv")):
             yield _environment(module, node, name)
@@ -100,7 +100,7 @@ def check(module: Module) -> Iterator[Finding]:
         yield from _methods(module, node)
         yield from _engine_imports(module, node)
         if isinstance(node.syntax, ast.AsyncFunctionDef):
-            yield module.finding("error", "concurrency", node.syntax, "an asynchronous function")
+            yield module.finding("error", "concurrency", node.syntax, "asynchronous function")
 
 
 def _by_table(module: Module, node: Node, name: str) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def _by_table(module: Module, node: Node, name: str) -> Iterator[Finding]:
         return
     severity = use.severity
     if (use.rule, severity) == ("file-access", "warning") and not node.functions:
-        severity = "note"  # a file that came with the submission, read once when it is loaded
+        severity = "note"  # a file of the submission, read once when it is loaded
     yield module.finding(severity, use.rule, node.syntax, f"uses {name.removeprefix('builtins.')}: {use.why}")
 
 
@@ -120,30 +120,34 @@ def _opened(module: Module, node: Node, name: str) -> Iterator[Finding]:
 
 
 def _opening(module: Module, node: Node, call: ast.Call, modes: Sequence[ast.expr], name: str) -> Finding:
-    """What a call of `open` does, by its mode."""
+    """The finding about a call of `open`, which depends on its mode."""
     mode = next((keyword.value for keyword in call.keywords if keyword.arg == "mode"), modes[0] if modes else None)
     text = text_of(mode)
     if mode is not None and (text is None or set(text) & set("wax+")):
         return module.finding("error", "file-access", call, f"{name}() for writing: a submission must not write files")
     severity: Severity = "warning" if node.functions else "note"
-    return module.finding(severity, "file-access", call, f"{name}(): what it reads is not in its source")
+    return module.finding(
+        severity, "file-access", call, f"{name}(): the content is not part of the submission's source"
+    )
 
 
 def _methods(module: Module, node: Node) -> Iterator[Finding]:
-    """Methods of paths and arrays, told by their names alone."""
+    """Finds methods of paths and arrays, recognized by name alone."""
     call = node.syntax
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return
     if module.dotted(Node(call.func, call, node.functions)) is not None and not call.func.attr.endswith(
         ("_text", "_bytes")
     ):
-        return  # a function of a module, which the table knows
+        return  # a function of a module; the table covers these
     method = call.func.attr
     if method in _METHODS_THAT_WRITE:
         yield module.finding("error", "file-access", call, f".{method}(): a submission must not write files")
     elif method in _METHODS_THAT_READ:
         severity: Severity = "warning" if node.functions else "note"
-        yield module.finding(severity, "file-access", call, f".{method}(): what it reads is not in its source")
+        yield module.finding(
+            severity, "file-access", call, f".{method}(): the content is not part of the submission's source"
+        )
     elif method == "open":
         yield _opening(module, node, call, call.args, ".open")
 
@@ -152,16 +156,18 @@ def _environment(module: Module, node: Node, name: str) -> Finding:
     variable, sets = _variable(module, node, name)
     what = f"the environment variable {variable}" if variable else "environment variables"
     if not sets and variable in _RANKS:
-        return module.finding("note", "environment", node.syntax, f"reads {what}, which tells of processes")
+        return module.finding("note", "environment", node.syntax, f"reads {what}, which describes the processes")
     if not sets:
         return module.finding("warning", "environment", node.syntax, f"reads {what}")
     if variable and variable.startswith(("XLA_", "LIBTPU_", "JAX_", "TF_", "NVIDIA_", "TORCH")):
-        return module.finding("error", "environment", node.syntax, f"sets {what}, which changes how programs are built")
-    return module.finding("error", "environment", node.syntax, f"sets {what}: a submission leaves them as they are")
+        return module.finding(
+            "error", "environment", node.syntax, f"sets {what}, which changes how programs are compiled"
+        )
+    return module.finding("error", "environment", node.syntax, f"sets {what}: a submission must not change them")
 
 
 def _variable(module: Module, node: Node, name: str) -> tuple[str | None, bool]:
-    """Name of the variable that is read or set, if the source has it, and whether it is set."""
+    """The name of the variable, if it is in the source, and whether it is set rather than read."""
     parent = node.parent
     method = name.rpartition(".")[2]
     sets = method in (*_ENVIRON_SETTERS, "putenv", "unsetenv")
@@ -176,7 +182,7 @@ def _variable(module: Module, node: Node, name: str) -> tuple[str | None, bool]:
 
 
 def _library_state(module: Module, node: Node, name: str) -> Iterator[Finding]:
-    """Attributes of imported modules that are set, also through `setattr`."""
+    """Finds assignments to attributes of imported modules, including `setattr`."""
     parent = node.parent
     is_set = isinstance(node.syntax, ast.Attribute) and isinstance(node.syntax.ctx, ast.Store | ast.Del)
     by_name = isinstance(parent, ast.Call) and parent.args[:1] == [node.syntax]
@@ -186,12 +192,12 @@ def _library_state(module: Module, node: Node, name: str) -> Iterator[Finding]:
     if name.partition(".")[0] in _ENGINE:
         yield module.finding("error", "engine", node.syntax, f"sets {name}: a submission must not change the benchmark")
     else:
-        why = "it changes how a library works, for the evaluation too"
+        why = "it changes a library's behavior, also for the evaluation"
         yield module.finding("warning", "library-state", node.syntax, f"sets {name}: {why}")
 
 
 def _engine_imports(module: Module, node: Node) -> Iterator[Finding]:
-    """Parts of this project that are not made for submissions."""
+    """Finds imports of parts of this project that are not for submissions."""
     if isinstance(node.syntax, ast.Import):
         names = [alias.name for alias in node.syntax.names]
     elif isinstance(node.syntax, ast.ImportFrom) and not node.syntax.level:

@@ -1,4 +1,4 @@
-"""Whether a submission does different things for different workloads, beyond the choice of a batch size."""
+"""Finds code that depends on the workload's name, other than the choice of a batch size."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ _DISPLAYS = ast.Dict | ast.Set | ast.List | ast.Tuple
 
 
 def check(modules: Sequence[Module]) -> Iterator[Finding]:
-    """Branches on names of workloads, and what asks a workload for its name or class."""
+    """Finds branches on names of workloads, and code that asks for a workload's name or class."""
     exempt = _exempt_functions(modules)
     tables = {name for module in modules for name in _tables(module)}
     for module in modules:
@@ -34,12 +34,12 @@ def check(modules: Sequence[Module]) -> Iterator[Finding]:
 
 
 def is_workload_name(text: str | None) -> bool:
-    """Whether a text is the name of a workload of the benchmark, or begins like one."""
+    """Whether a text is, or begins with, the name of a workload of the benchmark."""
     return text is not None and _NAME.fullmatch(text) is not None
 
 
 def _exempt_functions(modules: Sequence[Module]) -> set[str]:
-    """The functions that may tell workloads apart, and the helpers that nothing else uses."""
+    """The functions that may distinguish workloads, and the helpers that only these use."""
     uses: dict[str, list[tuple[str, ...]]] = {}
     for module in modules:
         for node in module.nodes:
@@ -62,7 +62,7 @@ def _exempt_functions(modules: Sequence[Module]) -> set[str]:
 
 
 def _branch(module: Module, node: Node) -> str | None:
-    """A comparison with, or a look-up by, the name of a workload."""
+    """The message about a comparison with, or a lookup by, the name of a workload, or None."""
     text = text_of(node.syntax)
     if not is_workload_name(text):
         return None
@@ -75,11 +75,11 @@ def _branch(module: Module, node: Node) -> str | None:
         or (isinstance(above, ast.Dict) and below in above.keys and bool(node.functions))
         or (isinstance(above, ast.Call) and getattr(above.func, "attr", None) in _TEXT_METHODS)
     )
-    return f"tells workloads apart by the name {text!r}, outside get_batch_size" if found else None
+    return f"distinguishes workloads by the name {text!r}, outside get_batch_size" if found else None
 
 
 def _tables(module: Module) -> Iterator[str]:
-    """Names that are given, at a file's top, a table or list with names of workloads."""
+    """Top-level names of tables or lists that contain names of workloads."""
     for statement in module.top_level:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             displays = [node for node in ast.walk(statement.value) if isinstance(node, _DISPLAYS)]
@@ -103,7 +103,7 @@ def _table_use(node: Node, tables: set[str]) -> str | None:
 
 
 def _identity(module: Module, node: Node) -> str | None:
-    """What asks which workload it is."""
+    """The message about code that asks which workload it is, or None."""
     syntax = node.syntax
     if isinstance(syntax, ast.Attribute) and syntax.attr in _NAME_ATTRIBUTES and module.is_workload(syntax.value):
         return f"asks which workload it is: workload.{syntax.attr}"

@@ -1,4 +1,4 @@
-"""Submissions: their interface, and how one is found, loaded and called."""
+"""Submissions: their interface, and the code that finds, loads and calls them."""
 
 from algoperf_jax.submission.interface import ForwardPassMode as ForwardPassMode
 from algoperf_jax.submission.interface import TrainingCompleteError as TrainingCompleteError

@@ -1,6 +1,6 @@
-"""What each function of a submission is called with: the one place that says it.
+"""Defines the arguments of each of a submission's functions.
 
-The trial loop and the rule checker call through `Calls`; the checks of signatures read the same names.
+The trial loop and the rule checker call them through `Calls`; the checks of signatures use the same names.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from algoperf_jax.submission.interface import Submission
 REQUIRED = ("init_optimizer_state", "update_params", "data_selection")
 OPTIONAL = ("get_batch_size", "prepare_for_eval", "get_eval_batch_size")
 FACTORY = "make_optimizer"
-"""What a submission may define instead: a factory of an optax optimizer."""
+"""The factory of an optax optimizer, which a submission may define instead."""
 
 
 class InitArguments(NamedTuple):
-    """What `init_optimizer_state` is given, by position."""
+    """The positional arguments of `init_optimizer_state`."""
 
     workload: Any
     params: Any
@@ -27,7 +27,7 @@ class InitArguments(NamedTuple):
 
 
 class SelectionArguments(NamedTuple):
-    """What `data_selection` is given, by position."""
+    """The positional arguments of `data_selection`."""
 
     workload: Any
     input_queue: Iterator[Any]
@@ -40,9 +40,9 @@ class SelectionArguments(NamedTuple):
 
 
 class PrepareArguments(NamedTuple):
-    """What `prepare_for_eval` is given, by keyword.
+    """The keyword arguments of `prepare_for_eval`.
 
-    `update_params` is given the same, `batch`, and `train_state` if it has a parameter of this name.
+    `update_params` gets the same, `batch`, and `train_state` if it has a parameter of this name.
     """
 
     workload: Any
@@ -69,11 +69,11 @@ ARGUMENTS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "prepare_for_eval": (0, PrepareArguments._fields),
     FACTORY: (2, ()),
 }
-"""How many arguments each function is given by position, and which by name."""
+"""The number of positional arguments and the names of the keyword arguments of each function."""
 
 
 class State(Protocol):
-    """What a submission works on; `RunState` and `Content` are such states."""
+    """The state that a submission works on, such as `RunState` and `Content`."""
 
     @property
     def params(self) -> Any: ...
@@ -85,12 +85,12 @@ class State(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Calls:
-    """The calls of one submission in one trial. What a function raises or returns is passed on as it is.
+    """Calls the functions of one submission in one trial; passes on what they return and raise.
 
     Attributes:
-      submission: whose functions are called.
-      view: the workload as they see it.
-      hyperparameters: the point that is tried, or None.
+      submission: the submission whose functions are called.
+      view: the workload as the submission sees it.
+      hyperparameters: the point under test, or None.
     """
 
     submission: Submission
@@ -98,13 +98,13 @@ class Calls:
     hyperparameters: Any
 
     def init_optimizer_state(self, params: Any, model_state: Any, rng: Any) -> Any:
-        """The submission's own state, for newly drawn parameters."""
+        """Makes the submission's state for newly initialized parameters."""
         return self.submission.init_optimizer_state(
             *InitArguments(self.view, params, model_state, self.hyperparameters, rng)
         )
 
     def data_selection(self, state: State, input_queue: Iterator[Any], step: int, rng: Any) -> Any:
-        """What `update_params` is given as its batch."""
+        """Makes the batch for `update_params`."""
         return self.submission.data_selection(
             *SelectionArguments(
                 workload=self.view,
@@ -128,7 +128,7 @@ class Calls:
         eval_results: Sequence[tuple[int, Mapping[str, float]]],
         train_state: Mapping[str, Any],
     ) -> Any:
-        """One step of training; `train_state` is passed on only to submissions that take it."""
+        """Takes one training step; `train_state` is passed only to submissions that accept it."""
         extra = {TRAIN_STATE: train_state} if self.submission.takes_train_state else {}
         arguments = self._arguments(state, step, rng, eval_results)._asdict()
         return self.submission.update_params(**arguments, batch=batch, **extra)
@@ -136,7 +136,7 @@ class Calls:
     def prepare_for_eval(
         self, state: State, step: int, rng: Any, *, eval_results: Sequence[tuple[int, Mapping[str, float]]]
     ) -> Any:
-        """The last change before an evaluation. Must not be called on a submission that has no such function."""
+        """Prepares the parameters for an evaluation. The submission must define this function."""
         assert self.submission.prepare_for_eval is not None, self.submission.name
         arguments = self._arguments(state, step, rng, eval_results)._asdict()
         return self.submission.prepare_for_eval(**arguments)
@@ -159,7 +159,7 @@ class Calls:
 
 
 def why_not_callable(function: str, signature: inspect.Signature) -> tuple[str, str] | None:
-    """Why a function of this signature cannot be called as it will be, and what it should take; None if it can."""
+    """Why a function with this signature cannot be called, and which arguments it should accept; None if it can be."""
     positional, keywords = ARGUMENTS[function]
     extra = (TRAIN_STATE,) if function == "update_params" and TRAIN_STATE in signature.parameters else ()
     try:

@@ -1,4 +1,4 @@
-"""The frameworks that a submission may be written in, and where each is found."""
+"""The frameworks in which a submission may be written, and the modules that implement them."""
 
 import dataclasses
 import importlib.util
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Where a framework is found.
+    """The modules of a framework.
 
     Attributes:
-      module: defines `FRAMEWORK`.
-      algorithms: package of its ready-made algorithms.
-      library: what a submission written in it imports.
+      module: the module that defines `FRAMEWORK`.
+      algorithms: the package of its ready-made algorithms.
+      library: the library that its submissions import.
       install: the command that installs the library.
     """
 
@@ -25,7 +25,7 @@ class Entry:
 
 JAX, PYTORCH, JAX_PMAP = "jax", "pytorch", "jax_pmap"
 TORCH_MODELS = ("auto", "twin", "bridge")
-"""What `config.torch_model` may be; see `configs/base.py`."""
+"""The values of `config.torch_model`; see `configs/base.py`."""
 
 ENTRIES: Mapping[str, Entry] = {
     JAX: Entry("algoperf_jax.framework.jax_framework", "algoperf_jax.algorithms", "jax", "pip install -e ."),
@@ -33,16 +33,16 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 ADAPTERS: Mapping[str, Entry] = {
-    # JAX submissions of the time before sharded jit: everything has a leading axis of devices, and steps use pmap.
+    # JAX submissions from before sharded jit: all arrays have a leading axis of devices, and steps use pmap.
     JAX_PMAP: Entry("third_party.pmap.framework", "algoperf_jax.algorithms", "jax", "pip install -e ."),
 }
-"""Other ways to run submissions of these frameworks, which are chosen like them."""
+"""Other ways to run submissions in these frameworks; `config.framework` selects them too."""
 WAYS_TO_RUN: Mapping[str, Entry] = {**ENTRIES, **ADAPTERS}
-"""What `config.framework` may name."""
+"""The values of `config.framework`."""
 
 
 def algorithm_names(framework: str) -> tuple[str, ...]:
-    """The ready-made algorithms of a framework; none of them is imported."""
+    """The names of a framework's ready-made algorithms; imports none of them."""
     found = importlib.util.find_spec(ENTRIES[framework].algorithms)
     assert found is not None, framework
     modules = pkgutil.iter_modules(found.submodule_search_locations)

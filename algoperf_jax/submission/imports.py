@@ -1,8 +1,8 @@
-"""What a submission may import, while it is loaded and run, and not longer.
+"""Resolves the imports of a submission while it is loaded and run.
 
-A finder at the head of `sys.meta_path` brings every name under which a submission imports its own files to one module
-for each file, called `submission_files.<path>`, and the names of the reference implementation to
-`third_party.algoperf`. A file therefore runs once, whatever it is called, and its classes are the same everywhere.
+A finder at the head of `sys.meta_path` maps all names under which a submission imports one of its files to a single
+module, `submission_files.<path>`, and the names of the reference implementation to `third_party.algoperf`. A file
+therefore runs once, regardless of the name it is imported by, and its classes are the same everywhere.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ _active: list["_Finder"] = []
 
 @contextlib.contextmanager
 def submission_imports(located: Located) -> Iterator[None]:
-    """Makes the imports of a submission resolve; stays open while its functions run.
+    """Makes the imports of a submission resolve; must stay open while its functions run.
 
-    A submission that has no files of its own gets the names of the reference implementation only.
+    For a submission without its own files, only the names of the reference implementation resolve.
     """
     finder = _Finder(located.own_files)
     with finder.installed(), legacy_jax(located.own_files):
@@ -41,12 +41,12 @@ def submission_imports(located: Located) -> Iterator[None]:
 
 
 def is_active() -> bool:
-    """Whether a submission's imports resolve now."""
+    """Whether a submission's imports currently resolve."""
     return bool(_active)
 
 
 def import_file(path: pathlib.Path) -> ModuleType:
-    """Runs a file of the active submission, unless it has run already, and returns its module."""
+    """Imports a file of the active submission and returns its module."""
     return importlib.import_module(_active[-1].name_of(path))
 
 
@@ -58,13 +58,13 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Puts the finder in its place; afterwards the modules that it found are forgotten."""
-        # A module of the same name that is there already, say another `utils`, is laid aside.
+        """Installs the finder; at the end removes it and the modules that it found."""
+        # A loaded module of the same name, for example another `utils`, is set aside.
         laid_aside = {name: module for name, module in sys.modules.items() if self._is_mine(name)}
         for name in laid_aside:
             del sys.modules[name]
         importlib.invalidate_caches()
-        write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it is not our folder
+        write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder is not ours
         root = ModuleType(_ROOT)
         root.__path__ = [] if self._files is None else [str(self._files.root)]
         sys.modules[_ROOT] = root
@@ -79,7 +79,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             sys.modules.update(laid_aside)
 
     def name_of(self, path: pathlib.Path) -> str:
-        """The one name of the module that a file or folder of the submission is."""
+        """The unique module name of a file or folder of the submission."""
         assert self._files is not None, path
         place = path.parent if path.name == "__init__.py" else path
         return ".".join([_ROOT, *place.relative_to(self._files.root).with_suffix("").parts])
@@ -87,7 +87,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """The module that a name means, or None where it is not the submission's own."""
+        """The module that a name means, or None if it is not part of the submission."""
         del path, target
         if fullname.partition(".")[0] == _ROOT:
             return None  # found by Python below the root's folder
@@ -106,7 +106,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None if place is None else self.name_of(place)
 
     def _from_folders(self, name: str) -> pathlib.Path | None:
-        """For names that only appear at run time: as from the submission's folder and those above it."""
+        """Resolves names that only appear at run time, from the submission's folder and those above it."""
         assert self._files is not None, name
         if source_files.is_library(name.partition(".")[0]) or not _asked_by_submission():
             return None
@@ -114,7 +114,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return next((found for place in places if (found := source_files.module_at(place))), None)
 
     def _is_mine(self, name: str) -> bool:
-        """Whether a module's name is one that this finder decides about."""
+        """Whether this finder is responsible for a module's name."""
         if name.partition(".")[0] in (_ROOT, *UPSTREAM_PACKAGES):
             return True
         if self._files is not None and name in self._files.aliases:
@@ -123,7 +123,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Alias(importlib.abc.Loader):
-    """Loads a module by handing out the one that is known by another name."""
+    """Loads a module by returning the one known under another name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -135,11 +135,11 @@ class _Alias(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own  # Python has put the alias's in its place
+        module.__spec__ = self._own  # Python has replaced it by the alias's
 
 
 class _EmptyPackage(importlib.abc.Loader):
-    """Loads a package that only leads to others, such as the name of a folder in which a repository was mounted."""
+    """Loads a package that only contains others, such as the name of a folder in which a repository was mounted."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         del spec
@@ -149,7 +149,7 @@ class _EmptyPackage(importlib.abc.Loader):
 
 
 def _asked_by_submission() -> bool:
-    """Whether a file of the submission imports at this moment; libraries look for others that may be installed, too."""
+    """Whether the current import comes from a file of the submission, not from a library that looks for another."""
     frame = sys._getframe(1)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))

@@ -1,14 +1,14 @@
-"""What a submission is: the five functions of a training algorithm, in either framework's flavour.
+"""The interface of submissions: the five functions of a training algorithm, in either framework.
 
 The functions are those of the benchmark's documentation:
 
-- `get_batch_size(workload_name) -> int`, optional here: without it, the workload's own batch size is taken
+- `get_batch_size(workload_name) -> int`, optional here: the default is the workload's batch size
 - `init_optimizer_state(...) -> optimizer_state`, called by position
-- `data_selection(...) -> batch`, called by position; what it returns is passed on to `update_params` as it is
+- `data_selection(...) -> batch`, called by position; its result is passed to `update_params` unchanged
 - `update_params(...) -> (optimizer_state, params, model_state)`, called by keyword
 - `prepare_for_eval(...)`, optional, returns what `update_params` returns
 
-`algoperf_jax/submission/calls.py` has their arguments.
+`algoperf_jax/submission/calls.py` defines their arguments.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from algoperf_jax.errors import SubmissionError
 
-if TYPE_CHECKING:  # reading a submission's files needs this package, and can do without the seconds that NumPy takes
+if TYPE_CHECKING:  # reading a submission's files needs this package, and should not wait for NumPy
     from algoperf_jax.workload import ModelState, Parameters
 
 
@@ -35,16 +35,16 @@ class ForwardPassMode(enum.Enum):
 
 
 class TrainingCompleteError(Exception):
-    """Raised by `update_params` to end the training; one last evaluation follows."""
+    """Raised by `update_params` to end the training; a last evaluation follows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a submission's code comes from, so that a log can keep it.
+    """The source code of a submission, for the log.
 
     Attributes:
       path: the file that defines the functions.
-      files: relative name -> content of every file that belongs to it.
+      files: relative name -> content of each of the submission's files.
     """
 
     path: pathlib.Path
@@ -55,12 +55,12 @@ class Source:
         return hashlib.sha256(b"".join(self.files[name] for name in sorted(self.files))).hexdigest()
 
     def differing(self, folder: pathlib.Path) -> list[str]:
-        """Names of the files that a copy in a folder lacks, or has with another content, or has besides."""
+        """Names of the files that are missing from, changed in or added to a copy in a folder."""
         copies = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         return sorted(name for name in {*copies, *self.files} if copies.get(name) != self.files.get(name))
 
     def line_of(self, error: BaseException) -> str:
-        """The last line of the submission's that an error came through, ` (submission.py, line 12)`, or nothing."""
+        """The submission's innermost line in an error's traceback, as ` (submission.py, line 12)`, or an empty text."""
         own = {pathlib.Path(name).name for name in self.files}
         lines = [
             f" ({pathlib.Path(frame.filename).name}, line {frame.lineno})"
@@ -76,13 +76,13 @@ class Submission:
 
     Attributes:
       name: short name for directories and tables.
-      framework: which arrays it works on; chooses the backend.
-      get_batch_size, init_optimizer_state, update_params, data_selection: see the module's text.
+      framework: the framework of its arrays; selects the backend.
+      get_batch_size, init_optimizer_state, update_params, data_selection: see the module's documentation.
       prepare_for_eval: optional.
       get_eval_batch_size: optional, `workload_name -> int`.
-      hyperparameters: names and defaults when the submission declares them, by a named tuple `Hyperparameters` with a
-        default for every field; else None: any are passed on.
-      source: its code, for the log.
+      hyperparameters: names and defaults if the submission declares them with a named tuple `Hyperparameters` that has
+        a default for every field; otherwise None, and any hyperparameters are passed on.
+      source: its source code, for the log.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Submission:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What `update_params` and `prepare_for_eval` return, checked."""
+    """The checked result of `update_params` or `prepare_for_eval`."""
 
     optimizer_state: Any
     params: "Parameters"
@@ -115,13 +115,14 @@ def checked_update(submission: Submission, function: str, returned: Any) -> Upda
     """Checks the triple that a submission's function returned.
 
     Raises:
-      SubmissionError: naming the function, what it returned and what was expected.
+      SubmissionError: it is not such a triple; the message names the function, the value returned and the value
+        expected.
     """
     if not isinstance(returned, tuple) or len(returned) != 3:
         shape = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
         raise SubmissionError(
             f"{submission.name}: {function} returned {shape}",
             expected="the tuple (optimizer_state, params, model_state)",
-            remedy=f"Mend {function} in {submission.source.path}.",
+            remedy=f"Fix {function} in {submission.source.path}.",
         )
     return Update(*returned)

@@ -1,4 +1,4 @@
-"""Names that JAX has dropped since published submissions were written, given back while one that needs them runs."""
+"""Restores names that JAX has removed since published submissions were written, while one that needs them runs."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ from algoperf_jax.submission.source_files import SubmissionFiles
 
 
 def _device_put_sharded(shards: Sequence[Any], devices: Sequence[Any]) -> Any:
-    """Stacks one tree for each device along a new leading axis, which lies across the devices."""
+    """Stacks one tree per device along a new leading axis, which is split over the devices."""
     across = NamedSharding(Mesh(np.asarray(devices), ("device",)), PartitionSpec("device"))
     return jax.tree.map(lambda *leaves: jax.device_put(jnp.stack(leaves), across), *shards)
 
@@ -35,7 +35,7 @@ _DROPPED: Mapping[str, tuple[ModuleType, Any]] = {
 
 @contextlib.contextmanager
 def legacy_jax(files: SubmissionFiles | None) -> Iterator[None]:
-    """Adds to JAX what the submission's files name and the installed JAX lacks; takes it away again afterwards."""
+    """Adds names to JAX that the submission uses and the installed JAX lacks; removes them at the end."""
     if files is None:
         yield
         return
@@ -53,7 +53,7 @@ def legacy_jax(files: SubmissionFiles | None) -> Iterator[None]:
 
 
 def _with_old_keywords(clip: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """`jax.numpy.clip` that takes its limits by the names `a_min` and `a_max` too."""
+    """`jax.numpy.clip` that also accepts its limits as `a_min` and `a_max`."""
 
     @functools.wraps(clip)
     def wrapper(*args: Any, **kwargs: Any) -> jax.Array:

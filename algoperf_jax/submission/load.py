@@ -1,4 +1,4 @@
-"""Finds a submission by name, file or dotted module, and checks that it has the functions it needs."""
+"""Loads a submission by name, file or dotted module, and checks that it defines the required functions."""
 
 import contextlib
 import importlib
@@ -22,14 +22,14 @@ from algoperf_jax.workload import Workload
 
 
 def load_submission(located: Located, workload: Workload) -> Submission:
-    """Loads and checks a submission; its functions run within `submission_imports(located)`, if it is a file.
+    """Loads and checks a submission; if it is a file, its functions must run within `submission_imports(located)`.
 
     Args:
-      located: which submission.
-      workload: the workload it will train, for the batch size of algorithms that do not choose one.
+      located: the submission.
+      workload: the workload it will train on; gives the batch size of algorithms that do not choose one.
 
     Raises:
-      SubmissionError: it cannot be found, read or imported, or it lacks a function.
+      SubmissionError: it cannot be found, read or imported, or lacks a function.
     """
     with contextlib.nullcontext() if is_active() else submission_imports(located):
         module = _import(located)
@@ -60,7 +60,7 @@ def load_submission(located: Located, workload: Workload) -> Submission:
 
 
 def _name_of(path: pathlib.Path) -> str:
-    """The file's name, or that of its folder where the file's says nothing; `<method>_jax` for `<method>/jax/`."""
+    """The file's name, or that of its folder if the file's name is generic; `<method>_jax` for `<method>/jax/`."""
     if path.stem not in ("submission", "__init__"):
         return path.stem
     folder = path.parent
@@ -89,7 +89,7 @@ def _from_factory(name: str, module: ModuleType, source: Source, workload: Workl
 
 
 def _declared_hyperparameters(module: ModuleType) -> Mapping[str, Any] | None:
-    """Names and defaults of the module's `Hyperparameters`, if that is a named tuple with a default for every field."""
+    """Names and defaults of the module's `Hyperparameters`, if it is a named tuple with a default for every field."""
     declared: Any = getattr(module, "Hyperparameters", None)
     defaults = getattr(declared, "_field_defaults", None)
     return defaults if defaults is not None and set(defaults) == set(declared._fields) else None
@@ -132,7 +132,7 @@ def _import(located: Located) -> ModuleType:
 def _import_failure(reference: str, error: BaseException) -> SubmissionError:
     return SubmissionError(
         f"submission {reference} cannot be imported: {type(error).__name__}: {error}",
-        remedy="Mend the file, or install what it needs.",
+        remedy="Fix the file, or install what it needs.",
     )
 
 
@@ -143,9 +143,9 @@ def _file_of(module: ModuleType, reference: str) -> pathlib.Path:
 
 
 def _contents(path: pathlib.Path, submission_files: SubmissionFiles | None) -> dict[str, bytes]:
-    """The submission's files, and what says what it requires, by their names in its folder.
+    """The submission's files and its requirements files, named relative to its folder.
 
-    Files outside it are named `above/...`, from the folder that holds everything.
+    Files outside the folder are named `above/...`, relative to the folder that contains all files.
     """
     trees = [] if submission_files is None else submission_files.trees
     folder = path.parent
@@ -167,14 +167,14 @@ def _check_signatures(submission: Submission) -> None:
 
 
 def _check_accepts(path: pathlib.Path, name: str, function: Any) -> None:
-    """Whether `function` can be called as the engine will call it."""
+    """Checks that `function` can be called as the engine will call it."""
     try:
         signature = inspect.signature(function)
-    except ValueError:  # some functions written in C do not tell
+    except ValueError:  # some functions written in C have no signature
         return
     problem = why_not_callable(name, signature)
     if problem is not None:
         error, how = problem
         raise SubmissionError(
-            f"submission {path}: {name}{signature} does not take what it will be given ({error})", expected=how
+            f"submission {path}: {name}{signature} does not accept its arguments ({error})", expected=how
         )

@@ -1,4 +1,4 @@
-"""Finds a submission and parses its files once; nothing of it is run."""
+"""Finds a submission and parses its files once, without running them."""
 
 import dataclasses
 import pathlib
@@ -11,13 +11,13 @@ from algoperf_jax.submission.source_files import SubmissionFiles
 
 @dataclasses.dataclass(frozen=True)
 class Located:
-    """Where a submission is and what it is written in.
+    """The files and the framework of a submission.
 
     Attributes:
       reference: `config.submission`.
       framework: key of `WAYS_TO_RUN`: the framework that it is written in, or the adapter that it needs.
-      is_ready_made: whether it is one of the project's algorithms, asked for by its name.
-      files: its files, or None where nothing was found; loading it says what is wrong.
+      is_ready_made: whether it is one of the project's algorithms, referred to by name.
+      files: its files, or None if nothing was found; loading it reports what is wrong.
     """
 
     reference: str
@@ -27,13 +27,13 @@ class Located:
 
     @property
     def written_in(self) -> str:
-        """The framework whose arrays its functions take, adapter or not."""
+        """The framework whose arrays its functions use, with or without an adapter."""
         library = WAYS_TO_RUN[self.framework].library
         return next(name for name, entry in ENTRIES.items() if entry.library == library)
 
     @property
     def own_files(self) -> SubmissionFiles | None:
-        """Its files unless they are part of this project, whose packages are imported as they are."""
+        """Its files, or None if they are part of this project, whose packages are imported normally."""
         return None if self.files is None or source_files.is_project_file(self.files.entry) else self.files
 
     @property
@@ -45,8 +45,8 @@ class Located:
 def locate(reference: str, chosen: str | None = None) -> Located:
     """Finds a submission and detects its framework.
 
-    The framework is detected from what the entry file imports, else from what all files of the submission import. It
-    is JAX for a submission that imports neither, and for a ready-made algorithm unless another is chosen.
+    The framework is detected from the imports of the entry file, or else from those of all the submission's files. It
+    is JAX for a submission that imports neither framework, and for a ready-made algorithm unless another is chosen.
 
     Args:
       reference: the name of a ready-made algorithm, the path of a `.py` file or of a folder with a `submission.py`, or
@@ -54,7 +54,7 @@ def locate(reference: str, chosen: str | None = None) -> Located:
       chosen: `config.framework`, or None.
 
     Raises:
-      ConfigError: the choice contradicts the file, or a file that imports both frameworks leaves the choice open.
+      ConfigError: the choice contradicts the file, or the file imports both frameworks and none is chosen.
     """
     if any(reference in algorithm_names(name) for name in ENTRIES):
         framework = chosen or JAX
@@ -78,7 +78,7 @@ def _detected(reference: str, files: SubmissionFiles, chosen: str | None) -> str
     if chosen is None and len(found) > 1:
         raise ConfigError(
             f"submission {reference} imports the libraries of {' and '.join(found)}",
-            remedy=f"Say which it is written in, with --config.framework={found[0]} or the other.",
+            remedy=f"Set its framework with --config.framework={found[0]} or the other.",
         )
     if chosen is None and found == [JAX] and any(name.endswith(".pmap") for name in files.attributes()):
         return JAX_PMAP
@@ -86,5 +86,5 @@ def _detected(reference: str, files: SubmissionFiles, chosen: str | None) -> str
 
 
 def _frameworks(libraries: set[str]) -> list[str]:
-    """The frameworks among the libraries that a submission imports."""
+    """The frameworks among imported libraries."""
     return [name for name, entry in ENTRIES.items() if entry.library in libraries]

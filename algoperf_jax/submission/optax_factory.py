@@ -1,4 +1,4 @@
-"""A complete submission from an optax factory.
+"""Makes a complete submission from an optax factory.
 
 A module that defines
 
@@ -6,19 +6,20 @@ A module that defines
     def make_optimizer(hyperparameters, workload) -> optax.GradientTransformation
 
 is a training algorithm. `workload` is the view that submissions receive (`step_hint`, `param_shapes`, ...). The engine
-adds the rest: one jitted, donated train step over the device mesh. Three hyperparameters, where a module declares them,
-belong to that step: `dropout_rate`, `label_smoothing` and `grad_clip` (limit on the global L2 norm of the gradient).
+adds the rest: a jitted train step over the device mesh, with donated buffers. Three hyperparameters, if a module
+declares them, belong to that step: `dropout_rate`, `label_smoothing` and `grad_clip` (limit on the global L2 norm of
+the gradient).
 
-An optimizer whose `update` takes them as keywords also gets `value` (or `loss`) and `grad`, the loss and the gradient
-at the parameters, and `value_fn(params)` (or `obj_fn`) and `grad_fn(params)`, which compute them elsewhere: on the same
-batch, with the same dropout and without a trace in the model state. These are the names that optax's optimizers use.
-An optimizer that is made of others, such as an `optax.chain`, gets those that all of them take.
+An optimizer whose `update` accepts them as keywords also gets `value` (or `loss`) and `grad`, the loss and gradient at
+the parameters, and `value_fn(params)` (or `obj_fn`) and `grad_fn(params)`, which compute them at other parameters, for
+the same batch and dropout, without changing the model state. These are the names that optax's optimizers use. An
+optimizer composed of others, such as an `optax.chain`, gets the keywords that all of them accept.
 
 A module may also define
 
     def evaluation_params(optimizer_state, params) -> params     # pure; the optimizer's own state
 
-if it judges other parameters than it trains, an average for example.
+if the parameters to evaluate differ from those it trains, for example an average.
 """
 
 import functools
@@ -40,22 +41,22 @@ from algoperf_jax.submission.interface import ForwardPassMode
 _LOG_PERIOD_STEPS = 100
 _FIRST_LOG_PERIOD_STEPS = 10
 _UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
-"""How Python refuses a keyword argument."""
-_UNSERVED: Mapping[type, tuple[str, str]] = {
+"""Python's error about an unknown keyword argument."""
+_UNSUPPORTED: Mapping[type, tuple[str, str]] = {
     optax.LookaheadState: ("optax.lookahead", "trains pairs of parameters, fast and slow ones"),
     optax.contrib.DifferentiallyPrivateAggregateState: (
         "optax.contrib.differentially_private_aggregate",
         "takes the gradient of each example",
     ),
 }
-"""Optimizers that a train step cannot serve, by the type of their state: name, and why."""
+"""Optimizers that the train step does not support, by the type of their state: name and reason."""
 
 MakeOptimizer = Callable[[Any, Any], optax.GradientTransformation]
 EvaluationParams = Callable[[Any, Any], Any]
 
 
 class Functions(NamedTuple):
-    """The functions of a submission made from an optax factory; `prepare_for_eval` is None where it has no task."""
+    """The functions of a submission made from an optax factory; `prepare_for_eval` is None if it is not needed."""
 
     init_optimizer_state: Callable[..., Any]
     update_params: Callable[..., Any]
@@ -63,10 +64,10 @@ class Functions(NamedTuple):
     prepare_for_eval: Callable[..., Any] | None
 
 
-class Aside(NamedTuple):
-    """The parameters that are not in use: those for training during an evaluation, else room for those to evaluate.
+class SpareParams(NamedTuple):
+    """The parameters not in use: during an evaluation those for training, otherwise a buffer for those to evaluate.
 
-    `holds_training_params` is a bool on the host, so that neither a step nor the host has to look at an array.
+    `holds_training_params` is a bool on the host, so that neither a step nor the host must read an array.
     """
 
     params: Any
@@ -74,54 +75,54 @@ class Aside(NamedTuple):
 
 
 def make_functions(make_optimizer: MakeOptimizer, evaluation_params: EvaluationParams | None = None) -> Functions:
-    """The submission's functions.
+    """Makes the submission's functions.
 
-    Optimizer state is `(optax state, train step, Aside or None)`; the step is not checkpointed.
+    The optimizer state is `(optax state, train step, SpareParams or None)`; the step is not checkpointed.
 
     Args:
-      make_optimizer: the module's.
-      evaluation_params: the module's, if it has one.
+      make_optimizer: the module's function of this name.
+      evaluation_params: the module's function of this name, or None.
     """
 
     def init_optimizer_state(
         workload: Any, params: Any, model_state: Any, hyperparameters: Any, rng: Any
-    ) -> tuple[Any, Callable[..., Any], Aside | None]:
+    ) -> tuple[Any, Callable[..., Any], SpareParams | None]:
         del rng
         optimizer = make_optimizer(hyperparameters, workload)
 
         def init(params: Any) -> Any:
-            # Where a state begins with the parameters it must not share their memory, which the first step gives up.
+            # A state that starts as a copy of the parameters must not share their memory, which the first step donates.
             # See findings/optax_states_share_parameters.sh.
             return jax.tree.map(jnp.copy, optimizer.init(params))
 
         shapes = jax.eval_shape(init, params)
         _check_trainable(shapes)
-        # Made next to the parameters, so that the first step meets the layouts of all later ones and compiles once.
+        # Placed like the parameters, so that the first step has the layouts of all later ones and compiles only once.
         state = jax.jit(init, out_shardings=_state_shardings(shapes, params))(params)
-        aside = None
+        spare = None
         if evaluation_params is not None:
             zeros = jax.jit(optax.tree.zeros_like, out_shardings=_shardings(params))(params)
-            aside = Aside(zeros, holds_training_params=False)
+            spare = SpareParams(zeros, holds_training_params=False)
         shardings = (*_shardings((params, model_state)), _result_shardings(state, params))
-        return state, _make_train_step(workload, optimizer, hyperparameters, shardings), aside
+        return state, _make_train_step(workload, optimizer, hyperparameters, shardings), spare
 
     prepare_for_eval = None if evaluation_params is None else _make_prepare_for_eval(evaluation_params)
     return Functions(init_optimizer_state, _update_params, _data_selection, prepare_for_eval)
 
 
 def _check_trainable(state: Any) -> None:
-    """Refuses what a train step cannot serve: it would fail with words of something else, or do something else.
+    """Checks that the train step supports an optimizer; else it would fail with an unrelated error, or misbehave.
 
     Raises:
-      SubmissionError: an optimizer of `_UNSERVED` is part of what the state belongs to.
+      SubmissionError: the state belongs to an optimizer that contains one of `_UNSUPPORTED`.
     """
-    for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, tuple(_UNSERVED))):
-        for kind, (name, why) in _UNSERVED.items():
+    for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, tuple(_UNSUPPORTED))):
+        for kind, (name, why) in _UNSUPPORTED.items():
             if isinstance(node, kind):
                 raise SubmissionError(
                     f"{FACTORY} makes {name}, which {why}",
                     expected="an optimizer that turns the mean gradient of a batch into updates of the parameters",
-                    remedy="Write the submission as the five functions, which may train in any way.",
+                    remedy="Write the submission as the five functions, which can train in any way.",
                 )
 
 
@@ -130,10 +131,10 @@ def _shardings(tree: Any) -> Any:
 
 
 def _state_shardings(state: Any, params: Any) -> Any:
-    """Where each array of an optimizer state lives: where the parameter does that it belongs to, else on all devices.
+    """The sharding of each array of an optimizer state: that of its parameter, or else replicated.
 
-    optax keeps moments in trees of the structure of the parameters, so that an array belongs to a parameter if its path
-    ends in that one's path and it has its shape.
+    optax keeps moments in trees with the structure of the parameters, so an array belongs to a parameter if its path
+    ends with the parameter's path and it has the parameter's shape.
     """
     by_path = dict(jax.tree_util.tree_flatten_with_path(params)[0])
     elsewhere = _on_all_devices(params)
@@ -149,9 +150,9 @@ def _state_shardings(state: Any, params: Any) -> Any:
 
 
 def _result_shardings(state: Any, params: Any) -> Any:
-    """Where the arrays of a new state are to be: where those of the old one are.
+    """The shardings of a new state, which are those of the old one.
 
-    optax's measurements have no place yet before the first step; all of them are on all devices.
+    optax's measurements are not placed before the first step; they are replicated.
     """
 
     def sharding(node: Any) -> Any:
@@ -198,13 +199,13 @@ def _make_train_step(
             return jax.tree.map(lambda grad: grad * scale, grads)
 
         def value_fn(params: Any, *, loss: Any = None, obj_fn: Any = None, grad_fn: Any = None) -> jax.Array:
-            # optax's line searches pass on to it whatever else is offered, and refuse what it has no parameter for.
+            # optax's line searches pass on all other keywords, and fail if this function does not accept them.
             # See findings/optax_line_search_arguments.sh.
             del loss, obj_fn, grad_fn
             return mean_loss(params)[0]
 
         def grad_fn(params: Any, *rest: Any) -> Any:
-            del rest  # optax passes the number of a repetition
+            del rest  # optax also passes an iteration number
             grads = jax.grad(value_fn)(params)
             return clipped(grads, optax.tree.norm(grads))
 
@@ -217,28 +218,28 @@ def _make_train_step(
         new_params = optax.apply_updates(params, updates)
         return new_params, new_model_state, new_optimizer_state, {"loss": loss, "grad_norm": grad_norm}
 
-    # Results stay where their arguments are: the compiler would be free to split a state over the devices.
+    # Results keep the shardings of their arguments; otherwise the compiler might split a state over the devices.
     return jax.jit(train_step, donate_argnums=(0, 1, 2), out_shardings=(*shardings, None))
 
 
 def _update(
     update: Callable[..., Any], grads: Any, state: Any, params: Any, offered: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    """Calls an optimizer's update with those of the keyword arguments that it takes, and its parts as well."""
+    """Calls an optimizer's update with the keyword arguments that it and its parts accept."""
     taken = _taken(update, offered)
     while True:
         try:
             return update(grads, state, params, **taken)
         except TypeError as error:
-            # Wrappers such as `optax.chain` take every keyword, and hand it on to parts that may not. Their signatures
-            # are out of reach, so that only calling them tells; the step is being traced, where a call has no effect.
+            # Wrappers such as `optax.chain` accept every keyword, but pass it to parts that may not. Their signatures
+            # are not accessible, so try the call; this happens during tracing, where a failed call has no effect.
             refused = _UNEXPECTED.search(str(error))
             if refused is None or taken.pop(refused[1], None) is None:
                 raise
 
 
 def _taken(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the keyword arguments that a function takes."""
+    """The offered keyword arguments that a function accepts."""
     parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return dict(offered)
@@ -247,7 +248,7 @@ def _taken(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
 
 def _make_prepare_for_eval(evaluation_params: EvaluationParams) -> Callable[..., Any]:
     def into(params: Any, optimizer_state: Any, room: Any) -> Any:
-        del room  # its memory is taken
+        del room  # donated: only its memory is used
         return jax.tree.map(jnp.copy, evaluation_params(optimizer_state, params))
 
     @functools.lru_cache(maxsize=1)
@@ -258,15 +259,15 @@ def _make_prepare_for_eval(evaluation_params: EvaluationParams) -> Callable[...,
     def prepare_for_eval(
         *, current_param_container: Any, model_state: Any, optimizer_state: Any, **rest: Any
     ) -> tuple[Any, Any, Any]:
-        """Swaps the training parameters for those to evaluate; the next step swaps them back."""
+        """Replaces the training parameters by those to evaluate; the next step swaps them back."""
         del rest
-        state, train_step, aside = optimizer_state
-        if aside.holds_training_params:
+        state, train_step, spare = optimizer_state
+        if spare.holds_training_params:
             return optimizer_state, current_param_container, model_state
         leaves, structure = jax.tree.flatten(_shardings(current_param_container))
         compute = compiled(structure, tuple(leaves))
-        params = compute(current_param_container, state, aside.params)
-        return (state, train_step, Aside(current_param_container, True)), params, model_state
+        params = compute(current_param_container, state, spare.params)
+        return (state, train_step, SpareParams(current_param_container, True)), params, model_state
 
     return prepare_for_eval
 
@@ -289,12 +290,12 @@ def _update_params(
 ) -> tuple[Any, Any, Any]:
     del rest
     params = current_param_container
-    state, train_step, aside = optimizer_state
-    if aside is not None and aside.holds_training_params:
-        params, aside = aside.params, Aside(params, holds_training_params=False)
+    state, train_step, spare = optimizer_state
+    if spare is not None and spare.holds_training_params:
+        params, spare = spare.params, SpareParams(params, holds_training_params=False)
     params, model_state, state, scalars = train_step(params, model_state, state, batch, rng)
-    # More often at first, when a loss tells most.
+    # More often at first, when the loss changes most.
     period = _LOG_PERIOD_STEPS if global_step >= _LOG_PERIOD_STEPS else _FIRST_LOG_PERIOD_STEPS
     if global_step % period == 0 and workload.metrics_logger is not None:
         workload.metrics_logger.append_scalar_metrics(scalars, global_step)
-    return (state, train_step, aside), params, model_state
+    return (state, train_step, spare), params, model_state

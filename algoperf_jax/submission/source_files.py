@@ -1,8 +1,8 @@
-"""Which files make up a submission, and under which names these import each other; nothing is run.
+"""Finds the files of a submission, and the names under which they import each other, without running them.
 
-Published submissions consist of one file or of a folder, and they import their own files by many names: relatively,
-from the folder itself, from the repository that they stand in, or by the place where that repository was once mounted.
-Each of these names is brought back to the file that it means.
+A published submission is a file or a folder, and imports its own files by many names: relatively, from the folder
+itself, from the repository that contains it, or from the place where that repository was once mounted. Each of these
+names is mapped to the file that it means.
 """
 
 import ast
@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 _MOST_FOLDERS_ABOVE = 8
 _PROJECT_PACKAGES = frozenset({"algoperf_jax", "configs", "scoring", "third_party", "torch_compat", "workloads"})
 SEARCH_SPACE_FILE = "tuning_search_space.json"
-"""Name of the search space that a submission may bring along."""
+"""File name of the search space that a submission may include."""
 UPSTREAM_PACKAGES = ("algoperf", "algorithmic_efficiency")
-"""Names of the benchmark's reference implementation; `third_party` supplies what submissions import of it."""
+"""Package names of the benchmark's reference implementation; `third_party` supplies what submissions import from it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SubmissionFiles:
 
     Attributes:
       entry: the file that defines the functions.
-      trees: file -> syntax tree, for the entry and everything of the submission's that it imports, in the order found.
-      unparsed: the files among them that cannot be parsed.
-      aliases: dotted name -> the file or folder that the submission means by it, or None for a name that only leads to
+      trees: file -> syntax tree, for the entry and all files of the submission that it imports, in the order found.
+      unparsed: the files that cannot be parsed.
+      aliases: dotted name -> the file or folder that the submission means by it, or None for a name that only contains
         others.
     """
 
@@ -48,21 +48,21 @@ class SubmissionFiles:
 
     @property
     def root(self) -> pathlib.Path:
-        """The folder highest up from which files are named."""
+        """The topmost folder from which files are imported."""
         return folders_above(self.folder)[-1]
 
     def imported_libraries(self, file: pathlib.Path | None = None) -> set[str]:
-        """First names of everything that all files, or one, import and that is not the submission's own."""
+        """Top-level names of the imports of all files, or one, that are not part of the submission."""
         trees = self.trees.values() if file is None else [self.trees[file]] if file in self.trees else []
         names = {name for tree in trees for name in _absolute_names(tree)}
         return {name.partition(".")[0] for name in names if name not in self.aliases}
 
     def attributes(self) -> set[str]:
-        """Every dotted name that is read, such as `jax.tree_map`, as written; and what is imported from modules."""
+        """All dotted names that are read, such as `jax.tree_map`, as written, and all names imported from modules."""
         return {name for tree in self.trees.values() for name in _attributes(tree)}
 
     def keywords(self, function: str) -> set[str]:
-        """Names of the keyword arguments with which a function or method of this name is called."""
+        """The keyword arguments used in calls of a function or method of this name."""
         calls = (node for tree in self.trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call))
         return {
             str(keyword.arg)
@@ -73,7 +73,7 @@ class SubmissionFiles:
 
 
 def is_project_file(path: pathlib.Path) -> bool:
-    """Whether a file belongs to this project's own packages, which are imported as they are."""
+    """Whether a file belongs to this project's packages, which are imported normally."""
     project = pathlib.Path(__file__).parents[2]
     return path.is_relative_to(project) and path.relative_to(project).parts[0] in _PROJECT_PACKAGES
 
@@ -85,7 +85,7 @@ def dotted_name(path: pathlib.Path) -> str:
 
 
 def find(reference: str) -> pathlib.Path | None:
-    """The file that `config.submission` means, or None: the path of a file or of a folder, or a dotted module."""
+    """The file that `config.submission` means, given a file, a folder or a dotted module, or None."""
     if reference.endswith(".py") or "/" in reference:
         path = pathlib.Path(reference).expanduser()
         path = path / "submission.py" if path.is_dir() else path
@@ -98,9 +98,9 @@ def find(reference: str) -> pathlib.Path | None:
 
 
 def collect(entry: pathlib.Path) -> SubmissionFiles:
-    """The files of the submission whose functions are in `entry`.
+    """Collects the files of the submission whose functions are in `entry`.
 
-    A file that cannot be parsed is left out; importing it says what is wrong with it.
+    A file that cannot be parsed is skipped; importing it reports what is wrong.
     """
     trees: dict[pathlib.Path, ast.Module] = {}
     aliases: dict[str, pathlib.Path | None] = {}
@@ -119,7 +119,7 @@ def collect(entry: pathlib.Path) -> SubmissionFiles:
         for name in _absolute_names(tree):
             above = aliases.get(name.rpartition(".")[0])
             if above is not None and above.is_file():
-                continue  # a file has no modules in it: this is one of its functions
+                continue  # a file contains no modules: this is one of its functions
             located = _locate(name, path, entry)
             for alias, place in located.items():
                 aliases.setdefault(alias, place)
@@ -128,7 +128,7 @@ def collect(entry: pathlib.Path) -> SubmissionFiles:
 
 
 def folders_above(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The folder itself and those above it, nearest first, as far as their names can be parts of a dotted name."""
+    """The folder itself and those above it, nearest first, up to the first that cannot be part of a dotted name."""
     folders = [folder]
     while len(folders) <= _MOST_FOLDERS_ABOVE and folders[-1].parent != folders[-1] and "." not in folders[-1].name:
         folders.append(folders[-1].parent)
@@ -136,7 +136,7 @@ def folders_above(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def module_at(path: pathlib.Path) -> pathlib.Path | None:
-    """The file `path`.py, or the package or folder of Python files `path`, or None."""
+    """The file `path`.py, or `path` if it is a package or a folder of Python files, or None."""
     file = path.with_name(f"{path.name}.py")
     if file.is_file():
         return file
@@ -151,7 +151,7 @@ def source_of(place: pathlib.Path) -> pathlib.Path | None:
 
 @functools.cache
 def is_library(name: str) -> bool:
-    """Whether a first name is Python's, this project's or an installed library's, and so not the submission's."""
+    """Whether a top-level name belongs to Python, this project or an installed library, not to the submission."""
     if name in sys.stdlib_module_names or name in _PROJECT_PACKAGES or name in UPSTREAM_PACKAGES:
         return True
     places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
@@ -166,11 +166,11 @@ def _parsed(path: pathlib.Path) -> ast.Module | None:
 
 
 def _locate(name: str, importer: pathlib.Path, entry: pathlib.Path) -> dict[str, pathlib.Path | None]:
-    """What a dotted name and those before it mean; empty when it is not the submission's own.
+    """Resolves a dotted name and its prefixes; empty if it is not part of the submission.
 
-    As Python does, from a folder on the way up to the file that imports it. Where that fails, the first parts may name
-    the place where the submission was once mounted, provided that they or what follows speak of submissions or of a
-    folder that the submission stands in.
+    Looks in the folders above the importing file, as Python would. If that fails, the first parts may name the place
+    where the submission was once mounted, provided that they or the rest mention submissions or a folder that contains
+    the submission.
     """
     parts = name.split(".")
     if is_library(parts[0]):
@@ -192,7 +192,7 @@ def _locate(name: str, importer: pathlib.Path, entry: pathlib.Path) -> dict[str,
 
 
 def _absolute_names(tree: ast.Module) -> Iterator[str]:
-    """Everything that is imported absolutely: modules, and what may be a module in a package."""
+    """All absolute imports: modules, and names that may be modules in a package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,1 +1,1 @@
-"""The timed loop of one trial and what it works with. Nothing here imports JAX, a framework or a file format."""
+"""The timed loop of a trial and the types it needs. Nothing here imports JAX, a framework or a file format."""

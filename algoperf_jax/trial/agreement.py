@@ -1,4 +1,4 @@
-"""How the processes that share a trial come to one reading of the clock, so that all decide alike."""
+"""Lets the processes that share a trial agree on one clock reading, so that all make the same decisions."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _MOST_STEPS_BETWEEN = 100
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What decisions are made from: the same numbers in every process that shares the trial."""
+    """The basis of decisions: the same numbers in every process that shares the trial."""
 
     submission_seconds: float
     trial_seconds: float
@@ -20,26 +20,28 @@ class Reading:
 
 
 class Agree(Protocol):
-    """Makes one reading of those of all processes; None when no decision is due yet. `force` demands one."""
+    """Combines the readings of all processes into one; returns None if no decision is due, unless `force` is true."""
 
     def __call__(self, step: int, reading: Reading, *, force: bool) -> Reading | None: ...
 
 
 def no_need_to_agree(step: int, reading: Reading, *, force: bool) -> Reading:
-    """One process decides alone, at every step."""
+    """For a single process: returns its reading at every step."""
     del step, force
     return reading
 
 
 class Agreement:
-    """Compares readings about twice a second rather than at every step, since a comparison waits for all.
+    """Compares readings about twice a second rather than at every step, because a comparison waits for all processes.
 
-    The number of steps until the next comparison follows from numbers that all processes share, so all compare at the
-    same steps.
+    The number of steps until the next comparison depends only on numbers that all processes share, so all compare at
+    the same steps.
+
+    Args:
+      gather: stacks the float64 arrays of all processes, of equal shape, along a new first axis.
     """
 
     def __init__(self, gather: Callable[[np.ndarray], np.ndarray]) -> None:
-        """`gather` brings together the float64 array of each process, of one shape, along a new first axis."""
         self._gather = gather
         self._next_step = 1
         self._last: tuple[int, float] | None = None

@@ -1,4 +1,4 @@
-"""What the trial loop needs of a framework. Chosen once, when a trial is set up; the loop has no framework branches."""
+"""What the trial loop needs from a framework. Selected once per trial, so that the loop has no framework branches."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from algoperf_jax.workload import Batch, Finish, ModelState, Parameters
 
 
 class NonFiniteError(Exception):
-    """The parameters are no longer finite; the message says since which step."""
+    """The parameters are no longer finite; the message names the step."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """What a checkpoint keeps of what a submission works on.
+    """The content of a submission, packed for a checkpoint.
 
     Attributes:
-      arrays: arrays by name, on host or devices. They may share memory with what they were taken from: write them
-        before the submission continues.
-      values: what else is kept, by name, JSON-able.
+      arrays: arrays by name, on host or devices. They may share memory with the originals: write them before the
+        submission continues.
+      values: everything else, by name, JSON-able.
     """
 
     arrays: dict[str, Any]
@@ -26,7 +26,7 @@ class Packed:
 
 
 class StepKeys(NamedTuple):
-    """The random keys of one step, one for each thing that may draw."""
+    """The random keys of one step, one for each use."""
 
     data_selection: Any
     update: Any
@@ -35,7 +35,7 @@ class StepKeys(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a submission works on, a part of `RunState`."""
+    """The part of `RunState` that a submission works on."""
 
     params: Parameters
     model_state: ModelState
@@ -43,60 +43,60 @@ class Content(NamedTuple):
 
 
 class Backend(Protocol):
-    """Device work on behalf of the trial loop."""
+    """Operations of a framework on the devices, for the trial loop."""
 
     def initialize(self, rng: Any) -> tuple[Parameters, ModelState]:
-        """Draws parameters and model state and puts them on the devices."""
+        """Initializes parameters and model state on the devices."""
         ...
 
     def step_keys(self, rng: Any, step: int) -> StepKeys:
-        """The keys of a step, which follow from the trial's key `rng` and the step alone."""
+        """The keys of a step, which depend only on the trial's key `rng` and the step."""
         ...
 
     def put_batch(self, batch: Batch, finish: Finish | None = None) -> Batch:
-        """Puts this process's rows of a host batch on the devices, and finishes it there; does not wait."""
+        """Puts this process's rows of a host batch on the devices and applies `finish` there; does not wait."""
         ...
 
     def check_update(self, function: str, params: Parameters) -> None:
         """Checks the parameters that a function of the submission returned.
 
         Raises:
-          SubmissionError: they are not those of the model; `function` begins the message.
+          SubmissionError: they do not match the model's; the message begins with `function`.
         """
         ...
 
     def pace(self, params: Parameters, step: int) -> None:
-        """Called after each step: bounds how many steps are queued on the devices.
+        """Called after each step; limits the number of steps queued on the devices.
 
         Raises:
-          NonFiniteError: the parameters of an earlier step turned out not to be finite.
+          NonFiniteError: the parameters of an earlier step are not finite.
         """
         ...
 
     def wait_for(self, outputs: Any) -> None:
-        """Blocks until `outputs` and everything else that is queued are computed."""
+        """Waits until `outputs` and all other queued work are computed."""
         ...
 
     def for_evaluation(self, params: Parameters, model_state: ModelState) -> tuple[Parameters, ModelState]:
-        """Parameters and model state as the evaluator takes them; changes nothing of what it is given."""
+        """Converts parameters and model state for the evaluator, without changing the originals."""
         ...
 
     def evaluate(self, params: Parameters, model_state: ModelState, rng: Any) -> dict[str, float]:
-        """Judges the parameters on all splits: `<split>/<metric>` and `<split>/num_examples`."""
+        """Evaluates the parameters on all splits; returns `<split>/<metric>` and `<split>/num_examples`."""
         ...
 
     def pack(self, content: Content) -> Packed:
-        """What a checkpoint keeps of `content`; functions and the like are left out."""
+        """Packs `content` for a checkpoint, without functions and the like."""
         ...
 
     def shardings(self, packed: Packed) -> Mapping[str, Any]:
-        """Where arrays of `packed` that no single device or host should hold are to be read to, by name."""
+        """The shardings, by name, for reading those arrays of `packed` that no single device or host should hold."""
         ...
 
     def unpack(self, template: Content, packed: Packed) -> Content:
-        """The inverse of `pack`: `template`, newly made and of the same structure, with what was kept put in.
+        """The inverse of `pack`: puts the packed values into `template`, a newly made state of the same structure.
 
-        Arrays are dropped from `packed` as they are used, so that none is held twice longer than needed.
+        Arrays are removed from `packed` as they are used, so that none is held twice for longer than needed.
 
         Raises:
           RunError: the structures differ.
@@ -104,13 +104,13 @@ class Backend(Protocol):
         ...
 
     def explain(self, error: BaseException) -> str:
-        """What a user should know about an error of the framework that a submission ran into, or nothing."""
+        """A hint for the user about a framework's error in a submission, or an empty text."""
         ...
 
     def devices(self) -> dict[str, Any]:
-        """`platform`, `kind` and `count` of the devices that the submission trains on."""
+        """`platform`, `kind` and `count` of the devices used."""
         ...
 
     def memory_peak_bytes(self) -> dict[str, int]:
-        """Peak memory of this process by place, as far as the platform tells."""
+        """Peak memory of this process by place, as far as the platform reports it."""
         ...

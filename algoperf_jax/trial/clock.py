@@ -1,8 +1,8 @@
-"""The clock that a trial is measured with.
+"""The clock that measures a trial.
 
-Time is kept in named buckets that partition it: at every moment exactly one bucket runs, so the buckets sum to the
-wall time by construction. A switch first waits for the devices, so that work which was dispatched in a bucket is paid
-in that bucket; between switches nothing waits, because asynchronous dispatch is part of what is measured.
+Time is divided into named buckets: at every moment exactly one bucket runs, so the buckets sum to the wall time by
+construction. A switch first waits for the devices, so that work dispatched in a bucket counts in that bucket; between
+switches nothing waits, because asynchronous dispatch is part of what is measured.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class Bucket(enum.StrEnum):
-    """What a moment of a trial is booked to. The values are the names in logs and checkpoints."""
+    """The categories of a trial's time. The values are the names in logs and checkpoints."""
 
     SETUP = "setup"
     SUBMISSION = "submission"
@@ -27,14 +27,14 @@ class Bucket(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-    """A running clock. Immutable: `switch` returns the clock that runs on.
+    """A running clock. Immutable: `switch` returns the clock that continues.
 
     Attributes:
       now: monotonic time in nanoseconds.
-      wait_for: blocks until the devices have finished what the given outputs depend on and all else that is queued.
-      bucket: the bucket that is running.
-      since: the value of `now()` when it began to run.
-      nanoseconds: what each bucket had accumulated by then.
+      wait_for: waits until the devices have computed the given outputs and all other queued work.
+      bucket: the running bucket.
+      since: the value of `now()` when it started.
+      nanoseconds: the time accumulated in each bucket by then.
     """
 
     now: Callable[[], int]
@@ -51,21 +51,21 @@ class Clock:
         now: Callable[[], int] = time.monotonic_ns,
         wait_for: Callable[[Any], None] = lambda outputs: None,
     ) -> "Clock":
-        """Starts in `bucket`, all buckets empty."""
+        """Starts a clock in `bucket`, with all buckets empty."""
         readings: Mapping[str, int] = MappingProxyType(dict.fromkeys(Bucket, 0))
         return cls(now=now, wait_for=wait_for, bucket=bucket, since=now(), nanoseconds=readings)
 
     def waiting(self, wait_for: Callable[[Any], None]) -> "Clock":
-        """The same clock, waiting for the devices from now on."""
+        """The same clock, which waits for the devices from now on."""
         return dataclasses.replace(self, wait_for=wait_for)
 
     def continued(self, nanoseconds: Mapping[str, int]) -> "Clock":
-        """The same clock on top of the readings of a run that was interrupted."""
+        """The same clock, added to the readings of an interrupted run."""
         readings = {name: value + nanoseconds.get(name, 0) for name, value in self.nanoseconds.items()}
         return dataclasses.replace(self, nanoseconds=MappingProxyType(readings))
 
     def switch(self, bucket: Bucket, outputs: Any = None) -> "Clock":
-        """Waits for `outputs`, books the time so far to the running bucket and goes on in `bucket`."""
+        """Waits for `outputs`, books the elapsed time to the running bucket and continues in `bucket`."""
         self.wait_for(outputs)
         return self.book(self.bucket).into(bucket)
 
@@ -76,11 +76,11 @@ class Clock:
         return dataclasses.replace(self, since=now, nanoseconds=MappingProxyType(readings))
 
     def into(self, bucket: Bucket) -> "Clock":
-        """The same clock with `bucket` running from the last booking on."""
+        """The same clock with `bucket` running since the last booking."""
         return dataclasses.replace(self, bucket=bucket)
 
     def seconds(self, bucket: Bucket) -> float:
-        """What `bucket` held at the last booking, in seconds."""
+        """The time in `bucket` at the last booking, in seconds."""
         return self.nanoseconds[bucket] / _NANOSECONDS
 
     def readings(self) -> dict[str, float]:
@@ -88,5 +88,5 @@ class Clock:
         return {bucket.value: self.seconds(bucket) for bucket in Bucket}
 
     def trial_seconds(self) -> float:
-        """Wall time of the trial at the last booking, set-up excluded, in seconds."""
+        """Wall time of the trial at the last booking, excluding setup, in seconds."""
         return sum(ns for name, ns in self.nanoseconds.items() if name != Bucket.SETUP) / _NANOSECONDS

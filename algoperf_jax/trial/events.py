@@ -1,4 +1,4 @@
-"""Events: the one record that logs, tables, plots and progress lines are made from."""
+"""Events, from which all logs, tables, plots and progress lines are made."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ class Event:
     """Something that happened in a trial.
 
     Attributes:
-      kind: `start` and `resume` open a process's part of the trial, `train` carries scalars that the submission logs,
-        `evaluation` the results of an evaluation, `end` the outcome. `lost` stands for as many events as its `events`
-        say, which a damaged log no longer has.
-      step: number of steps taken before it.
+      kind: `start` and `resume` begin a process's part of the trial, `train` carries scalars that the submission logs,
+        `evaluation` the results of an evaluation, `end` the outcome. `lost` stands for events that a damaged log no
+        longer has; its value `events` is their number.
+      step: number of steps taken before the event.
       seconds: the clock's buckets at the last booking.
-      values: flat name -> number; `start`, `resume` and `end` have text, lists and objects too.
+      values: name -> number; `start`, `resume` and `end` also have text, lists and objects.
     """
 
     kind: EventKind
@@ -27,4 +27,4 @@ class Event:
 
 
 EventSink = Callable[[Event], None]
-"""Takes an event; log files, progress lines and tests are sinks."""
+"""Receives events; log files, progress lines and tests are sinks."""

@@ -1,7 +1,7 @@
 """The timed loop: trains one workload with one submission until the targets are met or the budget is spent.
 
-The loop touches no disk, no flag and no framework: everything it acts on is a field of `Trial`, so that tests run it on
-a fake clock and a fake workload.
+The loop uses no disk, flags or framework: everything it needs is a field of `Trial`, so that tests can run it on a fake
+clock and a fake workload.
 """
 
 import dataclasses
@@ -25,34 +25,34 @@ Status = Literal["target_reached", "budget_spent", "training_complete", "interru
 
 
 class InputQueue(Iterator[Any], Protocol):
-    """The training batches, on the devices, and the iterator's position."""
+    """The training batches on the devices, and the iterator's position."""
 
     def position(self) -> Any:
-        """JSON-able state from which the batches go on after the last one that was handed out."""
+        """The position after the last batch handed out, JSON-able."""
         ...
 
     def seek(self, position: Any) -> None:
-        """Goes on from a position that `position()` gave."""
+        """Continues from a position returned by `position()`."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Everything that a trial works with.
+    """Everything that a trial needs.
 
     Attributes:
       calls: calls the functions of the training algorithm.
-      backend: device work.
-      input_queue: training batches.
-      goal: targets.
-      rules: how time is kept.
-      budget_sec: submission time that may be used.
+      backend: operations on the devices.
+      input_queue: the training batches.
+      goal: the targets.
+      rules: the timing rules.
+      budget_sec: limit on the submission time.
       eval_period_sec: wall time between evaluations.
       max_steps: number of steps after which training is complete, or None.
-      emit: takes events.
-      save: writes a checkpoint, from which the trial can be resumed.
-      tick: told of each step; runs on the submission's time and must return at once.
-      stop_requested: whether the trial shall be checkpointed and left.
+      emit: receives events.
+      save: writes a checkpoint from which the trial can resume.
+      tick: called after each step, during submission time; must return at once.
+      stop_requested: whether to save a checkpoint and stop.
       agree: see `Agree`.
     """
 
@@ -73,13 +73,13 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
+    """The outcome of a trial.
 
     Attributes:
-      status: `interrupted` can be resumed; every other status is final.
-      reason: one line for the user, empty where the status says all.
-      error: the exception that made it fail, or None.
-      state: the last state; after a failure its arrays must not be used, for the submission may have donated them.
+      status: an `interrupted` trial can be resumed; every other status is final.
+      reason: one line for the user, empty if the status says everything.
+      error: the exception that caused a failure, or None.
+      state: the last state; after a failure its arrays must not be used, because the submission may have donated them.
       clock: the clock at the end.
     """
 
@@ -101,8 +101,8 @@ class _TrialFailedError(Exception):
 def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
     """Runs the loop from `state`, new or restored.
 
-    `clock` arrives with the bucket `setup` running and is returned with `other` running. The caller should keep no
-    reference to `state`: its arrays are handed over to the submission, which may donate them.
+    `clock` must be running in the bucket `setup`, and is returned running in `other`. The caller should keep no
+    reference to `state`: its arrays are passed to the submission, which may donate them.
     """
     clock = clock.continued(state.nanoseconds)
     if state.data_position is not None:
@@ -111,7 +111,7 @@ def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
     status: Status | None = None
     try:
         while status is None and not state.goals_reached and not state.training_complete:
-            # The submission sees the clock as it was at the end of the step before.
+            # The submission sees the clock as of the end of the previous step.
             state = _step(trial, state, clock)
             clock = clock.book(Bucket.SUBMISSION)
             trial.tick(state.step, clock)
@@ -158,7 +158,7 @@ def _agreed_now(trial: Trial, state: RunState, clock: Clock) -> Reading:
 
 
 def _at_rest(trial: Trial, state: RunState, clock: Clock) -> RunState:
-    """The state with the readings that a checkpoint needs."""
+    """Adds the readings that a checkpoint needs to the state."""
     return dataclasses.replace(state, nanoseconds=clock.nanoseconds, data_position=trial.input_queue.position())
 
 
@@ -190,7 +190,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
         update = _checked(trial, function, returned)
         complete = False
     except TrainingCompleteError:
-        # The step counts, but what it would have changed does not.
+        # The step counts, but its changes do not.
         update, complete = Update(state.optimizer_state, state.params, state.model_state), True
     except (Exception, SystemExit) as error:
         raise _failure(trial, function, error, state, clock) from error
@@ -207,7 +207,7 @@ def _step(trial: Trial, state: RunState, clock: Clock) -> RunState:
         trial.backend.pace(state.params, step)
     except NonFiniteError as error:
         if trial.rules.fail_on_nonfinite:
-            raise _TrialFailedError(f"{error}. The trial ends as failed.", state, clock) from error
+            raise _TrialFailedError(f"{error}. The trial failed.", state, clock) from error
     except (Exception, SystemExit) as error:
         raise _failure(trial, function, error, state, clock) from error
     return state
@@ -241,7 +241,7 @@ def _eval_results(state: RunState) -> list[tuple[int, dict[str, float]]]:
 
 
 def train_state(state: RunState, clock: Clock) -> Mapping[str, Any]:
-    """What the benchmark documents as `train_state`; times are of the end of the previous step, in seconds."""
+    """The benchmark's `train_state`; times are as of the end of the previous step, in seconds."""
     return MappingProxyType(
         {
             "validation_goal_reached": state.validation_reached,
@@ -261,7 +261,7 @@ def _failure(trial: Trial, function: str, error: BaseException, state: RunState,
     if isinstance(error, SubmissionError):
         return _TrialFailedError(str(error), state, clock)
     if isinstance(error, UserError):
-        raise error  # a full disk or damaged data is not the submission's failure; the trial resumes once it is fixed
+        raise error  # a full disk or damaged data is not the submission's failure; the trial can be resumed
     where = trial.calls.submission.source.line_of(error)
     what = f"{trial.calls.submission.name}: {function} raised {type(error).__name__} at step {state.step}{where}"
     reason = ": ".join([what, *_first_line(error)])
@@ -277,7 +277,7 @@ def _first_line(error: BaseException) -> list[str]:
 
 
 def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Clock]:
-    """Evaluates, logs and checkpoints; the clock arrives in `evaluation` and leaves in `submission`."""
+    """Evaluates, logs and saves a checkpoint; the clock runs in `evaluation` before and in `submission` after."""
     key = trial.backend.step_keys(state.rng, state.step - 1).evaluation
     try:
         metrics = trial.backend.evaluate(state.params, state.model_state, key)
@@ -304,7 +304,7 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
         for name, value in metrics.items():
             if name.endswith("/loss") and not math.isfinite(value):
                 raise _TrialFailedError(
-                    f"{name} is {value} after step {state.step}: the training diverged, the trial ends as failed. "
+                    f"{name} is {value} after step {state.step}: the training diverged, and the trial failed. "
                     "Try a smaller learning rate.",
                     state,
                     clock,
@@ -314,7 +314,7 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
 
 
 def _time_columns(clock: Clock) -> dict[str, float]:
-    """The clock under the names of the public logs, seconds."""
+    """The clock's readings with the names of the public logs, in seconds."""
     return {
         "score": clock.seconds(Bucket.SUBMISSION),
         "total_duration": clock.trial_seconds(),

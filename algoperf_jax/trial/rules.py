@@ -1,4 +1,4 @@
-"""Rules of a trial that may be chosen: how time is kept, and how a submission is tuned."""
+"""The choices of rules for a trial: timing and tuning."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class TimingRules:
-    """How a trial keeps time and what ends it.
+    """The timing of a trial, and what ends it.
 
     Attributes:
-      evaluate_after_first_step: evaluate after step 1 whatever the evaluation period, mostly on an untrained model.
+      evaluate_after_first_step: evaluate after step 1, an almost untrained model, regardless of the evaluation period.
       check_budget_every_step: end the trial as soon as the budget is spent, not only when an evaluation is due.
-      retry_failed_evaluation: when an evaluation raises RuntimeError, book its time to no one and try again after the
-        next step, instead of ending the trial as failed.
-      fail_on_nonfinite: end the trial as failed when a loss or the parameters are no longer finite.
-      wait_for_devices: wait for queued device work before the clock changes its bucket.
+      retry_failed_evaluation: when an evaluation raises RuntimeError, do not count its time and try again after the
+        next step, instead of failing the trial.
+      fail_on_nonfinite: fail the trial when a loss or the parameters are no longer finite.
+      wait_for_devices: wait for queued device work before the clock switches buckets.
     """
 
     evaluate_after_first_step: bool
@@ -32,7 +32,7 @@ TIMING_RULES: Mapping[str, TimingRules] = {
         fail_on_nonfinite=True,
         wait_for_devices=True,
     ),
-    # What the runner of AlgoPerf v0.6 does, for comparison with logs that it made.
+    # The behavior of AlgoPerf v0.6's runner, for comparison with its logs.
     "reference": TimingRules(
         evaluate_after_first_step=True,
         check_budget_every_step=False,
@@ -43,4 +43,4 @@ TIMING_RULES: Mapping[str, TimingRules] = {
 }
 
 RULESET_BUDGET_FACTORS: Mapping[str, float] = {"external": 1.0, "self": 1.5}
-"""Tuning ruleset -> multiple of the workload's runtime budget. Self-tuning submissions get half as much time again."""
+"""Tuning ruleset -> factor on the workload's runtime budget."""

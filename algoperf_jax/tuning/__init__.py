@@ -1,1 +1,1 @@
-"""Studies: which hyperparameters are tried, in which trials, and what came of it."""
+"""Studies: their search spaces, trials and results."""

@@ -1,6 +1,6 @@
 """Quasi-random points of the unit cube, as the benchmark draws hyperparameters.
 
-Generalized Halton sequences: coordinate `k` of point `i` is the radical inverse of `i` in a prime base of its own, with
+Generalized Halton sequences: coordinate `k` of point `i` is the radical inverse of `i` in a separate prime base, with
 permuted digits and a shift. Halton, "On the efficiency of certain quasi-random sequences of points in evaluating
 multi-dimensional integrals", Numerische Mathematik 2 (1960); Bousquet et al., "Critical hyper-parameters: no random, no
 cry" (2017), arXiv:1706.03200. The points are those of AlgoPerf v0.6, bit for bit.
@@ -21,14 +21,14 @@ def odd_primes(below: int) -> tuple[int, ...]:
 
 
 BASES = odd_primes(1000)[:-1]
-"""The bases that there are; the benchmark leaves out the last prime below 1000."""
+"""The available bases; the benchmark omits the last prime below 1000."""
 
 
 def bases(num_dims: int) -> tuple[int, ...]:
     """The bases of `num_dims` coordinates: the largest ones, ascending.
 
     Raises:
-      ValueError: there are not so many.
+      ValueError: there are fewer bases.
     """
     if not 1 <= num_dims <= len(BASES):
         raise ValueError(f"{num_dims} dimensions; expected 1 to {len(BASES)}")
@@ -36,7 +36,7 @@ def bases(num_dims: int) -> tuple[int, ...]:
 
 
 def digit_permutation(base: int) -> tuple[list[int], float]:
-    """What scrambles the coordinates of a base: a permutation of its digits that keeps 0, and a shift in [0, 1)."""
+    """The scrambling of a base's coordinates: a permutation of its digits that keeps 0, and a shift in [0, 1)."""
     generator = np.random.RandomState(base)
     digits = list(range(1, base))
     generator.shuffle(digits)
@@ -44,7 +44,7 @@ def digit_permutation(base: int) -> tuple[list[int], float]:
 
 
 def radical_inverse(index: int, permutation: Sequence[int]) -> float:
-    """`index` with its digits permuted and mirrored at the point; the base is the number of digits."""
+    """Permutes the digits of `index` and mirrors them at the point; the base is the number of digits."""
     base = len(permutation)
     value, scale = 0.0, float(base)
     while index:

@@ -1,4 +1,4 @@
-"""Whether a submission can use the points of a study, asked before the first trial."""
+"""Checks before the first trial that a submission can use the points of a study."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from algoperf_jax.submission.locate import locate
 
 
 def refuse_unusable(plan: Sequence[Any]) -> None:
-    """Checks the hyperparameters of all trials, so that none is refused when others have run for days.
+    """Checks the hyperparameters of all trials, so that none is rejected after others have run for days.
 
     Args:
       plan: the configurations of the trials.
 
     Raises:
-      ConfigError: naming the point of the search space, and in it what the submission cannot use.
+      ConfigError: the submission cannot use a point; the message names the point and the problem.
       SubmissionError: the submission cannot be loaded.
     """
     first = plan[0]
     located = locate(first.submission, first.framework)
     with submission_imports(located):
-        load_framework(located.framework).start(first)  # a submission may use devices as it is imported
+        load_framework(located.framework).start(first)  # a submission may use devices while it is imported
         submission = load_submission(located, load_workload(first))
     for config in plan:
         try:

@@ -1,6 +1,6 @@
 """Search spaces: the JSON files from which the trials of a study take their hyperparameters.
 
-Two forms, both as AlgoPerf publishes them. A list of points, taken in its order:
+There are two forms, as in AlgoPerf. A list of points, used in order:
 
     [{"learning_rate": 1e-3, "weight_decay": 0.1}, {"learning_rate": 2e-3, "weight_decay": 0.05}]
 
@@ -35,7 +35,7 @@ _RANGE_KEYS, _CHOICE_KEYS = ("min", "max", "scaling"), ("feasible_points",)
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Real numbers between two bounds, linearly or logarithmically."""
+    """Real numbers between two bounds, on a linear or logarithmic scale."""
 
     minimum: float
     maximum: float
@@ -50,7 +50,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Some values, each as likely as the others."""
+    """A choice among values, all equally likely."""
 
     values: tuple[Any, ...]
 
@@ -72,17 +72,17 @@ class PointList:
     listed: tuple[Point, ...]
 
     def points(self, count: int | None, seed: int) -> tuple[Point, ...]:
-        """The first `count` points, or all; the seed is without effect.
+        """The first `count` points, or all; the seed has no effect.
 
         Raises:
-          ConfigError: there are not so many.
+          ConfigError: there are fewer points.
         """
         del seed
         if count is not None and count > len(self.listed):
             raise ConfigError(
                 "config.num_trials",
                 value=count,
-                expected=f"at most {len(self.listed)}, the number of points that {self.path} lists",
+                expected=f"at most {len(self.listed)}, the number of points in {self.path}",
             )
         return self.listed[:count]
 
@@ -92,7 +92,7 @@ class Ranges:
     """A space of ranges and choices.
 
     Attributes:
-      dimensions: hyperparameter name -> what its values may be.
+      dimensions: hyperparameter name -> its possible values.
     """
 
     dimensions: Mapping[str, Range | Choice]
@@ -101,11 +101,11 @@ class Ranges:
         """Quasi-random points in a random order.
 
         Args:
-          count: how many; None takes 5. More points include the fewer, but in another order.
-          seed: of the order.
+          count: number of points; None means 5. A larger number gives the same points and more, in another order.
+          seed: determines the order.
 
         Raises:
-          ConfigError: the seed does not fit 32 bits.
+          ConfigError: the seed does not fit into 32 bits.
         """
         if not 0 <= seed <= _MAX_ORDER_SEED:
             raise ConfigError("config.search_seed", value=seed, expected=f"0 to {_MAX_ORDER_SEED}")
@@ -125,7 +125,7 @@ def read(path: str) -> SearchSpace:
     """Reads a search space.
 
     Raises:
-      ConfigError: naming the file, and in it what is wrong.
+      ConfigError: the file cannot be read or is invalid; the message names the file and the problem.
     """
     try:
         text = pathlib.Path(path).expanduser().read_bytes().decode()
@@ -138,7 +138,7 @@ def read(path: str) -> SearchSpace:
     try:
         content = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     except _DuplicateKey as error:
-        raise _refusal(path, f"the name {error.args[0]!r} stands twice in one object") from error
+        raise _refusal(path, f"the name {error.args[0]!r} occurs twice in one object") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"search space {path} is not JSON: {error}") from error
     if isinstance(content, list):
@@ -148,8 +148,8 @@ def read(path: str) -> SearchSpace:
     raise _refusal(path, "its content", value=content, expected="a list of points or an object of ranges")
 
 
-def beside(submission: pathlib.Path) -> pathlib.Path | None:
-    """The search space that came with a submission's file, in its folder or, for one of two frameworks, above it."""
+def find_for(submission: pathlib.Path) -> pathlib.Path | None:
+    """The search space included with a submission: in its folder or, if that is named for a framework, above it."""
     for_one_framework = submission.parent.name.rpartition("_")[2] in ENTRIES
     folders = [submission.parent, *([submission.parent.parent] if for_one_framework else [])]
     return next((path for folder in folders if (path := folder / SEARCH_SPACE_FILE).is_file()), None)
@@ -168,7 +168,7 @@ def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _refusal(path: str, what: str, **parts: Any) -> ConfigError:
@@ -187,7 +187,7 @@ def _read_points(path: str, content: Sequence[Any]) -> tuple[Point, ...]:
         for name in sorted({*point} ^ {*content[0]}):
             has, lacks = (1, number) if name in content[0] else (number, 1)
             raise _refusal(
-                path, f"point {has} has {name!r}, point {lacks} has not", expected="the same names in all points"
+                path, f"point {has} has {name!r}, point {lacks} does not", expected="the same names in all points"
             )
     return tuple({name: point[name] for name in content[0]} for point in content)
 
@@ -228,7 +228,7 @@ def _read_range(path: str, name: str, entry: Mapping[str, Any]) -> Range:
     for key in ("min", "max"):
         if isinstance(entry[key], bool) or not isinstance(entry[key], int | float) or not math.isfinite(entry[key]):
             raise _refusal(path, f"{key} of {name}", value=entry[key], expected="a finite number")
-    # The benchmark's own reader takes any scaling but "log" for "linear".
+    # The benchmark's own reader treats any scaling except "log" as "linear".
     if scaling not in _SCALINGS:
         expected = " or ".join(map(repr, _SCALINGS))
         raise _refusal(
@@ -237,20 +237,20 @@ def _read_range(path: str, name: str, entry: Mapping[str, Any]) -> Range:
     if low > high:
         raise _refusal(path, f"min of {name}", value=low, expected=f"at most its max, {high!r}")
     if scaling == "log" and low <= 0:
-        raise _refusal(path, f"min of {name}", value=low, expected="more than 0, since its scaling is 'log'")
+        raise _refusal(path, f"min of {name}", value=low, expected="more than 0, because its scaling is 'log'")
     return Range(low, high, scaling)
 
 
 def _check_names(path: str, names: Mapping[str, Any]) -> None:
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-            raise _refusal(path, "a hyperparameter's name", value=name, expected="a name that can be an attribute")
+            raise _refusal(path, "a hyperparameter's name", value=name, expected="a valid Python name")
 
 
 def _check_value(path: str, what: str, value: Any) -> None:
-    """Lists may nest; an object is refused, since it is a range that has got into a list of points."""
+    """Checks a value; lists may nest, but an object is an error: probably a range in a list of points."""
     if isinstance(value, dict):
-        raise _refusal(path, what, value=value, expected="a number, a text, true, false, null or a list of these")
+        raise _refusal(path, what, value=value, expected="a number, text, true, false, null or a list of these")
     if isinstance(value, float) and not math.isfinite(value):  # 1e999
         raise _refusal(path, what, value=value, expected="a finite number")
     for element in value if isinstance(value, list) else ():

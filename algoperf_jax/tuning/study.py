@@ -1,4 +1,4 @@
-"""Runs the trials of a study run one after another."""
+"""Runs the trials of studies one after another."""
 
 import contextlib
 import os
@@ -25,18 +25,21 @@ def execute(
     run_trial: Callable[..., TrialResult] = run.execute,
     check: Callable[[Sequence[Any]], None] = point_check.refuse_unusable,
 ) -> StudyResult:
-    """Runs the trials that are not finished yet, and shows what all of them found.
+    """Runs the trials that are not finished yet, and shows the results of all.
 
     Args:
-      config: a checked configuration, of which `config.means_study` holds.
+      config: a checked configuration for which `means_study` is true.
       console: where progress and summaries are written.
-      stop_requested: whether to checkpoint and leave; asked after each step and each trial.
+      stop_requested: whether to save a checkpoint and stop; called after each step and each trial.
       run_trial: runs one trial, as `run.execute` does.
-      check: refuses the configurations of the trials before the first begins.
+      check: checks the configurations of the trials before the first one begins.
+
+    Returns:
+      The results of the trials that ended, and the interrupted one.
 
     Raises:
-      UserError: something that the user can fix and that every trial would meet, or a point that the submission cannot
-        use; the same command resumes.
+      UserError: an error that the user can fix and that affects every trial, or a point that the submission cannot use;
+        the same command resumes.
     """
     space = None if config.search_space is None else search_space.read(config.search_space)
     plan = study_plan.plan(config, space)
@@ -46,7 +49,7 @@ def execute(
     records: list[TrialRecord] = []
     interrupted = False
     for own in plan:
-        # Several processes may be asked to stop at different moments: they leave after a step, on which they agree.
+        # Several processes may get the stop request at different times: they stop after a step on which they agree.
         interrupted = interrupted or (alone and stop_requested())
         if interrupted:
             break
@@ -63,13 +66,13 @@ def _record(config: Any, run_trial: Callable[[], TrialResult]) -> TrialRecord:
     try:
         result = run_trial()
     except SubmissionError as error:
-        # Only the words: the error itself holds on to all that the trial had in memory.
+        # Only the text: the error itself keeps the trial's arrays alive.
         return TrialRecord(config.study, config.trial, hyperparameters, "failed", str(error), None)
     return TrialRecord(config.study, config.trial, hyperparameters, result.status, result.reason, result)
 
 
 def _place(config: Any) -> tuple[int, bool]:
-    """The number of this process, and whether it is the only one; JAX knows that only when all have joined."""
+    """The number of this process, and whether it is the only one; JAX knows this only after all have joined."""
     if "LOCAL_RANK" in os.environ:  # started by torchrun
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]) == 1
     return config.distributed.process_id or 0, (config.distributed.num_processes or 1) == 1
@@ -77,7 +80,7 @@ def _place(config: Any) -> tuple[int, bool]:
 
 @contextlib.contextmanager
 def compilation(config: Any, console: Console) -> Iterator[None]:
-    """Lets trials find the programs that others have compiled, if `config.share_compilation` says so."""
+    """Lets trials share compiled programs, if `config.share_compilation` is set."""
     if not config.share_compilation:
         yield
         return
@@ -90,7 +93,7 @@ def compilation(config: Any, console: Console) -> Iterator[None]:
     before = {name: getattr(jax.config, name) for name in settings}
     if _place(config)[0] == 0:
         console.print(
-            f"Compiled programs are shared by trials through {folder}: their times are not comparable with others.",
+            f"Trials share compiled programs through {folder}: their times are not comparable with others.",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -105,5 +108,5 @@ def compilation(config: Any, console: Console) -> Iterator[None]:
 def _use_cache(settings: dict[str, Any]) -> None:
     for name, value in settings.items():
         jax.config.update(name, value)
-    # JAX decides once, at its first compilation, whether and where it keeps programs; this makes it decide again.
+    # JAX decides at its first compilation whether and where it caches programs; this makes it decide again.
     compilation_cache.reset_cache()

@@ -1,4 +1,4 @@
-"""Which trials a study run has, and what each of them is given."""
+"""Plans the trials of studies, and their configurations."""
 
 import re
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ _SELECTION = re.compile(r"(\d*)(:?)(\d*)")
 
 
 def plan(config: Any, space: SearchSpace | None) -> tuple[Any, ...]:
-    """The configurations of the trials of a study run, in the order in which they run.
+    """The configurations of the trials of studies, in the order in which they run.
 
     Args:
-      config: a checked configuration, of which `config.means_study` holds.
-      space: the content of `config.search_space`, or None if that is unset.
+      config: a checked configuration for which `means_study` is true.
+      space: the search space that `config.search_space` names, or None if unset.
 
     Returns:
-      For each trial the configuration with study, trial, seed and hyperparameters of its own.
+      The configuration of each trial, with its own study, trial, seed and hyperparameters.
 
     Raises:
-      ConfigError: settings that contradict each other, or the space.
+      ConfigError: settings contradict each other or the space.
     """
     if config.trial != 1:
         raise ConfigError(
             "config.trial",
             value=config.trial,
-            expected="1 where several trials are run",
+            expected="1 when several trials are run",
             remedy=f"Set --config.trials={config.trial} to run that trial only.",
         )
     if config.ruleset == "self":
@@ -42,7 +42,7 @@ def plan(config: Any, space: SearchSpace | None) -> tuple[Any, ...]:
 
 
 def trial_seed(seed: int, study: int, trial: int) -> int:
-    """The seed of a trial, 31 bits that follow from the study run's seed and the trial's numbers alone."""
+    """The seed of a trial, 31 bits that depend only on `seed` and the numbers of study and trial."""
     return int(np.random.SeedSequence(seed, spawn_key=(study, trial)).generate_state(1)[0]) >> 1
 
 
@@ -51,7 +51,7 @@ def _check_self_tuning(config: Any) -> None:
         raise ConfigError(
             "config.search_space",
             value=config.search_space,
-            expected="none with --config.ruleset=self, since such a submission tunes itself",
+            expected="none with --config.ruleset=self, because such a submission tunes itself",
         )
     if (config.num_trials or 1) > 1:
         raise ConfigError(
@@ -72,7 +72,7 @@ def _points(config: Any, space: SearchSpace | None) -> Sequence[Point]:
             raise ConfigError(
                 f"config.hyperparameters.{name}",
                 value=given[name],
-                expected=f"no value, since {config.search_space} has values of it",
+                expected=f"no value, because {config.search_space} has values for it",
             )
     return [{**point, **given} for point in points]
 
@@ -83,7 +83,7 @@ def _selection(text: str | None, count: int) -> range:
         return range(1, count + 1)
     match = _SELECTION.fullmatch(text)
     if match is None or not (match[1] or match[3]):
-        raise ConfigError("config.trials", value=text, expected="numbers of trials: 3, 2:4, :2 or 4:")
+        raise ConfigError("config.trials", value=text, expected="numbers of trials, such as 3, 2:4, :2 or 4:")
     first = int(match[1] or 1)
     last = int(match[3] or count) if match[2] else first
     if not 1 <= first <= last <= count:
@@ -97,6 +97,6 @@ def _of_trial(config: Any, study: int, trial: int, point: Point) -> Any:
     own = ConfigDict(config)
     with own.unlocked():
         own.update(study=study, trial=trial, seed=trial_seed(config.seed, study, trial))
-        # Unsorted: submissions see the names in the order of the file.
+        # Unsorted: submissions see the names in the file's order.
         own.hyperparameters = ConfigDict(dict(point), sort_keys=False)
     return own

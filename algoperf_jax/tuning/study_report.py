@@ -1,4 +1,4 @@
-"""What a study run shows to people: a line before each trial and a table at the end."""
+"""The console output of studies: a line before each trial and a table at the end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from algoperf_jax.tuning.study_result import StudyResult, TrialRecord
 
 
 def print_trial_heading(console: Console, config: Any, *, number: int, of: int) -> None:
-    """The line before a trial of a study run; `config` is the trial's own."""
+    """Prints the line before a trial of a study; `config` is that trial's configuration."""
     point = config.hyperparameters.to_dict()
     tried = [f"{name}={_short(value)}" for name, value in point.items()] or ["default hyperparameters"]
     say(
@@ -23,12 +23,12 @@ def print_trial_heading(console: Console, config: Any, *, number: int, of: int) 
 
 
 def print_study(console: Console, study: StudyResult, *, overwrite: bool) -> None:
-    """The table at the end of a study run, and the benchmark's time.
+    """Prints the table at the end of studies, and the benchmark's time.
 
     Args:
-      console: where to.
-      study: what was found.
-      overwrite: whether the run was to overwrite what it found on the disk.
+      console: where to print.
+      study: the results.
+      overwrite: whether `config.overwrite` was set.
     """
     results = [record.result for record in study.trials if record.result is not None]
     table = Table(title=Text(_study_title(results), style="table.title"))
@@ -45,7 +45,7 @@ def print_study(console: Console, study: StudyResult, *, overwrite: bool) -> Non
     for number, seconds in fastest.items():
         say(console, f"study {number}: fastest time to the validation target: {time_text(seconds)}")
     if fastest:
-        say(console, f"median over the studies of these times: {time_text(study.benchmark_time_sec())}")
+        say(console, f"median of these times over the studies: {time_text(study.benchmark_time_sec())}")
     incomparable = sorted({name for result in results for name in result.not_comparable})
     if incomparable:
         say(console, f"not comparable: this run set {', '.join(incomparable)}")
@@ -57,7 +57,7 @@ def print_study(console: Console, study: StudyResult, *, overwrite: bool) -> Non
 
 def _study_title(results: Sequence[TrialResult]) -> str:
     if not results:
-        return "no trial began"
+        return "no trial has begun"
     first = results[0]
     target = f"validation {first.metric}, target {target_text(first.targets['validation'])}"
     return f"{first.workload} ({first.data} data) with {first.submission}: {target}"
@@ -78,7 +78,7 @@ def _study_row(record: TrialRecord, varied: Sequence[str]) -> list[str]:
 
 
 def _varied(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of those hyperparameters that are not the same in all points; all names if there are none."""
+    """The names of the hyperparameters that differ between points; all names if none differ."""
     names = list(points[0]) if points else []
     return [name for name in names if any(point[name] != points[0][name] for point in points)] or names
 

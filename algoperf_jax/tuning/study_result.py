@@ -1,4 +1,4 @@
-"""What a study run found: its trials, and the benchmark's time."""
+"""The result of studies: their trials, and the benchmark's time."""
 
 import dataclasses
 import math
@@ -15,11 +15,11 @@ class TrialRecord:
 
     Attributes:
       study: number of the study.
-      trial: number of the trial in it.
+      trial: number of the trial in the study.
       hyperparameters: the point that was tried.
-      status: as `TrialResult.status`.
-      reason: why it has this status, or empty.
-      result: how it ended; None if the submission failed before there was any.
+      status: as in `TrialResult`.
+      reason: the reason for this status, or empty.
+      result: the trial's result; None if the submission failed before there was one.
     """
 
     study: int
@@ -31,19 +31,19 @@ class TrialRecord:
 
     @property
     def time_to_target_sec(self) -> float:
-        """Submission time to the validation target, seconds; infinite if it was not reached."""
+        """Submission time to the validation target, in seconds; infinite if it was not reached."""
         seconds = None if self.result is None else self.result.time_to_target_sec
         return math.inf if seconds is None else seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class StudyResult:
-    """The trials of a study run, in the order in which they ran.
+    """The trials of studies, in the order in which they ran.
 
     Attributes:
-      trials: those that ended, in this run or before it, and the one that was interrupted.
-      num_planned: how many there are to be.
-      interrupted: whether the run left before the last.
+      trials: the trials that ended, in this run or earlier, and the interrupted one.
+      num_planned: the number of planned trials.
+      interrupted: whether the run stopped before the last trial.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -58,7 +58,7 @@ class StudyResult:
         return f"all {len(self.trials)} trials failed; the first: {self.trials[0].reason}"
 
     def fastest(self) -> Mapping[int, float]:
-        """Study -> seconds to the validation target of its fastest trial, infinite if none reached it."""
+        """The time of each study's fastest trial to the validation target, in seconds; infinite if none reached it."""
         studies = sorted({record.study for record in self.trials})
         return {
             study: min(record.time_to_target_sec for record in self.trials if record.study == study)
@@ -66,5 +66,5 @@ class StudyResult:
         }
 
     def benchmark_time_sec(self) -> float:
-        """The benchmark's time for the workload: the median over the studies of the fastest trial's."""
+        """The benchmark's time for the workload: the median over studies of the fastest trial's time."""
         return statistics.median(self.fastest().values()) if self.trials else math.inf

@@ -194,7 +194,7 @@ def test_five_functions_take_any_hyperparameters(submission: Write) -> None:
 
 @pytest.mark.parametrize("name", ["class", "_private", "1st"])
 def test_names_that_cannot_be_attributes(name: str, submission: Write) -> None:
-    with pytest.raises(ConfigError, match=f"config.hyperparameters.{name}; expected a name that can be an attribute"):
+    with pytest.raises(ConfigError, match=f"config.hyperparameters.{name}; expected a valid Python name"):
         point(load_submission(locate(str(submission())), WORKLOAD), **dict[str, Any]({name: 1}))
 
 

@@ -348,7 +348,11 @@ def assert_went_on(finished: Any, folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("leave", "log", "expected"),
     [
-        (2**19, "pass", "no space left for the checkpoint of step 3: it may take 1.0 MiB, and 0.5 MiB are free"),
+        (
+            2**19,
+            "pass",
+            "no space left for the checkpoint of step 3: it needs up to 1.0 MiB, but only 0.5 MiB are free",
+        ),
         (0, LOG_MUCH, "cannot be written: No space left on device"),
     ],
 )
@@ -358,7 +362,7 @@ def test_full_disk(
     path = submission(FILL.format(folder=str(small_disk), fill=FILL_DISK.format(leave=leave), log=log))
     line, again = run_until_full(command, path, small_disk)
     assert expected in line
-    assert "run the same command again: the trial goes on from its last checkpoint" in line
+    assert "run the same command again: the trial resumes from its last checkpoint" in line
     (small_disk / "ballast").unlink()
     assert_went_on(again(), small_disk)
 
@@ -370,7 +374,7 @@ def test_limit_on_the_size_of_files(
     path = submission(FILL.format(folder=str(tmp_path), fill=LIMIT_FILES, log=log))
     line, again = run_until_full(command, path, tmp_path)
     assert "File too large" in line
-    assert "run the same command again: the trial goes on from its last checkpoint" in line
+    assert "run the same command again: the trial resumes from its last checkpoint" in line
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert_went_on(again(), tmp_path)
 
@@ -407,7 +411,7 @@ def interrupted(command: Command, path: pathlib.Path) -> list[str]:
     arguments = [f"--config.submission={path}", "--config.eval_period_sec=1e-9", "--config.max_steps=6"]
     finished = command(*arguments)
     assert finished.code == 0
-    assert "interrupted; the same command goes on" in finished.out
+    assert "interrupted; the same command resumes" in finished.out
     (resume,) = [line for line in finished.out.splitlines() if line.startswith("to resume: ")]
     assert resume.startswith("to resume: python -m algoperf_jax.main --config=")
     assert resume.endswith(shlex.join(arguments))
@@ -471,7 +475,7 @@ def test_directory_of_another_configuration(command: Command, submission: Write)
     arguments = [f"--config.submission={submission()}", "--config.seed=1"]
     assert command(*arguments).code == 0
     line = command(*arguments[:1], "--config.seed=2", "--config.hyperparameters.new=0.5").error()
-    assert "belongs to a run of another configuration" in line
+    assert "belongs to a run with another configuration" in line
     assert "config.seed: 1 there, 2 now" in line
     assert "config.hyperparameters.new: None there, 0.5 now" in line
     assert "--config.experiment_name" in line

@@ -140,7 +140,7 @@ def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, in
     output = finish(process)
     assert process.returncode == 0
     assert "ended: interrupted" in output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output
     assert not (trial(interrupted) / "result.json").exists()
     assert "ended: training_complete" in finish(start(interrupted))
     record = final_record(interrupted)

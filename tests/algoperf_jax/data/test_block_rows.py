@@ -82,7 +82,7 @@ def test_rows_of_any_numbers(rows: BlockRows, order: str) -> None:
 
 @pytest.mark.parametrize("index", [-1, COUNT])
 def test_rows_that_are_not_there(rows: BlockRows, index: int) -> None:
-    with pytest.raises(IndexError, match=f"of {COUNT}"):
+    with pytest.raises(IndexError, match=f"not all in 0 to {COUNT - 1}"):
         rows.take(np.array([5, index]))
 
 

@@ -192,7 +192,7 @@ def test_a_loss_that_is_not_finite(submission: Write) -> None:
 
 def test_parameters_that_are_not_finite_long_before_the_evaluation(submission: Write) -> None:
     found = tried(submission(NOT_FINITE), steps=5)
-    assert "the parameters are not finite any more after step 1" in failure(found)
+    assert "the parameters are no longer finite after step 1" in failure(found)
     assert found.loss_is_finite is False
 
 

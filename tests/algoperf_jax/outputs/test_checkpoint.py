@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: pathlib.Path,
     assert restored.state.step == 1
     assert len(said) == 1
     assert said[0].startswith("checkpoint of step 2 is damaged")
-    assert "taking the one before" in said[0]
+    assert "using the previous one" in said[0]
     # The step is reached again and saved over the damaged one.
     again.save(state_of(2.0, 2), {})
     assert again.restore(state_of(9.0, 0), nothing_to_report).state.step == 2

@@ -196,7 +196,7 @@ def test_a_damaged_log_costs_what_it_held_and_no_evaluation(how: str, lost: int,
     said: list[str] = []
     again = EventLog(tmp_path, keep=10, history=HISTORY, report=said.append)
     (line,) = said
-    assert f"events.jsonl is damaged: of 10 events {lost} are lost" in line
+    assert f"events.jsonl is damaged: {lost} of 10 events are lost" in line
     assert losses(tmp_path) == [("2", "0.5"), ("4", "0.25"), ("6", f"{1 / 6}")]
     kinds = [kind for _, kind in numbers(tmp_path)]
     assert kinds.count("evaluation") == 3

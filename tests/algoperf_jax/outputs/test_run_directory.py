@@ -118,7 +118,7 @@ def test_a_damaged_configuration_of_which_there_is_no_copy_costs_no_run(director
     begin(directory)
     directory.config.write_bytes(b"")
     (line,) = claim(directory, config(), overwrite=False)
-    assert "config.json is missing or damaged: what the trial began with cannot be compared" in line
+    assert "config.json is missing or damaged: cannot check that the configuration is unchanged" in line
     assert json.loads(directory.config.read_text()) == config()
 
 

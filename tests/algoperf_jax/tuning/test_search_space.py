@@ -109,8 +109,8 @@ def ranges(entry: str) -> str:
         ("", "is not JSON: Expecting value"),
         ("{", "is not JSON: Expecting property name"),
         ("[1] 2", "is not JSON: Extra data"),
-        ('[{"x": NaN}]', "is not JSON: NaN is no JSON number"),
-        (ranges('{"min": 0, "max": Infinity, "scaling": "linear"}'), "is not JSON: Infinity is no JSON number"),
+        ('[{"x": NaN}]', "is not JSON: NaN is not a JSON number"),
+        (ranges('{"min": 0, "max": Infinity, "scaling": "linear"}'), "is not JSON: Infinity is not a JSON number"),
         ("[" * 100_000, "is not JSON: "),
         ("3", "its content: found 3; expected a list of points or an object of ranges"),
         ("null", "its content: found None; expected a list of points"),
@@ -123,9 +123,9 @@ def ranges(entry: str) -> str:
         (f"[{ranges(LOG)}]", "x of point 1: found {'min': 0.0001, 'max': 0.01, 'scaling': 'log'}; expected a number"),
         ('[{"x": [1, {}]}]', "x of point 1: found {}; expected a number"),
         ('[{"x": 1e999}]', "x of point 1: found inf; expected a finite number"),
-        ('[{"x": 1, "x": 2}]', "the name 'x' stands twice in one object"),
-        (f'{{"x": {LOG}, "x": {LOG}}}', "the name 'x' stands twice in one object"),
-        ('[{"learning rate": 1}]', "a hyperparameter's name: found 'learning rate'; expected a name that can be"),
+        ('[{"x": 1, "x": 2}]', "the name 'x' occurs twice in one object"),
+        (f'{{"x": {LOG}, "x": {LOG}}}', "the name 'x' occurs twice in one object"),
+        ('[{"learning rate": 1}]', "a hyperparameter's name: found 'learning rate'; expected a valid Python name"),
         ('[{"lambda": 1}]', "a hyperparameter's name: found 'lambda'"),
         ('{"_x": {"feasible_points": [1]}}', "a hyperparameter's name: found '_x'"),
         ('{"": {"feasible_points": [1]}}', "a hyperparameter's name: found ''"),
@@ -197,4 +197,4 @@ def test_seed_of_the_order_that_does_not_fit_32_bits(path: pathlib.Path, seed: i
 def test_the_space_that_came_with_a_submission(tmp_path: pathlib.Path, submission: str, space: str | None) -> None:
     (tmp_path / submission).parent.mkdir(parents=True)
     (tmp_path / "method/tuning_search_space.json").write_text("[]")
-    assert search_space.beside(tmp_path / submission) == (tmp_path / space if space else None)
+    assert search_space.find_for(tmp_path / submission) == (tmp_path / space if space else None)

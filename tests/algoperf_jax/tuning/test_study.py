@@ -92,7 +92,7 @@ def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, 
     assert statuses(tmp_path) == dict.fromkeys(names(2, 3), "training_complete")
     assert contents(tmp_path, "study_1/trial_1") == finished
     assert "study 2, trial 3 (6 of 6): order=train, number=2, seed" in second.out
-    assert "median over the studies of these times: not reached" in second.out
+    assert "median of these times over the studies: not reached" in second.out
     assert "not comparable: this run set config.max_steps" in second.out
     # Each trial says what it was given, and which study run it belongs to.
     seeds = set()
@@ -167,7 +167,7 @@ def test_compiled_programs_are_shared_if_wished(command: Command, submission: Wr
     arguments = [f"--config.submission={submission()}", "--config.num_trials=2"]
     finished = command(*arguments, "--config.share_compilation=True")
     assert finished.code == 0
-    assert f"Compiled programs are shared by trials through {tmp_path}/.compilation_cache" in finished.out
+    assert f"Trials share compiled programs through {tmp_path}/.compilation_cache" in finished.out
     assert list((tmp_path / ".compilation_cache").iterdir())
     assert folder() == before
 
@@ -176,7 +176,7 @@ def test_compiled_programs_are_shared_if_wished(command: Command, submission: Wr
     ("overrides", "expected"),
     [
         (["--config.num_trials=3"], "config.num_trials: found 3; expected at most 2, the number of points"),
-        (["--config.trial=2"], "config.trial: found 2; expected 1 where several trials are run"),
+        (["--config.trial=2"], "config.trial: found 2; expected 1 when several trials are run"),
         (["--config.trials=3"], "config.trials: found '3'; expected trials from 1 to 2"),
         (["--config.hyperparameters.number=2"], "config.hyperparameters.number: found 2; expected no value"),
         (["--config.ruleset=self"], "config.search_space: found"),

@@ -96,10 +96,10 @@ def test_seeds_differ_and_follow_from_the_numbers_of_a_trial() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"trial": 2}, "config.trial: found 2; expected 1 where several trials are run. Set --config.trials=2"),
-        ({"num_trials": 5}, "config.num_trials: found 5; expected at most 4, the number of points that space.json"),
-        ({"hyperparameters": {"a": 1}}, "config.hyperparameters.a: found 1; expected no value, since space.json has"),
-        ({"trials": "2-4"}, "config.trials: found '2-4'; expected numbers of trials: 3, 2:4, :2 or 4:"),
+        ({"trial": 2}, "config.trial: found 2; expected 1 when several trials are run. Set --config.trials=2"),
+        ({"num_trials": 5}, "config.num_trials: found 5; expected at most 4, the number of points in space.json"),
+        ({"hyperparameters": {"a": 1}}, "config.hyperparameters.a: found 1; expected no value, because space.json has"),
+        ({"trials": "2-4"}, "config.trials: found '2-4'; expected numbers of trials, such as 3, 2:4, :2 or 4:"),
         ({"trials": ":"}, "config.trials: found ':'; expected numbers of trials"),
         ({"trials": "1:2:3"}, "config.trials: found '1:2:3'; expected numbers of trials"),
         ({"trials": "-1"}, "config.trials: found '-1'; expected numbers of trials"),

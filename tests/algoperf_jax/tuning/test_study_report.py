@@ -46,7 +46,7 @@ def test_table_of_a_study() -> None:
         "study 1, trial 3 failed: no state",
         "study 1: fastest time to the validation target: 12.3 s",
         "study 2: fastest time to the validation target: not reached",
-        "median over the studies of these times: not reached",
+        "median of these times over the studies: not reached",
         "not comparable: this run set config.max_steps",
         "interrupted: 3 of 6 trials have ended; the same command resumes",
     ]
@@ -54,7 +54,7 @@ def test_table_of_a_study() -> None:
 
 def test_table_of_a_study_of_which_nothing_ran() -> None:
     lines = report(num_planned=2, interrupted=True, overwrite=True)
-    assert lines[0] == ["no trial began"]
+    assert lines[0] == ["no trial has begun"]
     without = "the same command without --config.overwrite=True resumes"
     assert lines[-1] == [f"interrupted: 0 of 2 trials have ended; {without}"]
 
