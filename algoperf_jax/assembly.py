@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt32
 
 import workloads
 from algoperf_jax.configuration import values
@@ -31,12 +32,12 @@ from third_party.algoperf import jax_sharding_utils
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """The random keys of a trial, uint32[2] each, derived from its seed as in the benchmark's runner."""
+    """The random keys of a trial, derived from its seed as in the benchmark's runner."""
 
-    data: np.ndarray
-    optimizer: np.ndarray
-    model: np.ndarray
-    loop: np.ndarray
+    data: UInt32[np.ndarray, "2"]
+    optimizer: UInt32[np.ndarray, "2"]
+    model: UInt32[np.ndarray, "2"]
+    loop: UInt32[np.ndarray, "2"]
 
 
 @dataclasses.dataclass(frozen=True)

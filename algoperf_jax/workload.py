@@ -348,12 +348,17 @@ class Workload:
       metrics: how a split is evaluated.
       data: the examples.
       schema: the arrays of a finished batch, for each split.
-      goal, budget, batch_size, eval_batch_size, split_sizes: the `Facts` of the data.
+      goal: as in `Facts`, for the data in use.
+      budget: as in `Facts`.
+      batch_size: as in `Facts`.
+      eval_batch_size: as in `Facts`.
+      split_sizes: as in `Facts`.
       output_parameters: top-level names in `params` that hold the output layer.
       sharded_parameters: `fnmatch` patterns of the `/`-joined paths of parameters large enough to split by rows over
         devices, such as `embedding_table`; `config.mesh.shard_parameters` turns this on.
       dropout_rate: default dropout rate.
-      train_mean, train_stddev: normalization constants of the inputs, or None if they do not apply.
+      train_mean: mean of the inputs for normalization, or None if it does not apply.
+      train_stddev: standard deviation of the inputs for normalization, or None if it does not apply.
       model_arguments: arguments that the model was built with; its twin in another framework is built with the same.
     """
 

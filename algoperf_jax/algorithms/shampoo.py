@@ -17,8 +17,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from algoperf_jax.schedules import warmup_cosine
+
+Square = Float[Array, "size size"]
+"""A matrix for one axis of an array; sizes differ between axes."""
 
 
 class Hyperparameters(NamedTuple):
@@ -109,7 +113,7 @@ def scale_by_shampoo(
             lambda m, v: m / (jnp.sqrt(v) + epsilon), moment, optax.tree.bias_correction(second, beta2, count)
         )
 
-        def direction(moment: jax.Array, matrices: Sequence[jax.Array], adam: jax.Array) -> jax.Array:
+        def direction(moment: Array, matrices: Sequence[Square], adam: Array) -> Array:
             if not matrices:
                 return adam
             preconditioned = multiplied(moment, matrices, max_size)
@@ -123,10 +127,10 @@ def scale_by_shampoo(
     return optax.GradientTransformation(init, update)
 
 
-def inverse_roots(matrices: Sequence[jax.Array], matrix_epsilon: float) -> tuple[jax.Array, ...]:
+def inverse_roots(matrices: Sequence[Square], matrix_epsilon: float) -> tuple[Square, ...]:
     """The inverse 2k-th roots of an array's k statistics; their scale is irrelevant because of grafting."""
 
-    def root(matrix: jax.Array) -> jax.Array:
+    def root(matrix: Square) -> Square:
         values, vectors = jnp.linalg.eigh(matrix)
         largest = jnp.maximum(values[-1], jnp.finfo(jnp.float32).tiny)
         # Relative to the largest, to keep the powers of tiny gradients within the range of float32.
@@ -150,22 +154,22 @@ def merged_shape(shape: Sequence[int], max_size: int) -> tuple[int, ...]:
     return (*merged, *shape[-1:])
 
 
-def square_zeros(shape: Sequence[int], max_size: int) -> tuple[jax.Array, ...]:
+def square_zeros(shape: Sequence[int], max_size: int) -> tuple[Square, ...]:
     """A zero matrix for each merged axis of at most `max_size` elements; none for arrays with one axis."""
     sizes = merged_shape(shape, max_size) if len(shape) > 1 else ()
     return tuple(jnp.zeros((size, size), jnp.float32) for size in sizes if size <= max_size)
 
 
 def updated_statistics(
-    grad: jax.Array, matrices: Sequence[jax.Array], decay: float, max_size: int
-) -> tuple[jax.Array, ...]:
+    grad: Float[Array, "..."], matrices: Sequence[Square], decay: float, max_size: int
+) -> tuple[Square, ...]:
     """Updates the moving averages of the gradient times itself, summed over all axes but one."""
     if not matrices:
         return ()
     grad = grad.reshape(merged_shape(grad.shape, max_size))
     axes = [axis for axis, size in enumerate(grad.shape) if size <= max_size]
 
-    def product(axis: int) -> jax.Array:
+    def product(axis: int) -> Square:
         others = [other for other in range(grad.ndim) if other != axis]
         return jnp.tensordot(grad, grad, (others, others), precision="highest")
 
@@ -173,8 +177,8 @@ def updated_statistics(
 
 
 def multiplied(
-    array: jax.Array, matrices: Sequence[jax.Array], max_size: int, *, transposed: bool = False
-) -> jax.Array:
+    array: Float[Array, "*shape"], matrices: Sequence[Square], max_size: int, *, transposed: bool = False
+) -> Float[Array, "*shape"]:
     """Multiplies each merged axis that has a matrix by this matrix, or by its transpose."""
     if not matrices:
         return array

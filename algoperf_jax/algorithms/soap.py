@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
-from algoperf_jax.algorithms.shampoo import multiplied, square_zeros, updated_statistics
+from algoperf_jax.algorithms.shampoo import Square, multiplied, square_zeros, updated_statistics
 from algoperf_jax.schedules import warmup_cosine
 
 
@@ -108,7 +109,7 @@ def scale_by_soap(
             ],
         )
 
-        def rotated(array: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
+        def rotated(array: Array, matrices: Sequence[Square]) -> Array:
             return multiplied(array, matrices, max_size, transposed=True)
 
         # The first gradient only initializes the eigenvectors: along those outside its span it consists of rounding
@@ -127,6 +128,6 @@ def scale_by_soap(
     return optax.GradientTransformation(init, update)
 
 
-def iterated(matrix: jax.Array, vectors: jax.Array) -> jax.Array:
+def iterated(matrix: Square, vectors: Square) -> Square:
     """Improves approximate eigenvectors by one step of power iteration."""
     return jnp.linalg.qr(jnp.matmul(matrix, vectors, precision="highest"))[0]

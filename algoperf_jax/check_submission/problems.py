@@ -39,7 +39,9 @@ class Problems:
         """Adds a finding.
 
         Args:
-          severity, rule, message: as in `Finding`.
+          severity: as in `Finding`.
+          rule: as in `Finding`.
+          message: as in `Finding`.
           workload: the workload it occurred on, if that matters.
           error: the exception that was raised, which locates the line.
           function: the function at fault, if nothing was raised.

@@ -8,15 +8,16 @@ import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from jaxtyping import Int64, Shaped
 
 from algoperf_jax.data import shuffle
 from algoperf_jax.data.shuffle import IndexStream
 from algoperf_jax.workload import Batch, Placement, SplitReader
 
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, Shaped[np.ndarray, "examples ..."]]
 """Arrays that share their leading example axis."""
-Take = Callable[[np.ndarray], Columns]
-"""Gathers the chosen rows of every column in new arrays: example indices int64 [n] -> arrays [n, ...]."""
+Take = Callable[[Int64[np.ndarray, " examples"]], Columns]
+"""Gathers the rows of the given examples in new arrays."""
 Transform = Callable[[Columns], Batch]
 """Turns gathered examples into `inputs` and `targets`; vectorized over the leading axis."""
 Draw = Callable[[np.random.Generator, int], Columns]
@@ -118,7 +119,7 @@ def pass_split(
     return SplitReader(num_examples=num_examples, num_batches=-(-num_examples // size), batch=batch)
 
 
-def take(examples: Columns, indices: np.ndarray) -> dict[str, np.ndarray]:
+def take(examples: Columns, indices: Int64[np.ndarray, " n"]) -> dict[str, Shaped[np.ndarray, "n ..."]]:
     """Gathers the chosen rows of every column."""
     return {name: column[indices] for name, column in examples.items()}
 

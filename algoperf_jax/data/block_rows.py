@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from algoperf_jax.data import arrays, shuffle
 from algoperf_jax.data.arrays import Transform
@@ -59,7 +60,7 @@ class BlockRows:
     def __init__(
         self,
         files: Sequence[RecordFile],
-        block_sizes: np.ndarray,
+        block_sizes: Int[np.ndarray, " blocks"],
         columns: Mapping[str, RowType],
         *,
         group: int,
@@ -83,8 +84,8 @@ class BlockRows:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Gathers the chosen rows of every column in new arrays [len(indices), ...]; fastest if `indices` increase.
+    def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, Shaped[np.ndarray, "n ..."]]:
+        """Gathers the chosen rows of every column in new arrays; fastest if `indices` increase.
 
         Raises:
           DataError: a block is damaged or contradicts the manifest; the message names file and record.

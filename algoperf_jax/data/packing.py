@@ -8,23 +8,24 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int, Int64
 
 from algoperf_jax.data.shuffle import IndexStream
 
 
 def greedy_starts(
-    sizes: Sequence[np.ndarray],
+    sizes: Sequence[Int[np.ndarray, " n"]],
     capacities: Sequence[int],
     *,
     most: int,
     group: int | None = None,
     first: int = 0,
     starts_before: int | None = None,
-) -> np.ndarray:
+) -> Int64[np.ndarray, " bins+1"]:
     """Fills bins greedily in order; returns where each bin starts.
 
     Args:
-      sizes: for each limit, the sizes of the examples in the order of filling [n], not negative.
+      sizes: for each limit, the sizes of the examples in the order of filling, not negative.
       capacities: for each limit, the largest sum of sizes in a bin.
       most: the largest number of examples in a bin.
       group: no bin crosses a multiple of this many positions; None for no such borders.
@@ -32,7 +33,7 @@ def greedy_starts(
       starts_before: return only bins that start before this many examples; default n.
 
     Returns:
-      int64 [bins + 1]: the first example of each bin, and the end of the last bin.
+      The first example of each bin, and the end of the last bin.
 
     Raises:
       ValueError: an example does not fit into a bin.
@@ -63,7 +64,7 @@ class BinStream:
     Thread-safe. Bins may cross the end of an epoch, so that none is left half empty.
 
     Args:
-      sizes: for each limit, the sizes of the examples by index [n].
+      sizes: for each limit, the sizes of the examples by index.
       capacities: for each limit, the largest sum of sizes in a bin.
       between: the order of the examples, in epochs of n.
       most: the largest number of examples in a bin.
@@ -72,7 +73,7 @@ class BinStream:
 
     def __init__(
         self,
-        sizes: Sequence[np.ndarray],
+        sizes: Sequence[Int[np.ndarray, " n"]],
         capacities: Sequence[int],
         between: IndexStream,
         *,
@@ -87,7 +88,7 @@ class BinStream:
         self._lock = threading.Lock()
         self._starts = [0]
 
-    def bins(self, start: int, stop: int) -> list[np.ndarray]:
+    def bins(self, start: int, stop: int) -> list[Int64[np.ndarray, " examples"]]:
         """The indices of the examples in each of the bins `start` to `stop - 1`."""
         with self._lock:
             while len(self._starts) <= stop:

@@ -9,6 +9,7 @@ most half of all numbers are outside. This shuffles examples; it is not a secure
 import dataclasses
 
 import numpy as np
+from jaxtyping import Int64, UInt32, UInt64
 
 _ROUNDS = 8
 _LEAST_BITS = 4
@@ -35,8 +36,8 @@ class Permutation:
         if not 1 <= self.size <= 1 << 62:
             raise ValueError(f"a permutation has 1 to 2**62 numbers, not {self.size}")
 
-    def __call__(self, positions: np.ndarray) -> np.ndarray:
-        """The numbers at the given positions: int64 of any shape -> int64 of the same shape."""
+    def __call__(self, positions: Int64[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
+        """The numbers at the given positions."""
         values = np.array(positions, np.uint64).reshape(-1)
         bits = max(_LEAST_BITS, (self.size - 1).bit_length())
         low, keys = bits // 2, self._round_keys()
@@ -47,12 +48,14 @@ class Permutation:
             outside = outside[walked >= self.size]
         return values.astype(np.int64).reshape(np.shape(positions))
 
-    def _round_keys(self) -> np.ndarray:
+    def _round_keys(self) -> UInt32[np.ndarray, " rounds"]:
         drawn = np.random.Philox(key=[self.seed, self.epoch], counter=list(_KEY_COUNTER)).random_raw(_ROUNDS)
         return (drawn >> np.uint64(32)).astype(np.uint32)
 
 
-def _feistel(values: np.ndarray, low: int, high: int, keys: np.ndarray) -> np.ndarray:
+def _feistel(
+    values: UInt64[np.ndarray, " n"], low: int, high: int, keys: UInt32[np.ndarray, " rounds"]
+) -> UInt64[np.ndarray, " n"]:
     """Permutes the numbers of `low` + `high` bits, 1 to 32 each; the two halves modify each other in turn."""
     left = (values & np.uint64((1 << low) - 1)).astype(np.uint32)
     right = (values >> np.uint64(low)).astype(np.uint32)
@@ -64,7 +67,7 @@ def _feistel(values: np.ndarray, low: int, high: int, keys: np.ndarray) -> np.nd
     return left | (right.astype(np.uint64) << np.uint64(low))
 
 
-def _mixed(half: np.ndarray, key: np.uint32) -> np.ndarray:
+def _mixed(half: UInt32[np.ndarray, " n"], key: np.uint32) -> UInt32[np.ndarray, " n"]:
     """Mixes a half and a key into 32 bits, with the finalizer of MurmurHash3 (A. Appleby, public domain)."""
     mixed = half ^ key
     mixed ^= mixed >> np.uint32(16)

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int, Int32, Int64
 
 from algoperf_jax.data import shuffle
 from algoperf_jax.data.arrays import Transform
@@ -26,44 +27,46 @@ class Sequences:
     """Concatenated sequences of token ids, as two columns of a prepared data set.
 
     Attributes:
-      tokens: integers [sum of lengths].
-      lengths: integers [n].
+      tokens: the tokens of all sequences, one after another.
+      lengths: the number of tokens of each sequence.
     """
 
-    tokens: np.ndarray
-    lengths: np.ndarray
+    tokens: Int[np.ndarray, " tokens"]
+    lengths: Int[np.ndarray, " n"]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     @functools.cached_property
-    def starts(self) -> np.ndarray:
-        """The start of each sequence in `tokens`, int64 [n]."""
+    def starts(self) -> Int64[np.ndarray, " n"]:
+        """The start of each sequence in `tokens`."""
         return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
-    def packed_lengths(self, chosen: np.ndarray, limit: int) -> np.ndarray:
-        """Packed length of each chosen sequence, int64: the number of nonzero tokens among the first `limit`."""
+    def packed_lengths(self, chosen: Int[np.ndarray, " m"], limit: int) -> Int64[np.ndarray, " m"]:
+        """The packed length of each chosen sequence: the number of nonzero tokens among the first `limit`."""
         lengths = np.minimum(self.lengths[chosen], limit)
         counted = self.tokens[ranges(self.starts[chosen], lengths)] != 0
         counts, ends = np.concatenate([[0], np.cumsum(counted, dtype=np.int64)]), np.cumsum(lengths, dtype=np.int64)
         return counts[ends] - counts[ends - lengths]
 
-    def all_packed_lengths(self, limit: int) -> np.ndarray:
-        """The packed lengths of all sequences, int64 [n], computed with little memory."""
+    def all_packed_lengths(self, limit: int) -> Int64[np.ndarray, " n"]:
+        """The packed lengths of all sequences, computed with little memory."""
         parts = [np.arange(start, min(start + _AT_A_TIME, len(self))) for start in range(0, len(self), _AT_A_TIME)]
         return np.concatenate([self.packed_lengths(part, limit) for part in parts])
 
 
-def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], length: int) -> dict[str, np.ndarray]:
+def pack_sequences(
+    fields: Mapping[str, Sequences], rows: Sequence[Int[np.ndarray, " examples"]], length: int
+) -> dict[str, Int32[np.ndarray, "rows length"]]:
     """Packs sequences into rows, in new arrays.
 
     Args:
       fields: the sequences of each field, for instance `inputs` and `targets`; example i has one of each.
-      rows: the examples of each row in order, R arrays of indices; they must fit, as `BinStream` ensures.
-      length: tokens in a row, L; longer sequences are truncated.
+      rows: the indices of the examples in each row, in order; they must fit, as `BinStream` ensures.
+      length: tokens in a row; longer sequences are truncated.
 
     Returns:
-      For each field `<field>`, `<field>_position` and `<field>_segmentation`, int32 [R, L].
+      For each field `<field>`, `<field>_position` and `<field>_segmentation`.
     """
     examples = np.concatenate([np.asarray(row, np.int64) for row in rows]) if len(rows) else np.zeros(0, np.int64)
     row_of_example = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
@@ -84,8 +87,8 @@ def pack_sequences(fields: Mapping[str, Sequences], rows: Sequence[np.ndarray], 
     return packed
 
 
-def pad_sequences(sequences: Sequences, chosen: np.ndarray, length: int) -> np.ndarray:
-    """Pads the chosen sequences to one row each, int32 [len(chosen), length]; longer ones are truncated."""
+def pad_sequences(sequences: Sequences, chosen: Int[np.ndarray, " m"], length: int) -> Int32[np.ndarray, "m length"]:
+    """Pads the chosen sequences to one row each; longer ones are truncated."""
     lengths = np.minimum(sequences.lengths[chosen], length)
     rows = np.zeros((len(chosen), length), np.int32)
     rows.reshape(-1)[ranges(np.arange(len(chosen)) * length, lengths)] = sequences.tokens[

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Int64
 
 from algoperf_jax.data.permutation import Permutation
 
@@ -21,14 +22,14 @@ def _permutation(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     return order
 
 
-def epoch_order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the examples in one epoch, int64 [num_examples]; the last few are cached."""
+def epoch_order(num_examples: int, seed: int, epoch: int) -> Int64[np.ndarray, " num_examples"]:
+    """The order of the examples in one epoch; the most recent orders are cached."""
     return _permutation(num_examples, seed, epoch)
 
 
-IndexStream = Callable[[int, int], np.ndarray]
-"""`(start, stop) -> int64 [stop - start]`: the example indices at positions `start` to `stop` of an endless stream. All
-positions are equally fast to reach, so a resume costs nothing."""
+IndexStream = Callable[[int, int], Int64[np.ndarray, " stop-start"]]
+"""Gives the example indices at positions `start` to `stop - 1` of an endless stream. All positions are equally fast to
+reach, so a resume costs nothing."""
 
 
 def endless_indices(num_examples: int, seed: int) -> IndexStream:
@@ -42,7 +43,7 @@ def endless_indices(num_examples: int, seed: int) -> IndexStream:
     return _endless(num_examples, within)
 
 
-def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int) -> IndexStream:
+def endless_indices_by_blocks(block_sizes: Int64[np.ndarray, " blocks"], seed: int, *, group: int) -> IndexStream:
     """An endless sequence of shuffled passes over all blocks, for rows that are read from disk block by block.
 
     In each epoch the blocks are in random order. The rows of each `group` consecutive blocks in that order are shuffled
@@ -82,7 +83,7 @@ def endless_indices_by_blocks(block_sizes: np.ndarray, seed: int, *, group: int)
     return _endless(int(block_sizes.sum()), within)
 
 
-def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def ranges(starts: Int64[np.ndarray, " n"], lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " total"]:
     """Concatenates the ranges `starts[i], ..., starts[i] + lengths[i] - 1`."""
     stops = np.cumsum(lengths)
     return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - lengths), lengths)
@@ -121,6 +122,6 @@ def example_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return _generator(seed, epoch, _EXAMPLE, index)
 
 
-def eval_train_indices(num_train: int, count: int) -> np.ndarray:
-    """A fixed random subset of the training split, in increasing order, int64 [min(count, num_train)]."""
+def eval_train_indices(num_train: int, count: int) -> Int64[np.ndarray, " min(count,num_train)"]:
+    """A fixed random subset of the training split, in increasing order."""
     return np.sort(endless_indices(num_train, EVAL_TRAIN_SEED)(0, min(count, num_train)))

@@ -77,9 +77,12 @@ class Submission:
     Attributes:
       name: short name for directories and tables.
       framework: the framework of its arrays; selects the backend.
-      get_batch_size, init_optimizer_state, update_params, data_selection: see the module's documentation.
-      prepare_for_eval: optional.
-      get_eval_batch_size: optional, `workload_name -> int`.
+      get_batch_size: returns the batch size for a workload.
+      init_optimizer_state: makes the submission's state.
+      update_params: takes a training step.
+      data_selection: selects a batch.
+      prepare_for_eval: optional; prepares the parameters for an evaluation.
+      get_eval_batch_size: optional; returns the evaluation batch size for a workload.
       hyperparameters: names and defaults if the submission declares them with a named tuple `Hyperparameters` that has
         a default for every field; otherwise None, and any hyperparameters are passed on.
       source: its source code, for the log.
