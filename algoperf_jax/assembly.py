@@ -248,13 +248,13 @@ def _chosen_size(submission: Submission, key: str, workload: Workload) -> int:
     except Exception as error:
         raise SubmissionError(
             f"{submission.name}: get_{key}({workload.name!r}) raised {type(error).__name__}: {error}",
-            remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
+            remedy=f"Fix it in {submission.source.path}, or set --config.{key}.",
         ) from error
     if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
         raise SubmissionError(
             f"{submission.name}: get_{key}({workload.name!r}) returned",
             value=size,
             expected="a positive int",
-            remedy=f"Mend it in {submission.source.path}, or set --config.{key}.",
+            remedy=f"Fix it in {submission.source.path}, or set --config.{key}.",
         )
     return int(size)

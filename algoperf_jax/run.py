@@ -176,7 +176,7 @@ def _run_trial(
             clock = clock.waiting(parts.backend.wait_for)
         progress.start()
         stack.callback(progress.stop)
-        source_copy.refuse_other(setup.submission.source, directory, setup.notes)
+        source_copy.check_unchanged(setup.submission.source, directory, setup.notes)
         _describe(setup, parts)
         checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(directory.checkpoints, parts.backend, keep=config.checkpoints_kept))

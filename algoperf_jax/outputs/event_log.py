@@ -122,7 +122,7 @@ class EventLog:
         try:
             found = event_records.read(self._events_file)
             if not keep and any(event.kind == "evaluation" for event in found.values()):
-                self._set_aside(report)
+                self._rename_log(report)
             kept = event_records.restored(found, keep, history)
             if kept.evaluations or kept.lost:
                 report(
@@ -154,9 +154,9 @@ class EventLog:
         except OSError as error:
             raise disk_error(self._folder, error) from error
 
-    def _set_aside(self, report: Callable[[str], None]) -> None:
+    def _rename_log(self, report: Callable[[str], None]) -> None:
         """Renames the log of a trial whose checkpoints are gone."""
         taken = len(list(self._folder.glob("events_before_*.jsonl")))
-        aside = self._folder / f"events_before_{taken}.jsonl"
-        self._events_file.replace(aside)
-        report(f"{self._folder} has no checkpoint to resume from; its earlier log is now in {aside.name}")
+        renamed = self._folder / f"events_before_{taken}.jsonl"
+        self._events_file.replace(renamed)
+        report(f"{self._folder} has no checkpoint to resume from; its earlier log is now in {renamed.name}")

@@ -35,9 +35,9 @@ def _restore(directory: RunDirectory, report: Callable[[str], None]) -> bool:
     except RunError as error:
         result = _logged_result(directory)
         if result is None:
-            aside = directory.result.with_name("result.json.damaged")
-            directory.result.replace(aside)
-            report(f"{error.what}, and the log does not have it; the file is now {aside.name}, and the trial resumes")
+            renamed = directory.result.with_name("result.json.damaged")
+            directory.result.replace(renamed)
+            report(f"{error.what}, and the log does not have it; the file is now {renamed.name}, and the trial resumes")
             return False
         result.write(directory.result)
         report(f"{error.what}; restored from {directory.events.name}")

@@ -154,7 +154,7 @@ def claim(
             shutil.rmtree(directory.path)
         # A run that failed before its trial began, for example because of an invalid batch size, has no claim.
         if directory.events.exists() or directory.result.exists() or directory.has_checkpoints():
-            _refuse_other_config(directory, config, report)
+            _check_config_unchanged(directory, config, report)
         else:
             directory.path.mkdir(parents=True, exist_ok=True)
             write_json(directory.config, config)
@@ -162,7 +162,7 @@ def claim(
         raise disk_error(directory.path, error) from error
 
 
-def _refuse_other_config(directory: RunDirectory, config: Mapping[str, Any], report: Callable[[str], None]) -> None:
+def _check_config_unchanged(directory: RunDirectory, config: Mapping[str, Any], report: Callable[[str], None]) -> None:
     found = read_object(directory.config)
     if found is None:
         found = _last_readable(directory, "flags")

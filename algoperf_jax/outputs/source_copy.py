@@ -9,7 +9,7 @@ from algoperf_jax.outputs.run_directory import RunDirectory
 from algoperf_jax.submission.interface import Source
 
 
-def refuse_other(source: Source, directory: RunDirectory, report: Callable[[str], None]) -> None:
+def check_unchanged(source: Source, directory: RunDirectory, report: Callable[[str], None]) -> None:
     """Checks that a trial resumes with the submission that it began with.
 
     If the copy is missing or damaged, the source is compared with its checksum in the log.

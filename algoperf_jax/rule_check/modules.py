@@ -107,7 +107,7 @@ class Module:
         """The dotted name that an expression means, such as `os.path.join`, if it starts at an import or a builtin."""
         names: list[str] = []
         expression = node.syntax
-        while (step := _taken_apart(expression)) is not None:
+        while (step := _attribute_access(expression)) is not None:
             expression, name = step
             names.insert(0, name)
         if not isinstance(expression, ast.Name):
@@ -131,7 +131,7 @@ class Module:
         """Every name, with all attributes that follow it, that means an import or a builtin."""
         found = []
         for node in self.nodes:
-            longer = _taken_apart(node.parent)
+            longer = _attribute_access(node.parent)
             if (longer is None or longer[0] is not node.syntax) and (name := self.dotted(node)):
                 found.append((node, name))
         return tuple(found)
@@ -142,7 +142,7 @@ def text_of(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _taken_apart(expression: ast.AST) -> tuple[ast.AST, str] | None:
+def _attribute_access(expression: ast.AST) -> tuple[ast.AST, str] | None:
     """Object and name of `object.name` or `getattr(object, "name")`."""
     if isinstance(expression, ast.Attribute):
         return expression.value, expression.attr

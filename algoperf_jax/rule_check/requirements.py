@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 def check_imports(modules: Sequence[Module], files: SubmissionFiles) -> Iterator[Finding]:
     """Finds imported modules that are neither installed nor part of the submission."""
     for module in modules:
-        told: set[str] = set()
+        reported: set[str] = set()
         for node in module.nodes:
             if isinstance(node.syntax, ast.Import):
                 names = [alias.name for alias in node.syntax.names]
@@ -49,10 +49,10 @@ def check_imports(modules: Sequence[Module], files: SubmissionFiles) -> Iterator
                 continue
             for name in names:
                 first = name.partition(".")[0]
-                if first in told or name in files.aliases or source_files.is_library(first):
+                if first in reported or name in files.aliases or source_files.is_library(first):
                     continue
                 if not _may_fail(module, node.syntax):
-                    told.add(first)
+                    reported.add(first)
                     what = f"needs {first}, which is not installed"
                     yield module.finding("error", "missing-module", node.syntax, what)
 

@@ -137,7 +137,7 @@ def run(trial: Trial, state: RunState, clock: Clock) -> Outcome:
     elif status is None or (status == "interrupted" and state.training_complete):
         status = "training_complete"
     clock = clock.switch(Bucket.OTHER, _outputs(state))
-    state = _at_rest(trial, state, clock)
+    state = _checkpointable(trial, state, clock)
     trial.save(state)
     return Outcome(status, "", None, state, clock)
 
@@ -157,7 +157,7 @@ def _agreed_now(trial: Trial, state: RunState, clock: Clock) -> Reading:
     return reading
 
 
-def _at_rest(trial: Trial, state: RunState, clock: Clock) -> RunState:
+def _checkpointable(trial: Trial, state: RunState, clock: Clock) -> RunState:
     """Adds the readings that a checkpoint needs to the state."""
     return dataclasses.replace(state, nanoseconds=clock.nanoseconds, data_position=trial.input_queue.position())
 
@@ -309,7 +309,7 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
                     state,
                     clock,
                 )
-    trial.save(_at_rest(trial, state, clock))
+    trial.save(_checkpointable(trial, state, clock))
     return state, clock.book(Bucket.LOGGING).into(Bucket.SUBMISSION)
 
 

@@ -11,7 +11,7 @@ from algoperf_jax.submission.load import load_submission
 from algoperf_jax.submission.locate import locate
 
 
-def refuse_unusable(plan: Sequence[Any]) -> None:
+def check_points(plan: Sequence[Any]) -> None:
     """Checks the hyperparameters of all trials, so that none is rejected after others have run for days.
 
     Args:

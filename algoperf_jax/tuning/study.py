@@ -23,7 +23,7 @@ def execute(
     *,
     stop_requested: Callable[[], bool] = lambda: False,
     run_trial: Callable[..., TrialResult] = run.execute,
-    check: Callable[[Sequence[Any]], None] = point_check.refuse_unusable,
+    check: Callable[[Sequence[Any]], None] = point_check.check_points,
 ) -> StudyResult:
     """Runs the trials that are not finished yet, and shows the results of all.
 

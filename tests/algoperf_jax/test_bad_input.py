@@ -208,7 +208,7 @@ def test_submission_fails_before_the_trial(
     path = submission(replacement)
     line = command(f"--config.submission={path}").error()
     assert expected in line
-    assert f"Mend it in {path}" in line
+    assert f"Fix it in {path}" in line
     # Nothing has begun: once it is mended, the same command runs.
     submission()
     assert command(f"--config.submission={path}").code == 0
