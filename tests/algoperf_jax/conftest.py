@@ -1,4 +1,4 @@
-"""The command line, run in this process on a workload that takes moments."""
+"""Runs the command line in this process on a fast workload."""
 
 import dataclasses
 import pathlib
@@ -15,7 +15,7 @@ from algoperf_jax.main import StopOnSignal, main
 from tests.algoperf_jax import tiny_workload
 from workloads.mnist.prepare import DATASET
 
-# A training algorithm that leaves the parameters as they are. What is appended to it takes the place of its functions.
+# A training algorithm that does not change the parameters. Code appended to it replaces its functions.
 FIVE_FUNCTIONS = """
 def get_batch_size(workload_name):
     return 32
@@ -37,14 +37,14 @@ TINY_CONFIG = pathlib.Path(__file__).with_name("tiny_config.py")
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What a command left."""
+    """The outcome of a command."""
 
     code: int
     out: str
     err: str
 
     def error(self) -> str:
-        """The one line on stderr of a command that found something to mend."""
+        """The one line on stderr of a command with an error that the user can fix."""
         assert self.code == 2, self
         assert self.err.startswith("error: "), self.err
         assert self.err.count("\n") == 1, self.err
@@ -56,7 +56,7 @@ Command = Callable[..., Finished]
 
 @pytest.fixture(scope="session")
 def compilation_cache() -> Iterator[None]:
-    """Each command compiles its own functions; what is small too is read from the folder of the tests' run."""
+    """Caches even small programs for the whole test run, because each command compiles its own functions."""
     settings = {"jax_persistent_cache_min_compile_time_secs": 0.0}
     before = {name: getattr(jax.config, name) for name in settings}
     for name, value in settings.items():
@@ -72,7 +72,7 @@ def command(
     capsys: pytest.CaptureFixture[str],
     compilation_cache: None,
 ) -> Iterator[Command]:
-    """Runs `main` with the given overrides on the tiny workload, one device and three steps unless told otherwise."""
+    """Runs `main` with the given overrides on the tiny workload, by default on one device for three steps."""
     handlers = {number: signal.getsignal(number) for number in StopOnSignal.NUMBERS}
 
     def run(
@@ -99,12 +99,12 @@ def trial(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
 
 @pytest.fixture
 def submission(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """Writes a submission file: the five functions, and what takes the place of some of them."""
+    """Writes a submission file: the five functions, and code that replaces some of them."""
     return submission_writer(tmp_path, FIVE_FUNCTIONS, "algorithm.py")
 
 
 def submission_writer(folder: pathlib.Path, functions: str, file_name: str) -> Callable[..., pathlib.Path]:
-    """Writes files of five functions, with a name and content that can be replaced."""
+    """Writes files with the five functions; name and content can be replaced."""
 
     def write(*replacements: str, name: str = file_name, base: str = functions) -> pathlib.Path:
         path = folder / "submissions" / name
@@ -117,7 +117,7 @@ def submission_writer(folder: pathlib.Path, functions: str, file_name: str) -> C
 
 @pytest.fixture
 def mnist_data(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a small prepared data set of the real format; the images are noise."""
+    """A folder with a small prepared data set in the real format; the images are noise."""
     rng = np.random.default_rng(0)
 
     def columns(count: int) -> dict[str, np.ndarray]:

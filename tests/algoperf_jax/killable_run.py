@@ -1,4 +1,4 @@
-"""A real run in a process of its own, on a clock that advances by a fixed amount with each step.
+"""A real run in its own process, on a clock that advances by a fixed amount with each step.
 
 (A clock that ran while a checkpoint is written could not be the same after a resume: what the writing takes is not
 known before it is over, so it is not in the checkpoint.)

@@ -1,4 +1,4 @@
-"""A workload with an embedding table: each example is a few row numbers, and its class follows from their sum."""
+"""A workload with an embedding table: an example is a few row numbers, and its class depends on their sum."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Keys, sizes and hyperparameter points: what a trial is put together from."""
+"""Keys, sizes and hyperparameter points of a trial."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""What a user can get wrong, at the command line: one line on stderr, exit code 2, and nothing lost."""
+"""Every user error at the command line gives one line on stderr and exit code 2, and loses nothing."""
 
 import dataclasses
 import json
@@ -96,7 +96,7 @@ def damage(mnist_data: pathlib.Path, how: str) -> None:
 
 
 def flip(file: pathlib.Path) -> None:
-    """Damages a byte where the data are."""
+    """Damages a byte of the data."""
     content = bytearray(file.read_bytes())
     content[len(content.rstrip(b"\0")) // 2] ^= 0xFF
     file.write_bytes(content)
@@ -143,7 +143,7 @@ def test_damage_that_shows_in_the_input_pipeline_does_not_end_the_trial(
 
         def batch(k: int) -> Any:
             if split == "train" and k == 2:
-                raise DataError("record 7 is damaged", remedy="Prepare it anew.")
+                raise DataError("record 7 is damaged", remedy="Prepare it again.")
             return reader.batch(k)
 
         return dataclasses.replace(reader, batch=batch)
@@ -151,7 +151,7 @@ def test_damage_that_shows_in_the_input_pipeline_does_not_end_the_trial(
     arguments = [f"--config.submission={submission()}", "--config.input.threads=0"]
     with monkeypatch.context() as patched:
         patched.setattr(tiny_workload, "open_split", damaged)
-        assert command(*arguments).error() == "error: record 7 is damaged. Prepare it anew.\n"
+        assert command(*arguments).error() == "error: record 7 is damaged. Prepare it again.\n"
     assert command(*arguments).code == 0
     assert status(trial("algorithm")) == "training_complete"
 
@@ -209,7 +209,7 @@ def test_submission_fails_before_the_trial(
     line = command(f"--config.submission={path}").error()
     assert expected in line
     assert f"Fix it in {path}" in line
-    # Nothing has begun: once it is mended, the same command runs.
+    # Nothing has begun: once this is fixed, the same command runs.
     submission()
     assert command(f"--config.submission={path}").code == 0
     assert status(trial("algorithm")) == "training_complete"
@@ -280,7 +280,7 @@ def test_training_that_diverges_fails_with_its_logs_intact(rate: str, command: C
     assert kinds(folder)[-1] == ("end", result["steps"])
     assert (folder / "measurements.csv").read_text().startswith("global_step,grad_norm,loss")
     assert (folder / "failure.txt").exists()
-    # It is not run again, and says why.
+    # It does not run again, and says why.
     again = command(*arguments, "--config.max_steps=40")
     assert "already finished" in again.out
     assert again.error() == line
@@ -326,7 +326,7 @@ def any_file_size() -> Iterator[None]:
 
 
 def run_until_full(command: Command, path: pathlib.Path, folder: pathlib.Path) -> tuple[str, Callable[[], Any]]:
-    """The error line of a run whose disk gets full, and what runs the same command again."""
+    """The error line of a run whose disk fills up, and a function that runs the same command again."""
     arguments = [
         f"--config.submission={path}",
         f"--config.experiment_dir={folder}",
@@ -442,7 +442,7 @@ def test_damaged_checkpoint(how: str, command: Command, submission: Write, trial
     else:
         largest.unlink()
     finished = command(*arguments)
-    # The submission interrupts the third step again, after which the checkpoint is whole.
+    # The submission interrupts the third step again; after it the checkpoint is intact.
     assert finished.code == 0
     assert "checkpoint of step 3 is damaged" in finished.out
     assert "resuming from step 2" in finished.out
@@ -479,7 +479,7 @@ def test_directory_of_another_configuration(command: Command, submission: Write)
     assert "config.seed: 1 there, 2 now" in line
     assert "config.hyperparameters.new: None there, 0.5 now" in line
     assert "--config.experiment_name" in line
-    # What does not change results may differ.
+    # Keys that do not change results may differ.
     assert command(*arguments, "--config.progress_period_sec=1").code == 0
 
 

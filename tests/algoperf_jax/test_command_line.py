@@ -1,4 +1,4 @@
-"""What every command does alike: help, exit codes, one line about mistakes, reports."""
+"""The common behavior of all commands: help, exit codes, one-line errors, reports."""
 
 import pathlib
 from collections.abc import Sequence

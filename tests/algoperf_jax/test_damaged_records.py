@@ -1,4 +1,4 @@
-"""A damaged or missing file of a trial costs at most what it held, never the run."""
+"""A damaged or missing file of a trial loses at most its content, never the run."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def update_params(workload, global_step, optimizer_state, current_param_containe
 
 @pytest.fixture
 def arguments(submission: Write) -> list[str]:
-    """Of a run of six steps, with an evaluation after each, which is interrupted after the third."""
+    """The arguments of a run of six steps, with an evaluation after each, interrupted after the third."""
     return [
         f"--config.submission={submission(INTERRUPT)}",
         "--config.eval_period_sec=1e-9",
@@ -43,7 +43,7 @@ def rows(folder: pathlib.Path, name: str = "eval_measurements.csv") -> list[dict
 
 
 def notes(folder: pathlib.Path) -> list[str]:
-    """What the resumed process noted in the log."""
+    """The notes of the resumed process in the log."""
     records = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     (resumed,) = [record for record in records if record["kind"] == "resume"]
     return resumed["values"].get("notes", [])
@@ -62,7 +62,7 @@ def empty(path: pathlib.Path) -> None:
 
 
 def zeros(path: pathlib.Path) -> None:
-    """What a crash of the machine may leave of a file that was being written."""
+    """Damages a file as a crash of the machine may while it is written."""
     size = path.stat().st_size
     os.truncate(path, size // 2)
     os.truncate(path, size)

@@ -1,4 +1,4 @@
-"""The one line that a user gets to read."""
+"""Errors for users are one line."""
 
 import pytest
 

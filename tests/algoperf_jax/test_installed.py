@@ -1,4 +1,4 @@
-"""The project as users install it: a wheel, used from a folder that holds none of its files."""
+"""The project as users install it: a wheel, used from a folder without the project's files."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_the_command_that_names_the_others(
 
 def test_a_command_gets_its_arguments(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["algoperf", "check", "adamw", "--static", "--format=xml"])
-    # Another test may have imported what runs as the main module here; a process of its own has not.
+    # In a separate process, because another test may have imported the main module here.
     monkeypatch.delitem(sys.modules, "algoperf_jax.check_submission.__main__", raising=False)
     with pytest.raises(SystemExit) as caught:
         main()
@@ -75,8 +75,8 @@ def test_a_wheel_trains_from_an_empty_folder(tmp_path: pathlib.Path) -> None:
 
 
 def _installed(folder: pathlib.Path) -> pathlib.Path:
-    """The Python of a new environment with the project's wheel, and with the libraries of this one."""
-    # Building writes beside the sources.
+    """The Python of a new environment with the project's wheel and this environment's libraries."""
+    # Building writes into the source folder.
     sources = folder / "sources"
     packages = [path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"]
     for package in packages:
@@ -92,6 +92,6 @@ def _installed(folder: pathlib.Path) -> pathlib.Path:
         [*PIP[:3], "--python", str(python), "install", "--no-deps", str(wheel)], check=True, capture_output=True
     )
     (site_packages,) = (folder / "environment" / "lib").glob("python*/site-packages")
-    # A folder that is only added to the path has no files of path configuration read, so not the editable project's.
+    # In a folder that is only added to the path, .pth files are not read, including that of the editable project.
     (site_packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     return python

@@ -1,4 +1,4 @@
-"""The command line itself."""
+"""The main command."""
 
 import pathlib
 import signal
@@ -74,7 +74,7 @@ def test_first_signal_asks_to_stop_and_the_second_acts_at_once(number: signal.Si
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(signals: None) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     stop_requested = StopOnSignal()
     signal.raise_signal(signal.SIGHUP)
     assert not stop_requested()

@@ -1,4 +1,4 @@
-"""A copy of any ready-made algorithm is a submission, and so is the algorithm by its path."""
+"""A copy of any ready-made algorithm is a submission, and so is the algorithm's own file."""
 
 import pathlib
 import shlex

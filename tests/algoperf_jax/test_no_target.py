@@ -1,4 +1,4 @@
-"""A model that nobody published a target for: it trains and is evaluated, and never reaches one."""
+"""A model without a published target trains and is evaluated, and never reaches one."""
 
 import json
 import pathlib

@@ -41,7 +41,7 @@ def test_types_of_published_models(name: str) -> None:
         ("Dense_0/bias", "BIAS"),
         ("Dense_0/kernel", "WEIGHT"),
         ("anything", "WEIGHT"),
-        # The first rule that matches decides.
+        # The first matching rule decides.
         ("Conv_0/BatchNorm_0/scale", "BATCH_NORM_SCALE"),
         ("attention/LayerNorm_0/bias", "LAYER_NORM_BIAS"),
         ("conv_attention/query/kernel", "CONV_WEIGHT"),

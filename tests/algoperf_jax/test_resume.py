@@ -1,4 +1,4 @@
-"""A trial killed at any moment goes on as if it had never been interrupted."""
+"""A trial killed at any moment resumes as if it had never been interrupted."""
 
 import json
 import os
@@ -19,12 +19,12 @@ TIME_LIMIT_SEC = 300
 
 
 def start(experiment_dir: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
-    """Goes on with, or begins, the run in a folder whose name ends in that of a framework."""
+    """Starts or resumes the run in a folder whose name ends with that of a framework."""
     framework = f"--config.framework={experiment_dir.name}"
     return subprocess.Popen(
         [sys.executable, "-m", "tests.algoperf_jax.killable_run", str(experiment_dir), framework, *arguments],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": ""},  # one device: the tests' eight would only share two cores
+        env={**os.environ, "XLA_FLAGS": ""},  # one device: the tests' eight would only share the cores
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -53,12 +53,12 @@ def final_record(experiment_dir: pathlib.Path) -> dict[str, Any]:
     folders = sorted((trial(experiment_dir) / "checkpoints").glob("checkpoint_*"), key=lambda p: int(p.name[11:]))
     record = json.loads((folders[-1] / "record" / "metadata").read_text())
     record["nanoseconds"].pop("setup")  # each process sets up for itself
-    del record["checksum"], record["extra"]  # the log has a line more for each resume
+    del record["checksum"], record["extra"]  # the log has an additional line for each resume
     return record
 
 
 def rows(experiment_dir: pathlib.Path, name: str) -> list[str]:
-    """A CSV's rows without the number of the process that wrote them."""
+    """The rows of a CSV without the number of the process that wrote them."""
     lines = (trial(experiment_dir) / name).read_text().splitlines()
     column = lines[0].split(",").index("preemption_count")
     return [",".join(v for i, v in enumerate(line.split(",")) if i != column) for line in lines]
@@ -144,7 +144,7 @@ def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, in
     assert not (trial(interrupted) / "result.json").exists()
     assert "ended: training_complete" in finish(start(interrupted))
     record = final_record(interrupted)
-    # The interruption itself reads the clock once more; all else is as if it had not happened.
+    # The interruption itself reads the clock once more; everything else is as if it had not happened.
     expected = final_record(uninterrupted)
     assert record["checksums"] == expected["checksums"]
     assert record["data_position"] == expected["data_position"]

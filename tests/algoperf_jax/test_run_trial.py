@@ -1,4 +1,4 @@
-"""A trial from Python, as the command line runs it."""
+"""Running a trial from Python, as the command line does."""
 
 import io
 import pathlib
@@ -28,7 +28,7 @@ def test_a_trial_returns_what_it_stores(tmp_path: pathlib.Path) -> None:
     result = run()
     assert (result.workload, result.status, result.steps) == ("mnist", "training_complete", 2)
     assert TrialResult.read(pathlib.Path(result.directory) / "result.json") == TrialResult.from_json(result.to_json())
-    assert run() == TrialResult.read(pathlib.Path(result.directory) / "result.json")  # finished: nothing is run
+    assert run() == TrialResult.read(pathlib.Path(result.directory) / "result.json")  # finished: nothing to run
 
 
 def test_values_make_the_configuration_that_the_command_line_makes() -> None:

@@ -1,4 +1,4 @@
-"""A workload that compiles and trains in moments: clouds of points, told apart by one hidden layer with dropout."""
+"""A workload that compiles and trains in moments: one hidden layer with dropout classifies clouds of points."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from workloads import losses
 
 SOLUTION = np.asarray([[1.0, -1.0, 0.5], [-0.5, 1.0, 1.0], [1.0, 0.5, -1.0], [-1.0, -0.5, 0.5]], np.float32)
 SCALES = np.asarray([3.0, 1.0, 1.0, 0.3], np.float32)
-"""Of the features; the condition number of the problem is 100."""
+"""Scales of the features; the problem's condition number is 100."""
 
 
 def open_split(split: Any, *, batch_size: int, seed: int, placement: Any) -> Any:
@@ -39,7 +39,7 @@ def squared_error(targets: Any, outputs: Any, weights: Any = None, label_smoothi
 
 
 def distance(params: Any) -> float:
-    """Mean squared distance from the solution, of features of unit scale."""
+    """Mean squared distance from the solution, for features of unit scale."""
     kernel, bias = (np.asarray(params["Dense_0"][name]) for name in ("kernel", "bias"))
     return float(np.mean(((kernel - SOLUTION) * SCALES[:, None]) ** 2) + np.mean(bias**2))
 

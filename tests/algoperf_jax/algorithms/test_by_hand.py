@@ -1,4 +1,4 @@
-"""Steps of ready-made algorithms, computed again with NumPy from the papers' formulas, in float64."""
+"""Steps of ready-made algorithms agree with the papers' formulas, computed with NumPy in float64."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ STEPS = 7
 
 
 class View:
-    """As much of a workload as a schedule and Muon ask for."""
+    """The parts of a workload that a schedule and Muon need."""
 
     step_hint = 20
 
@@ -37,7 +37,7 @@ def gradients(*shape: int) -> list[np.ndarray]:
 
 
 def updates_of(transformation: optax.GradientTransformation, grads: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Updates of one array with these gradients."""
+    """Updates of one array for these gradients."""
     params = {"array": jnp.zeros(grads[0].shape)}
     state = transformation.init(params)
     update: Callable[..., Any] = jax.jit(transformation.update)
@@ -47,7 +47,7 @@ def updates_of(transformation: optax.GradientTransformation, grads: list[np.ndar
 
 
 def moments(grads: list[np.ndarray], beta1: float, beta2: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Adam's two moments, corrected for their start at zero."""
+    """Adam's two moments with bias correction."""
     first, second = np.zeros_like(grads[0]), np.zeros_like(grads[0])
     for step, grad in enumerate(grads, start=1):
         first, second = beta1 * first + (1 - beta1) * grad, beta2 * second + (1 - beta2) * grad**2
@@ -147,7 +147,7 @@ def test_soap_without_rotations_is_adam_from_the_second_step_on(shape: tuple[int
 
 
 def test_sam_by_hand() -> None:
-    """A regression's step in NumPy: the second gradient is of the same batch, `rho` uphill."""
+    """A step on a regression in NumPy: the second gradient is from the same batch, `rho` uphill."""
     rho, rate = 0.3, 0.1
     functions = make_functions(lambda hyperparameters, workload: sharpness_aware(optax.sgd(rate), rho))
     run = training("sam", workload=regression.WORKLOAD)
@@ -266,7 +266,7 @@ def test_muon_takes_the_hidden_matrices() -> None:
         "Dense_0": {"kernel": ((0,), (1,))},
         "head": {"kernel": None},
     }
-    # One step with a gradient of one entry: Muon's is no multiple of Adam's, which has the same size everywhere.
+    # One step with a gradient of one entry: Muon's is not a multiple of Adam's, which has the same size everywhere.
     optimizer = muon.make_optimizer(muon.Hyperparameters(warmup_factor=0.0, weight_decay=0.0), View())
     grads = jax.tree.map(lambda param: param.at[(0,) * param.ndim].set(1.0), params)
     updates, _ = jax.jit(optimizer.update)(grads, jax.jit(optimizer.init)(params), params)

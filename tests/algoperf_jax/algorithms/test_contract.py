@@ -1,4 +1,4 @@
-"""What every ready-made algorithm promises; a new one joins by its name."""
+"""Properties of every ready-made algorithm; new ones are found by name."""
 
 import dataclasses
 import importlib
@@ -25,7 +25,7 @@ from tests.algoperf_jax.algorithms.training import LAYOUT, WORKLOAD, Training, a
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 NAMES = algorithm_names(JAX)
 STEPS = 60
-# Makes it converge within `STEPS` steps. A new algorithm gets the first point, unless it has one of its own.
+# Hyperparameters that converge within `STEPS` steps. A new algorithm gets the first point, unless it has its own.
 DEFAULT_POINT = {"learning_rate": 0.05, "warmup_factor": 0.1, "update_period": 5}
 POINTS: dict[str, dict[str, Any]] = {
     "adafactor": {"learning_rate": 0.02},
@@ -61,7 +61,7 @@ def test_converges_keeps_types_compiles_once_and_donates(name: str) -> None:
     before = run.loss()
     signature = [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in arrays((run.params, run.optimizer_state))]
     structure = jax.tree.structure((run.params, run.optimizer_state))
-    # An array of one element may be room that the optimizer never looks at.
+    # An array of one element may be a placeholder that the optimizer never reads.
     handed_over = [leaf for leaf in arrays((run.params, run.optimizer_state[0])) if leaf.size > 1]
 
     run.step()
@@ -89,7 +89,7 @@ def test_solves_an_ill_conditioned_regression(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_numbers_on_four_devices(name: str) -> None:
-    # Not the classifier: where gradients leave directions empty, SOAP's eigenvectors hang on rounding errors.
+    # Not the classifier: along directions without gradients, SOAP's eigenvectors depend on rounding errors.
     one, four = (small_training(name, layout=make_layout(count), workload=regression.WORKLOAD) for count in (1, 4))
     for run in (one, four):
         run.step(12)
@@ -103,7 +103,7 @@ def test_same_numbers_on_four_devices(name: str) -> None:
 
 
 def restored(run: Training, again: Training) -> None:
-    """Puts the state of `run` into `again` by way of NumPy arrays, as a checkpoint does."""
+    """Copies the state of `run` to `again` through NumPy arrays, as a checkpoint does."""
     backend = JaxBackend(run.view, LAYOUT, Evaluator(WORKLOAD, LAYOUT, batch_size=64, seed=0, stage_bytes=0))
     kept = backend.pack(Content(run.params, run.model_state, run.optimizer_state))
     kept = dataclasses.replace(kept, arrays={key: np.array(value) for key, value in kept.arrays.items()})
@@ -144,7 +144,7 @@ def test_evaluations_do_not_disturb_training(name: str) -> None:
         compiled.append(watch.count)
         judged = on_host(evaluated.params)
         assert not np.allclose(jax.tree.leaves(judged)[0], jax.tree.leaves(trained)[0], atol=1e-4)
-        evaluated.prepare_for_eval()  # that of the end may follow that of a period
+        evaluated.prepare_for_eval()  # the last evaluation may directly follow a periodic one
         for ours, theirs in zip(arrays(evaluated.params), jax.tree.leaves(judged), strict=True):
             np.testing.assert_array_equal(ours, theirs)
         for ours, theirs in zip(jax.tree.leaves(trained), arrays(plain.params), strict=True):

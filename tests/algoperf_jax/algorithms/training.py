@@ -1,4 +1,4 @@
-"""Submissions that are called as the trial loop calls them."""
+"""Calls submissions as the trial loop does."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ LAYOUT = make_layout(2)
 
 @dataclasses.dataclass
 class Training:
-    """A run in progress; `loss` judges any parameters."""
+    """A run in progress; `loss` evaluates any parameters."""
 
     submission: Submission
     hyperparameters: Any
@@ -55,7 +55,7 @@ class Training:
             self._replace(self.submission.prepare_for_eval(**self._arguments()))
 
     def loss(self) -> float:
-        """Of the parameters that would be evaluated now, on all validation examples."""
+        """The loss, on all validation examples, of the parameters that would be evaluated now."""
         batch = tiny_workload.points("validation")
         logits, _ = self.view.model_fn(self.params, batch, None, ForwardPassMode.EVAL, KEY, False)
         loss = self.view.loss_fn(batch["targets"], logits)
@@ -80,7 +80,7 @@ class Training:
 
 
 def training(name: str, layout: Layout = LAYOUT, workload: Workload = WORKLOAD, **point: Any) -> Training:
-    """An algorithm at the start of a run; the point's names that it does not declare are left out."""
+    """An algorithm at the start of a run; ignores names in the point that it does not declare."""
     submission = load_submission(locate(name), workload)
     view = JaxView(workload, layout=layout)
     declared = submission.hyperparameters or {}

@@ -1,4 +1,4 @@
-"""A small report to work on."""
+"""A small report for tests."""
 
 import dataclasses
 from typing import Any

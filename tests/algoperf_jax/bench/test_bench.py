@@ -1,4 +1,4 @@
-"""The measuring command on mnist: every quantity is there, files can be read back, and mismatches are refused."""
+"""The bench command on mnist: all quantities are present, files can be read back, and mismatches are errors."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Reports survive JSON and CSV, and only what is comparable is compared."""
+"""Reports survive JSON and CSV, and only comparable reports are compared."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Steps of the real loop are timed in blocks; on a scripted clock, so that the numbers are exact."""
+"""Steps of the real loop are timed in blocks; a scripted clock makes the numbers exact."""
 
 import dataclasses
 import pathlib
@@ -21,7 +21,7 @@ FETCH_SEC, UPDATE_SEC, DEVICE_SEC, TICK_SEC = 2.0, 3.0, 5.0, 7.0
 
 
 class Scene:
-    """A stub backend, feed and submission that share one clock; device work is paid when someone waits for it."""
+    """A stub backend, feed and submission that share one clock; device work takes time when someone waits for it."""
 
     def __init__(self) -> None:
         self.seconds = 100.0

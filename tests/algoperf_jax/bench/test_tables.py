@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers in tables are readable."""
 
 import io
 
@@ -32,7 +32,7 @@ def test_values_have_units_that_suit_them(value: float, unit: str, text: str) ->
 
 
 def rows(table: Table) -> dict[str, list[str]]:
-    """The cells of each row by the first one."""
+    """The cells of each row, by its first cell."""
     buffer = io.StringIO()
     Console(file=buffer, width=200).print(table)
     lines = [line for line in buffer.getvalue().splitlines() if line.startswith("│")]

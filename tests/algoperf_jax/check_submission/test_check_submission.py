@@ -32,7 +32,7 @@ def prepare_for_eval(workload, current_param_container, current_params_types, mo
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What a command left."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ Check = Callable[..., Checked]
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], compilation_cache: None) -> Iterator[Check]:
-    """Runs the command; there is one more workload, which takes moments and counts as part of the benchmark."""
+    """Runs the command with an additional, fast workload that counts as part of the benchmark."""
 
     def run(*arguments: Any) -> Checked:
         capsys.readouterr()
@@ -80,7 +80,7 @@ def check(command: Check, write: Write, monkeypatch: pytest.MonkeyPatch) -> Chec
     return run
 
 
-# What takes the place of some functions: severity and rule of what is found, the words that say what.
+# Severity and rule of the finding, code that replaces some functions, and words in the message.
 BROKEN = [
     ("error", "return-value", UPDATE + "    return params, model_state", "a tuple of 2"),
     ("error", "return-value", PREPARE + "    return None", "prepare_for_eval returned NoneType"),

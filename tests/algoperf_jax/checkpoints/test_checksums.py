@@ -1,4 +1,4 @@
-"""Checksums of arrays: those of their bytes, on any number of devices, in parts."""
+"""Checksums of arrays are those of their bytes, on any number of devices, computed in parts."""
 
 import zlib
 from typing import Any

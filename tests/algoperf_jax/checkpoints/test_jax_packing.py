@@ -1,4 +1,4 @@
-"""What JAX submissions keep in their state comes back as it was, in a newly made state."""
+"""The state of JAX submissions is restored exactly into a newly made state."""
 
 import collections
 import itertools
@@ -79,7 +79,7 @@ def generator(draws: int) -> np.random.Generator:
 def test_a_state_that_changed_its_form_comes_back(value: Any, template: Any) -> None:
     found = returned(value, template)
     assert type(found) is type(value)
-    if isinstance(value, collections.deque):  # which JAX does not look into
+    if isinstance(value, collections.deque):  # which JAX treats as a leaf
         assert found.maxlen == value.maxlen
         found, value = list(found), list(value)
     assert jax.tree.structure(found) == jax.tree.structure(value)
@@ -89,7 +89,7 @@ def test_a_state_that_changed_its_form_comes_back(value: Any, template: Any) -> 
 
 def test_objects_keep_their_attributes() -> None:
     assert len(returned(window(PARAMS, PARAMS), Window()).trees) == 2
-    # What the new state does not have yet is made from its class.
+    # Objects missing from the new state are made from their class.
     (found,) = returned([window(PARAMS)], [])
     np.testing.assert_array_equal(found.trees[0]["Dense_0"]["kernel"], PARAMS["Dense_0"]["kernel"])
 
@@ -99,7 +99,7 @@ def test_random_generators_draw_what_they_would_have_drawn() -> None:
     np.testing.assert_array_equal(returned(generator(5), generator(0)).normal(size=3), expected)
     np.testing.assert_array_equal(returned([generator(5)], [])[0].normal(size=3), expected)
     old = np.random.RandomState(1)
-    old.normal(size=3)  # an odd number: one normal is left over
+    old.normal(size=3)  # an odd number, so one normal variate is cached
     expected = np.random.RandomState(1).normal(size=4)[3]
     assert returned(old, np.random.RandomState(7)).normal() == expected
 

@@ -1,4 +1,4 @@
-"""Python's and NumPy's own random states begin with a trial's seed and resume with it."""
+"""The global random states of Python and NumPy start with a trial's seed and resume with the trial."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ Write = Callable[..., pathlib.Path]
 
 
 def draws() -> list[float]:
-    """A few numbers of each, of an odd number of normal variates: the second of a pair is left over."""
+    """A few numbers from each, with an odd number of normal variates: the second of a pair is cached."""
     return [random.random(), random.gauss(0, 1), float(np.random.rand()), float(np.random.normal())]  # noqa: NPY002
 
 

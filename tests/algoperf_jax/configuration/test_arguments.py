@@ -1,4 +1,4 @@
-"""Reading the command line: what is accepted, and the one line about what is not."""
+"""Reading the command line: valid arguments, and the one-line errors about others."""
 
 import json
 import pathlib
@@ -299,7 +299,7 @@ def test_argument_is_refused(argument: str, expected: str) -> None:
 def test_hyperparameters_of_a_self_tuning_submission() -> None:
     line = refusal(MNIST, "--config.ruleset=self", "--config.hyperparameters.beta2=0.9")
     assert line.startswith("config.hyperparameters.beta2 is given to a self-tuning submission; expected no")
-    # Those of a file are for the external ruleset; the preset for self-tuning has none.
+    # Hyperparameters in a file are for the external ruleset; the preset for self-tuning has none.
     assert read(MNIST, "--config.ruleset=self").ruleset == "self"
 
 

@@ -1,4 +1,4 @@
-"""Values that are fitted to the type of a declared default."""
+"""Values are converted to the type of a declared default."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pairs of random sentences as data of a text workload: packed rows for training, padded ones for evaluation."""
+"""Pairs of random sentences as data of a text workload: packed rows for training, padded rows for evaluation."""
 
 from collections.abc import Mapping
 
@@ -57,7 +57,7 @@ def packed_text() -> Data:
         def batch(k: int) -> Batch:
             found = reader.batch(k)
             real = np.asarray(found["weights"])[:, None]
-            # Padding repeats an example, of which nothing may count.
+            # Padding repeats an example, which must not count.
             return with_weights({name: np.where(real > 0, found[name], 0).astype(np.int32) for name in FIELDS})
 
         return SplitReader(reader.num_examples, reader.num_batches, batch)

@@ -1,4 +1,4 @@
-"""Batches gathered from arrays: the same examples for any number of devices and processes, each once in a pass."""
+"""Batches from arrays have the same examples for any number of devices and processes, each once per pass."""
 
 from collections.abc import Mapping
 from typing import Any

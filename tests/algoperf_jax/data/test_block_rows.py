@@ -1,4 +1,4 @@
-"""Rows are gathered from blocks on the disk: the same whatever asks for them, with few blocks in memory."""
+"""Rows gathered from blocks on disk do not depend on the caller, and need few blocks in memory."""
 
 import concurrent.futures
 import itertools
@@ -171,7 +171,7 @@ def test_a_sample_is_a_fixed_subset_of_whole_blocks(rows: BlockRows, monkeypatch
 
 
 def copied(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Another copy of the data set, to be spoilt."""
+    """A copy of the data set that a test may damage."""
     (tmp_path / SPEC.name).mkdir()
     for path in (data_dir / SPEC.name).iterdir():
         (tmp_path / SPEC.name / path.name).write_bytes(path.read_bytes())

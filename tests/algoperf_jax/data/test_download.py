@@ -18,7 +18,7 @@ OTHER = CONTENT[::-1]
 
 @dataclasses.dataclass
 class Site:
-    """What the server on the loopback does; it serves `content` and keeps a list of the requests."""
+    """The behavior of a local server, which serves `content` and records the requests."""
 
     content: bytes = CONTENT
     etag: str = '"first"'
@@ -89,7 +89,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 class Recorder:
-    """Keeps what was reported."""
+    """Records what was reported."""
 
     def __init__(self) -> None:
         self.progress: list[tuple[int, int | None]] = []
@@ -267,7 +267,7 @@ def test_permanent_status_is_not_retried(site: Site, tmp_path: pathlib.Path, sta
 
 
 def test_no_server(site: Site, tmp_path: pathlib.Path) -> None:
-    # Port 1 of the loopback: nothing listens.
+    # Nothing listens on port 1.
     item = dataclasses.replace(site.download(), url="http://127.0.0.1:1/raw.bin")
     with pytest.raises(DataError, match=r"no connection: .*Check the network"):
         fetch(item, tmp_path)

@@ -1,4 +1,4 @@
-"""The feed hands out `batch(0)`, `batch(1)`, ... and goes on exactly after the last batch that was handed out."""
+"""The feed returns `batch(0)`, `batch(1)`, ... and resumes exactly after the last batch returned."""
 
 import dataclasses
 import json

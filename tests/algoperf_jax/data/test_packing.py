@@ -1,4 +1,4 @@
-"""Bins are filled greedily in order, against the definition, and along an endless stream."""
+"""Bins are filled greedily in order, as defined, and along an endless stream."""
 
 import concurrent.futures
 import itertools

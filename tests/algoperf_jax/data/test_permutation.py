@@ -39,7 +39,7 @@ def test_the_order_stays_as_it_is(size: int, positions: list[int], expected: lis
 
 
 def test_every_number_is_as_likely_at_every_position() -> None:
-    """Chi-square over many seeds; 5 deviations of its normal approximation, which chance passes once in 3 million."""
+    """Chi-square over many seeds; 5 deviations of its normal approximation, exceeded by chance once in 3 million."""
     size, count = 64, 1000
     places = np.zeros((size, size))
     for seed in range(count):
@@ -51,7 +51,7 @@ def test_every_number_is_as_likely_at_every_position() -> None:
 
 @pytest.mark.parametrize("size", [100_003, 4_195_197_692])
 def test_neighbours_have_nothing_in_common(size: int) -> None:
-    """Their numbers are uncorrelated and as far apart as chance puts them; again 5 standard deviations."""
+    """Neighbors are uncorrelated, with the distances expected by chance; again within 5 standard deviations."""
     count = 100_000
     found = Permutation(size, 9, 4)(np.arange(count)) / size
     deviation = np.sqrt(1 / count)

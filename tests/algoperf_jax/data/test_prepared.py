@@ -223,7 +223,7 @@ def test_damage_names_file_and_record(tmp_path: pathlib.Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, 300_000), dtype=np.uint8)
     prepared.write(tmp_path, SPEC, {"train": [Block(1, {"x": row[None]}) for row in noise]}, source="a test")
     path = only_file(tmp_path, "train")
-    # Records are stored in order and noise does not shrink: the second lies around the byte 450,000.
+    # Records are stored in order and noise does not compress: the second is near byte 450,000.
     flip_byte(path, 450_000)
     data = prepared.load(tmp_path, SPEC)
     with pytest.raises(DataError) as caught:
@@ -321,7 +321,7 @@ write(sys.argv[1], DatasetSpec("mnist", "1.0.0"), {"train": blocks()}, source="a
 
 @pytest.fixture
 def file_size_limit() -> Iterator[None]:
-    """Makes the disk refuse files above one megabyte, as a full disk would."""
+    """Makes writing fail beyond one megabyte, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     yield

@@ -1,4 +1,4 @@
-"""Records are read by number, from any file of a split, and damage is named."""
+"""Records are read by index, from any file of a split, and errors name the damage."""
 
 import concurrent.futures
 import pathlib

@@ -1,4 +1,4 @@
-"""Packed rows are those of the reference, and every token is in one of them once."""
+"""Packed rows are those of the reference, and contain every token once."""
 
 import os
 import pathlib

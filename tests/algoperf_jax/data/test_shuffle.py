@@ -1,4 +1,4 @@
-"""Order is a pure function of seed and position."""
+"""The order is a pure function of seed and position."""
 
 import tracemalloc
 
@@ -113,7 +113,7 @@ def test_blocks_come_in_random_order_and_their_rows_by_groups(group: int) -> Non
     epochs = [between(26 * epoch, 26 * (epoch + 1)) for epoch in range(5)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(26))
-        # Each group is used up before the next is begun.
+        # Each group is finished before the next begins.
         seen = block_of[epoch]
         order = list(dict.fromkeys(seen.tolist()))
         position = 0

@@ -1,4 +1,4 @@
-"""Sources do nothing before they are asked, do it once, and go to other processes unopened."""
+"""Sources open data on first use and once, and are pickled unopened."""
 
 import concurrent.futures
 import pathlib

@@ -1,4 +1,4 @@
-"""Rows come out alike whoever makes them; what goes wrong in a worker is told once, and leaves no process behind."""
+"""Rows do not depend on who makes them; a worker's error is reported once, and leaves no process behind."""
 
 import concurrent.futures
 import gc

@@ -1,4 +1,4 @@
-"""Settings for several processes, and how these agree on the time."""
+"""Settings for several processes, and their agreement on the time."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_under_slurm_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class OtherProcess:
-    """Stands for the exchange with one process whose clock is ahead by `lead` seconds."""
+    """A stub of the exchange with a process whose clock is ahead by `lead` seconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, lead: float, stop: bool = False) -> None:
         self.exchanges = 0

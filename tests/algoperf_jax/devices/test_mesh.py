@@ -1,4 +1,4 @@
-"""The mesh, and the batch sizes that it can share."""
+"""The mesh, and the batch sizes that its devices can share."""
 
 import jax
 import numpy as np

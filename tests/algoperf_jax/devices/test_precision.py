@@ -1,4 +1,4 @@
-"""One precision for every submission: what it sets in JAX, and that a trial sets it and logs it."""
+"""One precision for every submission: its setting in JAX, and that trials set and log it."""
 
 import json
 import pathlib

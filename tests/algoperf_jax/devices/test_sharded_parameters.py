@@ -1,4 +1,4 @@
-"""An embedding table that is split by rows over eight devices trains as a replicated one does."""
+"""An embedding table split by rows over eight devices trains like a replicated one."""
 
 import dataclasses
 import pathlib
@@ -21,7 +21,7 @@ from tests.algoperf_jax import table_workload
 from third_party.pmap.framework import FRAMEWORK as PMAP
 
 RTOL = 1e-5
-"""Float32 sums over a batch are split in another way where the table is."""
+"""Float32 sums over a batch are split differently when the table is split."""
 WHOLE_TABLE = f"f32[{table_workload.NUM_ROWS},{table_workload.WIDTH}]"
 SHARE_OF_TABLE = f"f32[{table_workload.NUM_ROWS // 8},{table_workload.WIDTH}]"
 
@@ -74,7 +74,7 @@ def tables(tree: Any) -> list[jax.Array]:
 
 
 def assert_split(tree: Any, count: int) -> None:
-    """Whether the table, and all that belongs to it, has an eighth of its rows on each device, and the rest all."""
+    """Whether the table and its state have an eighth of their rows on each device, and all other arrays all rows."""
     found = tables(tree)
     assert len(found) == count
     for table in found:
@@ -90,7 +90,7 @@ def test_parameters_begin_with_the_same_numbers() -> None:
     jax.tree.map(np.testing.assert_array_equal, split.params, whole.params)
 
 
-# Moments; an average that is judged; a second average; gradients at other parameters.
+# Moments; an average that is evaluated; a second average; gradients at other parameters.
 @pytest.mark.parametrize(
     ("submission", "count"), [("nadamw", 2), ("schedule_free_adamw", 2), ("ademamix", 3), ("sam", 2)]
 )
@@ -113,7 +113,7 @@ def test_a_split_table_trains_and_is_judged_as_a_whole_one(submission: str, coun
 
 
 def test_no_program_has_the_whole_table() -> None:
-    """The compiler brings the ids to the rows, not the rows to the ids, as soon as the table is the larger of both."""
+    """The compiler moves the ids to the rows, not the rows to the ids, if the table is larger."""
     made = parts(sharded=True)
     state = initial_state(made)
     optax_state, train_step, _ = state.optimizer_state

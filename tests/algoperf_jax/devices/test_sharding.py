@@ -30,7 +30,7 @@ TIME_LIMIT_SEC = 300
 
 
 def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, float]]:
-    """Losses of each step and the evaluation at the end."""
+    """The loss of each step and the evaluation at the end."""
     config: Any = base.named(name, "")
     config.mesh.data = devices
     config.hyperparameters = {"learning_rate": 1e-3, "dropout_rate": 0.0}
@@ -43,7 +43,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
     inner = submission.update_params
 
     def update_params(*, global_step: int, **arguments: Any) -> Any:
-        # Steps divisible by 100 are logged; here every one is to be.
+        # Only steps divisible by 100 are logged; here every step should be.
         return inner(global_step=100 * global_step, **arguments)
 
     trial = parts.trial(
@@ -99,7 +99,7 @@ def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> 
             "--config.hyperparameters.dropout_rate=0.0",
             "--config.eval_batch_size=128",
             "--config.max_runtime_sec=1000",
-            "--config.eval_period_sec=1000",  # else a slow machine evaluates more often
+            "--config.eval_period_sec=1000",  # otherwise a slow machine evaluates more often
             *(joined if count > 1 else ()),
             *arguments,
         ]

@@ -1,4 +1,4 @@
-"""Submissions that go well, are slow or break in every way: what a dry run tells of them."""
+"""What a dry run reports about submissions that work, are slow or fail in various ways."""
 
 import json
 import pathlib
@@ -75,7 +75,7 @@ def tiny(compilation_cache: None) -> Iterator[None]:
 
 
 def tried(submission: str | pathlib.Path, *overrides: str, steps: int = 2) -> Attempt:
-    """The attempt that a worker makes, on the tiny workload and one device."""
+    """An attempt on the tiny workload and one device, as made by a worker process."""
     arguments = [f"--config={TINY_CONFIG}", f"--config.submission={submission}", "--config.mesh.data=1", *overrides]
     return isolation.attempt_here(configs.from_command_line(arguments), steps=steps)
 
@@ -213,7 +213,7 @@ def test_training_that_ends_early(submission: Write) -> None:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts by the command cost no new process."""
+    """Makes the command run attempts in this process."""
 
     def attempt(config: Any, *, steps: int, timeout_sec: float) -> Attempt:
         assert timeout_sec == 600
@@ -237,7 +237,7 @@ def test_the_command_tries_variants_and_tells_all(
     assert sorted(tmp_path.rglob("*")) == sorted([*before, file])
     captured = capsys.readouterr()
     assert captured.err == "running: tiny (1 of 2)\nrunning: tiny_wide (2 of 2)\n"
-    shown = " ".join(captured.out.split())  # the title is broken into lines where the path is long
+    shown = " ".join(captured.out.split())  # the title wraps if the path is long
     for words in ("3 steps on built-in data", "│ tiny ", "│ ok ", "│ tiny_wide │ failed │"):
         assert words in shown
     *_, failed, reading = captured.out.splitlines()

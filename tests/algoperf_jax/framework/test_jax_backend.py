@@ -1,4 +1,4 @@
-"""What the backend of JAX submissions refuses of what they return."""
+"""The JAX backend rejects invalid results of submissions."""
 
 import jax
 import jax.numpy as jnp

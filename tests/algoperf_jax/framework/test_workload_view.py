@@ -1,4 +1,4 @@
-"""The workload as submissions see it: the benchmark's documented surface, read-only."""
+"""The workload as submissions see it: the benchmark's documented interface, read-only."""
 
 import dataclasses
 import enum
@@ -135,7 +135,7 @@ def test_init_model_fn_puts_parameters_where_it_is_told() -> None:
 
 
 class OtherMode(enum.Enum):
-    """An enum of another module, as published submissions bring it."""
+    """An enum from another module, as in published submissions."""
 
     TRAIN = 0
     EVAL = 1

@@ -1,4 +1,4 @@
-"""Any state of a submission comes back bit for bit, and a damaged checkpoint is noticed."""
+"""Any state of a submission is restored bit for bit, and a damaged checkpoint is detected."""
 
 import dataclasses
 import pathlib
@@ -31,7 +31,7 @@ class Averages:
 
 
 def update(*arguments: Any) -> None:
-    """Stands for the function that submissions keep beside their state."""
+    """A stub of the function that submissions keep with their state."""
 
 
 def state_of(scale: float, step: int = 7) -> RunState:
@@ -152,7 +152,7 @@ def damage(folder: pathlib.Path, how: str) -> None:
                 path.write_bytes(content)
 
 
-# orbax leaves reads under way behind when one of them fails, and they find their event loop closed.
+# When a read fails, orbax leaves other reads pending, whose event loop is then closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["truncated", "missing", "flipped", "record"])
 def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: pathlib.Path, backend: JaxBackend, how: str) -> None:
@@ -220,7 +220,7 @@ def test_a_step_below_the_newest_is_saved(tmp_path: pathlib.Path, backend: JaxBa
 
 @dataclasses.dataclass(frozen=True)
 class LargerState(RunState):
-    """The state of a later version, with a field more."""
+    """The state of a later version, with an additional field."""
 
     mood: str = "calm"
 

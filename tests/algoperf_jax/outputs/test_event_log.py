@@ -1,4 +1,4 @@
-"""The files of a trial's log, and that public scoring tools can read them."""
+"""The files of a trial's log, which public scoring tools can read."""
 
 import csv
 import json
@@ -119,7 +119,7 @@ def test_rewinding_drops_what_came_after_the_checkpoint(tmp_path: pathlib.Path) 
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
     again(event("evaluation", 3, **{"validation/loss": 3, "preemption_count": 1}))
     assert len(records(tmp_path)) == at_checkpoint + 1
-    # Rows from before keep the number of the process that wrote them.
+    # Earlier rows keep the number of the process that wrote them.
     assert [row["preemption_count"] for row in table(tmp_path / "eval_measurements.csv")] == ["0", "0", "1"]
 
 
@@ -191,7 +191,7 @@ def damage(path: pathlib.Path, how: str) -> None:
 )
 def test_a_damaged_log_costs_what_it_held_and_no_evaluation(how: str, lost: int, tmp_path: pathlib.Path) -> None:
     log = begun(tmp_path)
-    log(event("train", 6, loss=9.0))  # comes after the checkpoint
+    log(event("train", 6, loss=9.0))  # after the checkpoint
     damage(tmp_path / "events.jsonl", how)
     said: list[str] = []
     again = EventLog(tmp_path, keep=10, history=HISTORY, report=said.append)
@@ -204,7 +204,7 @@ def test_a_damaged_log_costs_what_it_held_and_no_evaluation(how: str, lost: int,
     assert not any(record["values"].get("loss") == 9.0 for record in records(tmp_path))
     steps = [found.step for found in again.kept if found.kind != "lost"]
     assert steps == sorted(steps)
-    # Said once: the log knows its gaps. What comes now is numbered on.
+    # Reported once: the log records its gaps. New events continue the numbering.
     again(event("resume", 6))
     assert numbers(tmp_path)[-1] == (10, "resume")
     before = records(tmp_path)
@@ -224,7 +224,7 @@ def test_a_damaged_end_after_the_checkpoint_costs_nothing(tmp_path: pathlib.Path
 
 
 def test_lines_without_numbers_are_counted(tmp_path: pathlib.Path) -> None:
-    """As earlier revisions wrote them."""
+    """Events as written by earlier revisions."""
     begun(tmp_path)
     old = [{key: value for key, value in record.items() if key != "number"} for record in records(tmp_path)]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(record) + "\n" for record in old))
@@ -293,7 +293,7 @@ def test_tensorboard_hides_steps_that_happen_again(tmp_path: pathlib.Path) -> No
 
 
 class Unready:
-    """Stands for a result that the devices have not computed yet."""
+    """A stub of a result that the devices have not computed yet."""
 
 
 def test_scalars_are_emitted_in_order_as_numbers() -> None:

@@ -1,4 +1,4 @@
-"""What is shown while a trial runs."""
+"""The progress display of a trial."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_line_has_step_loss_metric_time_and_rate() -> None:
     shown.progress(Event("train", 20, {}, {"loss": 1.23456, "grad_norm": 2.0}))
     shown.progress(EVALUATION)
     shown.step(40, 15.0)
-    # A line stays in one piece however narrow the place, and brackets are no markup.
+    # Lines do not wrap on a narrow terminal, and brackets are not markup.
     assert shown.lines == [
         "tiny/[nadamw]: step 10 of 100, 15 s of 60 s",
         "tiny/[nadamw]: step 20: evaluation: validation accuracy 0.5000, test accuracy 0.2500 (target > 0.9 and > 0.8)",

@@ -1,4 +1,4 @@
-"""Where trials lie, and who may use their directories."""
+"""The paths of trials, and the conditions for using their directories."""
 
 import json
 import pathlib
@@ -30,7 +30,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def begin(directory: RunDirectory, **changes: Any) -> None:
-    """What a run leaves that was interrupted."""
+    """Creates the files of an interrupted run."""
     claim(directory, config(**changes), overwrite=False)
     directory.events.touch()
 

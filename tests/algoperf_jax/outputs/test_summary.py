@@ -1,4 +1,4 @@
-"""The summary and the picture at the end of a run."""
+"""The summary and the plot at the end of a run."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""A run outlives the place that it writes to."""
+"""A run outlives its terminal."""
 
 import os
 
@@ -25,5 +25,5 @@ def test_a_terminal_is_known_as_one_and_may_hang_up() -> None:
         console.print("first")
         assert b"first" in os.read(leader, 100)
         os.close(leader)
-        console.print("second")  # an error of input and output
+        console.print("second")  # an input/output error
         console.print("third")

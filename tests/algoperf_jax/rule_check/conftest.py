@@ -1,4 +1,4 @@
-"""Submissions of a few lines, and what is found in them."""
+"""Submissions of a few lines, and the findings in them."""
 
 import pathlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Found = Callable[..., tuple[Finding, ...]]
 
 @pytest.fixture
 def write(tmp_path: pathlib.Path) -> Write:
-    """Writes a submission of the five functions, what is added to them, and other files beside it."""
+    """Writes a submission with the five functions and additional code, and other files next to it."""
 
     def write(addition: str = "", *, base: str = FIVE_FUNCTIONS, **files: str) -> pathlib.Path:
         folder = tmp_path / "algorithm"
@@ -30,5 +30,5 @@ def write(tmp_path: pathlib.Path) -> Write:
 
 @pytest.fixture
 def found(write: Write) -> Found:
-    """What reading a submission finds."""
+    """The findings in a submission."""
     return lambda addition="", **files: static_report(locate(str(write(addition, **files)))).findings

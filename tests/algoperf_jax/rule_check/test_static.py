@@ -1,4 +1,4 @@
-"""Every rule on a source that breaks it, and on its nearest neighbour that does not."""
+"""Every rule, on code that breaks it and on similar code that does not."""
 
 import pathlib
 import subprocess
@@ -14,7 +14,7 @@ from algoperf_jax.submission.locate import locate
 from tests.algoperf_jax.conftest import FIVE_FUNCTIONS
 from tests.algoperf_jax.rule_check.conftest import Found, Write
 
-# What is added to a submission that breaks nothing: severity, rule, an addition that breaks it, one that does not.
+# Additions to a valid submission: severity, rule, code that breaks it, code that does not.
 RULES: list[tuple[Severity, str, str, str]] = [
     ("error", "signature", "def update_params(workload, batch): pass", "def update_params(**arguments): pass"),
     ("error", "signature", "def get_batch_size(): return 1", "def get_batch_size(workload_name, other=1): return 1"),

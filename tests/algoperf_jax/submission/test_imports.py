@@ -1,4 +1,4 @@
-"""The imports of a submission resolve while it runs, each file to one module, and no longer."""
+"""The imports of a submission resolve only while it runs, each file to one module."""
 
 import importlib
 import pathlib
@@ -76,7 +76,7 @@ def test_names_that_appear_at_run_time_are_found(tmp_path: pathlib.Path) -> None
     write(tmp_path / "team" / "rule.py", "x = 3")
     with imports.submission_imports(locate(str(path))):
         with pytest.raises(ModuleNotFoundError):
-            importlib.import_module("team.rule")  # it is nobody else's
+            importlib.import_module("team.rule")  # no other package has this name
         assert imports.import_file(path).f().x == 3
     assert "team.rule" not in sys.modules
 

@@ -1,4 +1,4 @@
-"""Finding submissions by name, file and module, and the one line about those that cannot be used."""
+"""Loading submissions by name, file and module, and the one-line errors about those that cannot be used."""
 
 import hashlib
 import pathlib

@@ -1,4 +1,4 @@
-"""Where a submission is, which framework it is written in, and what happens where that is not installed."""
+"""Locating a submission, detecting its framework, and the error if that is not installed."""
 
 import ast
 import pathlib

@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
 
 class Spy:
-    """A workload view that remembers how the model was called and what was logged."""
+    """A workload view that records how the model was called and what was logged."""
 
     def __init__(self) -> None:
         self.view = JaxView(WORKLOAD)
@@ -88,7 +88,7 @@ def test_gradient_is_clipped_to_its_global_norm() -> None:
     for clip, expected in ((norm / 4, norm / 4), (norm * 4, norm)):
         before, after, spy = gradient_step(Point(grad_clip=clip))
         assert gradient_norm(before, after) == pytest.approx(expected, rel=1e-4)
-        # What is logged is the norm before clipping.
+        # The norm before clipping is logged.
         assert spy.logged[0][1]["grad_norm"] == pytest.approx(norm, rel=1e-5)
 
 
@@ -122,11 +122,11 @@ def test_point_without_names_of_the_train_step() -> None:
     assert jnp.isfinite(gradient_norm(before, after))
 
 
-# --- optimizers that look elsewhere -----------------------------------------------------------------------------------
+# --- optimizers that evaluate at other parameters ---------------------------------------------------------------------
 
 
 class Looked(NamedTuple):
-    """What an optimizer saw."""
+    """The arguments that an optimizer received."""
 
     value: Any
     value_again: Any
@@ -135,7 +135,7 @@ class Looked(NamedTuple):
 
 
 def looking(names: str) -> optax.GradientTransformation:
-    """Moves nothing; takes the named ones of the offered arguments, or all, and keeps what they say."""
+    """An optimizer that makes no updates and records the offered arguments, all or only the named ones."""
 
     def keep(params: Any, value: Any, grad: Any, value_fn: Any, grad_fn: Any) -> Looked:
         error = optax.tree.norm(jax.tree.map(jnp.subtract, grad_fn(params), grad))
@@ -190,7 +190,7 @@ def test_an_error_of_an_optimizer_is_not_taken_for_an_argument_that_it_refuses()
 
 
 class CountingSpy(Spy):
-    """A workload with a model state that tells where the model was called, and how often."""
+    """A workload whose model state records where and how often the model was called."""
 
     def model_fn(self, params: Any, batch: Any, model_state: Any, mode: Any, rng: Any, **options: Any) -> Any:
         logits, _ = super().model_fn(params, batch, None, mode, rng, **options)
@@ -222,7 +222,7 @@ def step(functions: Any, spy: Any, params: Any, model_state: Any, state: Any) ->
 
 @pytest.mark.parametrize("names", ["named", "everything"])
 def test_optimizer_gets_the_loss_and_its_gradient_here_and_elsewhere(names: str) -> None:
-    # With dropout, the same here and elsewhere, and with clipping, which both gradients undergo.
+    # With the same dropout at both parameters, and with clipping of both gradients.
     point = Point(dropout_rate=0.5, grad_clip=0.01)
     _, state, _, model_state = one_step(lambda hyperparameters, workload: looking(names), point)
     looked = Looked(*map(float, state[0]))
@@ -262,7 +262,7 @@ def test_state_may_begin_with_the_parameters_and_hold_keys() -> None:
 
 def test_parameters_for_evaluation_may_be_those_of_training() -> None:
     spy = CountingSpy()
-    # The identity, which shares no memory with what it is given all the same.
+    # The identity, whose result must still not share memory with its argument.
     functions, state, params, model_state = one_step(
         lambda hyperparameters, workload: optax.sgd(0.1), Point(), lambda optimizer_state, params: params
     )

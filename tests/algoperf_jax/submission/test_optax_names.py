@@ -20,7 +20,7 @@ from algoperf_jax.errors import SubmissionError
 from algoperf_jax.submission.optax_factory import make_functions
 from algoperf_jax.trial.backend import Packed
 
-# Not optimizers, nor parts or wrappers of one.
+# Neither optimizers nor parts or wrappers of one.
 OTHERS: Mapping[ModuleType, str] = {
     optax: """
         GradientTransformation GradientTransformationExtraArgs MaskOrFn OptState Params ScalarOrSchedule Schedule
@@ -46,7 +46,7 @@ KEY = jax.random.key(0)
 
 
 def before_sgd(part: optax.GradientTransformation) -> optax.GradientTransformation:
-    """What changes gradients, in front of gradient descent."""
+    """A gradient transformation before gradient descent."""
     return optax.chain(part, SGD)
 
 
@@ -55,7 +55,7 @@ def after_sgd(part: optax.GradientTransformation) -> optax.GradientTransformatio
 
 
 def searching() -> optax.GradientTransformationExtraArgs:
-    """An optimizer that takes `value`, `grad` and `value_fn`, and refuses what it does not know."""
+    """An optimizer that accepts only `value`, `grad` and `value_fn`."""
     return optax.chain(SGD, optax.scale_by_backtracking_linesearch(3))
 
 
@@ -83,7 +83,7 @@ def measure(updates: Any, state: Any, params: Any = None, **offered: Any) -> Any
 
 MEASURE = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), measure)
 
-# Optimizers, and parts and wrappers of one as they are meant to be used.
+# Optimizers, and parts and wrappers of one in their intended use.
 OPTAX: Mapping[str, Callable[[], Any]] = {
     "MultiSteps": lambda: optax.MultiSteps(searching(), 2),
     "adabelief": lambda: optax.adabelief(0.05),
@@ -222,7 +222,7 @@ CONTRIB: Mapping[str, Callable[[], Any]] = {
     "sophia": lambda: optax.contrib.sophia(0.05),
     "split_real_and_imaginary": lambda: optax.contrib.split_real_and_imaginary(optax.adam(0.05)),
 }
-# Other forms, and optimizers that take different arguments within one.
+# Other forms, and combinations of optimizers with different arguments.
 FORMS: Mapping[str, Callable[[], Any]] = {
     "lbfgs with backtracking": lambda: optax.lbfgs(linesearch=optax.scale_by_backtracking_linesearch(10)),
     "lbfgs without a line search": lambda: optax.lbfgs(0.05, linesearch=None),
@@ -268,7 +268,7 @@ def test_every_public_name_is_in_a_table(module: ModuleType, table: Mapping[str,
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation() -> Iterator[None]:
-    """Each function runs for a few steps only."""
+    """Reduces compile times, as each function runs for only a few steps."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
@@ -293,7 +293,7 @@ def quadratic() -> Any:
 
 
 class Training:
-    """A training of the quadratic: parameters and optimizer state."""
+    """Training on the quadratic: parameters and optimizer state."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.view = quadratic()
@@ -321,7 +321,7 @@ class Training:
         return float(self.view.model_fn(self.params, None, None, None, None)[0])
 
 
-# Those that take more than gradients, or have parts that may, and one that does not.
+# Optimizers that accept more than gradients, or have parts that may, and one that does not.
 OFFERED = """
     MultiSteps apply_if_finite chain conditionally_mask conditionally_transform masked monitor named_chain partition
     lbfgs polyak_sgd scale_by_zoom_linesearch scale_by_backtracking_linesearch

@@ -1,4 +1,4 @@
-"""The names by which a submission's files import each other are brought back to the files."""
+"""The names by which a submission's files import each other resolve to the files."""
 
 import pathlib
 

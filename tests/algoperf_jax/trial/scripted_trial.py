@@ -1,4 +1,4 @@
-"""A trial on a scripted clock: a stub workload, backend and submission whose calls take the time that a script says."""
+"""A trial on a scripted clock: a stub workload, backend and submission whose calls take scripted times."""
 
 import dataclasses
 import pathlib
@@ -22,7 +22,7 @@ START_SECONDS = 1000.0
 
 
 class FakeTime:
-    """Seconds that pass only when told to."""
+    """A clock that advances only on request, in seconds."""
 
     def __init__(self, start: float = START_SECONDS) -> None:
         self.seconds = start
@@ -36,7 +36,7 @@ class FakeTime:
 
 @dataclasses.dataclass
 class Script:
-    """What takes how long, and what happens when; seconds."""
+    """The duration of each call in seconds, and the events of the trial."""
 
     data_selection_sec: float = 1.0
     step_sec: Sequence[float] = (9.0,)
@@ -52,7 +52,7 @@ class Script:
 
 
 class StubBackend:
-    """Parameters are a counter; evaluation returns the number of its call where a target is met, else 0."""
+    """Parameters are a counter; an evaluation returns the number of its call if a target is met, else 0."""
 
     def __init__(self, time: FakeTime, script: Script, calls: list[tuple[str, int]]) -> None:
         self.time, self.script, self.calls = time, script, calls

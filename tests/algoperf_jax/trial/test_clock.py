@@ -1,4 +1,4 @@
-"""The buckets partition the wall time, and work queued on the devices is paid in the bucket that queued it."""
+"""The buckets partition the wall time, and work queued on the devices counts in the bucket that queued it."""
 
 import time
 
@@ -64,7 +64,7 @@ def test_a_clock_is_immutable() -> None:
 
 @jax.jit
 def _heavy(x: jax.Array) -> jax.Array:
-    """Keeps a CPU busy for a good part of a second."""
+    """Keeps a CPU busy for a large part of a second."""
     return jax.lax.fori_loop(0, 60, lambda _, y: jnp.tanh(y @ y), x)
 
 
@@ -97,7 +97,7 @@ def test_real_clock_with_sleeps_and_queued_device_work(kept: bool) -> None:
 
     assert sum(clock.readings().values()) == pytest.approx(wall, rel=1e-3)
     assert set(clock.readings()) == set(Bucket)
-    # Dispatching takes microseconds; the work itself must be found in the bucket that queued it.
+    # Dispatching takes microseconds; the work itself must count in the bucket that queued it.
     assert clock.seconds(Bucket.SUBMISSION) > 1.5 * alone
     assert clock.seconds(Bucket.EVALUATION) < clock.seconds(Bucket.SUBMISSION)
 

@@ -1,4 +1,4 @@
-"""The standard rules, point by point where they differ from the reference's, and what both have in common."""
+"""The standard rules: their differences from the reference's, and what both have in common."""
 
 import gc
 import weakref
@@ -31,7 +31,7 @@ def test_trial_ends_with_the_step_that_spends_the_budget() -> None:
     assert recorded.outcome.status == "budget_spent"
     assert recorded.outcome.state.step == 7
     assert recorded.outcome.clock.seconds(Bucket.SUBMISSION) == 70.0
-    # The reference notices only when the next evaluation is due.
+    # The reference notices this only when the next evaluation is due.
     assert run_scripted(Script(), rules="reference", budget_sec=65.0).outcome.state.step == 9
 
 
@@ -59,7 +59,7 @@ def test_failed_evaluation_ends_the_trial_as_failed() -> None:
     assert recorded.outcome.status == "failed"
     assert "evaluation after step 8 failed" in recorded.outcome.reason
     assert steps_of_evaluations(recorded) == [4]
-    # Its time is the evaluation's, not lost.
+    # Its time counts as evaluation time and is not lost.
     assert recorded.outcome.clock.seconds(Bucket.EVALUATION) == 14.0
 
 
@@ -241,7 +241,7 @@ def test_parameters_prepared_for_evaluation_replace_the_state() -> None:
 
 
 class _Array:
-    """Something that weak references can watch."""
+    """An object that weak references can refer to."""
 
 
 def test_the_loop_keeps_no_reference_to_what_it_handed_over() -> None:
@@ -261,5 +261,5 @@ def test_the_loop_keeps_no_reference_to_what_it_handed_over() -> None:
     state = [RunState(first, None, None, np.zeros(2, np.uint32))]
     del first
     run_scripted(Script(), max_steps=6, state=state.pop(), update_params=update_params)
-    # All but the parameters of the step before are gone.
+    # All parameters except those of the previous step are gone.
     assert max(alive) == 0

@@ -1,4 +1,4 @@
-"""A study of three real trials of the tiny workload in a process of their own, on the clock of `killable_run`.
+"""A study of three real trials of the tiny workload in its own process, on the clock of `killable_run`.
 
 Usage: python -m tests.algoperf_jax.tuning.killable_study SEARCH_SPACE EXPERIMENT_DIR
 """

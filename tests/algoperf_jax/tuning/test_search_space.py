@@ -1,4 +1,4 @@
-"""Reading search spaces, and the points that come out of them."""
+"""Reading search spaces, and the points drawn from them."""
 
 import json
 import pathlib
@@ -39,7 +39,7 @@ def test_published_lists(name: str, path: pathlib.Path) -> None:
     assert isinstance(space, PointList)
     for count in (5, 20):
         points = space.points(min(count, len(space.listed)), seed=0)
-        # As text, so that types and the order of names count.
+        # Compared as text, so that types and the order of names count.
         assert json.dumps(points) == json.dumps(golden[f"points_{count}"])
     assert list(space.points(None, seed=0)) == golden["search_space"]
 

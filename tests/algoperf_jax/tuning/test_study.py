@@ -1,4 +1,4 @@
-"""Study runs at the command line: all trials, those that are left, and those that fail."""
+"""Studies at the command line: all trials, remaining trials, and failing trials."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from tests.algoperf_jax.example_result import RESULT
 ROOT = pathlib.Path(__file__).parents[3]
 Write = Callable[..., pathlib.Path]
 
-# Does what its hyperparameters say, once: a file marks that it has been done.
+# Does what its hyperparameters say, once: a file records that it was done.
 OBEY = """
 import os, pathlib, signal
 
@@ -94,7 +94,7 @@ def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, 
     assert "study 2, trial 3 (6 of 6): order=train, number=2, seed" in second.out
     assert "median of these times over the studies: not reached" in second.out
     assert "not comparable: this run set config.max_steps" in second.out
-    # Each trial says what it was given, and which study run it belongs to.
+    # Each trial records its hyperparameters and the study run that it belongs to.
     seeds = set()
     for name, result in results(tmp_path).items():
         own = json.loads((pathlib.Path(result["directory"]) / "config.json").read_text())
@@ -245,7 +245,7 @@ def test_points_that_are_not_selected_are_not_refused(
 
 
 def execute(outcomes: list[Any], *, stop_before: int = 9, **settings: Any) -> tuple[study.StudyResult, list[int]]:
-    """Runs a study whose trials end as they are told; returns the numbers of those that were begun, too."""
+    """Runs a study whose trials end as given; also returns the numbers of the trials that began."""
     config: Any = base.named("tiny", "")
     config.update(num_trials=len(outcomes), **settings)
     begun: list[int] = []
@@ -318,7 +318,7 @@ def start(space: pathlib.Path, experiment_dir: pathlib.Path) -> subprocess.Popen
 
 
 def evaluations(experiment_dir: pathlib.Path) -> dict[str, list[dict[str, str]]]:
-    """Trial -> rows of its evaluations, without the number of the process that wrote them."""
+    """The rows of each trial's evaluations, without the number of the process that wrote them."""
     rows = {}
     for name, result in results(experiment_dir).items():
         text = (pathlib.Path(result["directory"]) / "eval_measurements.csv").read_text()
@@ -349,6 +349,6 @@ def test_killed_study_goes_on_to_the_same_results(tmp_path: pathlib.Path) -> Non
     expected = evaluations(tmp_path / "undisturbed")
     assert list(expected) == names(1, 3)
     assert all(len(rows) == 4 for rows in expected.values())
-    # Each trial has a seed of its own, hence results of its own.
+    # Each trial has its own seed and therefore its own results.
     assert len({row["train/loss"] for rows in expected.values() for row in rows[:1]}) == 3
     assert evaluations(tmp_path / "killed") == expected

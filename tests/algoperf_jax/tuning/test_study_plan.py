@@ -1,4 +1,4 @@
-"""Which trials a study run has."""
+"""The trials of studies."""
 
 from typing import Any
 
@@ -86,7 +86,7 @@ def test_seeds_differ_and_follow_from_the_numbers_of_a_trial() -> None:
     seeds = [study_plan.trial_seed(*of) for of in numbers]
     assert len(set(seeds)) == len(numbers)
     assert all(0 <= seed < 2**31 for seed in seeds)
-    # Written down: another way of drawing them would keep begun studies from going on.
+    # Fixed values: another way of drawing seeds would prevent started studies from resuming.
     assert study_plan.trial_seed(0, 1, 1) == 1806813825
     few = study_plan.plan(config(search_space="space.json", num_trials=4, trials="3"), SPACE)
     many = study_plan.plan(config(search_space="space.json", num_studies=2), SPACE)

@@ -1,4 +1,4 @@
-"""What a study run shows to people."""
+"""The console output of studies."""
 
 import dataclasses
 import io
@@ -24,7 +24,7 @@ INTERRUPTED = record(2, 1, 1 / 3, status="interrupted", time_to_target_sec=None,
 
 
 def report(*records: TrialRecord, overwrite: bool = False, **settings: Any) -> list[list[str]]:
-    """The lines, each cut into cells."""
+    """The lines, each split into cells."""
     file = io.StringIO()
     study = StudyResult(records, settings.get("num_planned", len(records)), settings.get("interrupted", False))
     print_study(Console(file=file, width=200), study, overwrite=overwrite)

@@ -33,7 +33,7 @@ def test_median_of_the_fastest(times: list[list[float | None]], fastest: list[fl
     result = study(*records)
     assert list(result.fastest().values()) == fastest
     assert result.benchmark_time_sec() == median
-    # Whatever the order in which they ran.
+    # Regardless of the order in which they ran.
     assert study(*reversed(records)).fastest() == result.fastest()
 
 
