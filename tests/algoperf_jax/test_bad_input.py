@@ -176,7 +176,7 @@ def test_batch_too_small_for_a_molecule(command: Command) -> None:
     assert "Set --config.batch_size=" in line
 
 
-def test_what_was_mended_may_run_in_the_same_directory(command: Command) -> None:
+def test_a_fixed_command_runs_in_the_same_directory(command: Command) -> None:
     assert command("--config.mesh.data=2", "--config.batch_size=31").code == 2
     assert command("--config.mesh.data=2", "--config.batch_size=32").code == 0
 
@@ -261,7 +261,7 @@ def test_submission_fails_in_the_trial(
     assert "Traceback" in (folder / "failure.txt").read_text()
 
 
-def test_brackets_in_a_message_are_shown_as_they_are(command: Command, submission: Write) -> None:
+def test_brackets_in_a_message_are_shown_verbatim(command: Command, submission: Write) -> None:
     path = submission("def update_params(**arguments): raise ValueError('odd [/b] [red]brackets')")
     finished = command(f"--config.submission={path}")
     assert "odd [/b] [red]brackets" in finished.error()
@@ -418,7 +418,7 @@ def interrupted(command: Command, path: pathlib.Path) -> list[str]:
     return arguments
 
 
-def test_interrupted_run_goes_on(command: Command, submission: Write, trial: TrialDirectory) -> None:
+def test_interrupted_run_resumes(command: Command, submission: Write, trial: TrialDirectory) -> None:
     arguments = interrupted(command, submission(INTERRUPT))
     folder = trial("algorithm")
     assert not (folder / "result.json").exists()

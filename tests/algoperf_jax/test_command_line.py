@@ -26,7 +26,7 @@ def execute(arguments: Sequence[str], error: BaseException | None = None, code: 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["--steps=1", "--help"], ["--help", "--steps=1"]])
-def test_help_is_shown_wherever_it_is_asked_for(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_shown_at_any_position(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(arguments, RuntimeError("runs nothing")) == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: python -m algoperf_jax.example [options]\n\nAn example.\n")
@@ -47,7 +47,7 @@ def test_the_exit_code_is_that_of_the_command(code: int) -> None:
         (["--step=1"], None, 2, "error: unrecognized arguments: --step=1. python -m algoperf_jax.example --help"),
     ],
 )
-def test_what_the_user_can_fix_is_one_line(
+def test_errors_for_the_user_are_one_line(
     arguments: list[str],
     error: BaseException | None,
     code: int,
@@ -82,7 +82,7 @@ def test_reports(tmp_path: pathlib.Path) -> None:
         command_line.write_report(tmp_path / "absent" / "report.json", "text")
 
 
-def test_a_report_goes_where_a_link_leads(tmp_path: pathlib.Path) -> None:
+def test_a_report_follows_a_link(tmp_path: pathlib.Path) -> None:
     link, target = tmp_path / "link", tmp_path / "target"
     link.symlink_to(target)
     command_line.write_report(link, "text")

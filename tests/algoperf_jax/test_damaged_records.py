@@ -228,7 +228,7 @@ def test_lost_checkpoints_cost_no_log(arguments: list[str], command: Command, tr
     assert (folder / "events_before_0.jsonl").read_text() == content
 
 
-def test_a_resume_on_another_number_of_cores_is_said_and_noted(
+def test_a_resume_on_another_number_of_cores_is_reported_and_logged(
     arguments: list[str], command: Command, trial: TrialDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(*arguments)
@@ -244,7 +244,7 @@ def test_a_resume_on_another_number_of_cores_is_said_and_noted(
     assert json.loads((folder / "meta_data_1.json").read_text())["cpu_usable_count"] == cores + 1
 
 
-def test_what_rounding_depends_on() -> None:
+def test_facts_that_affect_rounding() -> None:
     def facts(platform: str = "cpu", **changes: Any) -> dict[str, Any]:
         versions, devices = {"jax": changes.pop("jax", "1")}, {"platform": platform, "count": changes.pop("count", 1)}
         machine = {"cpu_usable_count": 1, "cpu_model_name": "a", "omp_num_threads": None, "mem.total": 1}

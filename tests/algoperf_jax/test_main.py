@@ -54,7 +54,7 @@ def test_help_after_a_configuration_shows_what_it_sets(capsys: pytest.CaptureFix
     assert "Did you mean 'mnist'?" in capsys.readouterr().err
 
 
-def test_show_prints_the_configuration_and_runs_nothing(
+def test_show_only_prints_the_configuration(
     capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

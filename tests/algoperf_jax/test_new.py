@@ -43,7 +43,7 @@ def test_an_algorithm_by_its_path_or_module_trains_as_by_its_name(
     assert len(set(losses)) == 1
 
 
-def test_the_next_command_is_said_and_may_be_pasted(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_next_command_is_printed_for_pasting(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "with space" / "mine.py"
     path.parent.mkdir()
     assert main([str(path)]) == 0

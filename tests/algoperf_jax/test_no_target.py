@@ -35,7 +35,7 @@ def test_a_trial_without_a_target_ends_by_its_steps(command: Command, tmp_path: 
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, float("inf")])
-def test_no_value_reaches_what_is_not_there(value: float) -> None:
+def test_no_value_reaches_a_missing_target(value: float) -> None:
     metrics = {"validation/accuracy": value, "test/accuracy": value}
     without = Goal("accuracy", "maximize")
     assert not without.has_target

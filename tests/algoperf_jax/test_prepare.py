@@ -88,7 +88,7 @@ def test_complete_data_are_left_alone(
     assert conversion.converted == 2
 
 
-def test_incomplete_and_outdated_data_are_prepared_anew(
+def test_incomplete_and_outdated_data_is_prepared_again(
     conversion: types.SimpleNamespace, tmp_path: pathlib.Path
 ) -> None:
     command = ["mnist", f"--data_dir={tmp_path / 'data'}"]

@@ -133,7 +133,7 @@ def kill_while_saving(process: subprocess.Popen[str], folder: pathlib.Path) -> b
 
 
 @pytest.mark.slow
-def test_sigterm_checkpoints_and_leaves_in_order(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
+def test_sigterm_saves_a_checkpoint_and_stops(uninterrupted: pathlib.Path, interrupted: pathlib.Path) -> None:
     process = start(interrupted)
     wait_for_line(process, "evaluation")
     process.send_signal(signal.SIGTERM)

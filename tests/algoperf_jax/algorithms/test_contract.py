@@ -117,7 +117,7 @@ def restored(run: Training, again: Training) -> None:
 @pytest.mark.parametrize(
     ("name", "during_evaluation"), [*((name, False) for name in NAMES), *((name, True) for name in EVALUATING)]
 )
-def test_goes_on_from_a_checkpoint(name: str, during_evaluation: bool) -> None:
+def test_resumes_from_a_checkpoint(name: str, during_evaluation: bool) -> None:
     run, again = small_training(name), small_training(name)
     run.step(6)
     if during_evaluation:

@@ -157,7 +157,7 @@ def test_recompilation_is_reported_and_reports_are_compared(
         (["--config.batch_size=64", "--config.mesh.data=4"], "device count 8 there, 4 here"),
     ],
 )
-def test_comparisons_that_mean_nothing_are_refused(
+def test_meaningless_comparisons_are_refused(
     folder: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     assert_refused(capsys, [CONFIG, *arguments, f"--compare={folder / 'first.json'}"], words)

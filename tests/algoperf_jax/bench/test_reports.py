@@ -19,7 +19,7 @@ def test_json_round_trip() -> None:
     assert reports.from_json(reports.to_json(report), name="r.json") == report
 
 
-def test_json_refuses_what_is_not_a_number() -> None:
+def test_json_refuses_nan() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         reports.to_json(example_report(quantities=(Quantity("step time", SECONDS, float("nan")),)))
 

@@ -133,7 +133,7 @@ def test_compilations_are_found_where_they_happen() -> None:
     assert timed(Scene(), fresh(), [1, 5]).compilations == (Compilation(1, 2, 0.25), Compilation(3, 2, 0.25))
 
 
-def test_the_last_state_goes_on_with_any_other_feed() -> None:
+def test_the_last_state_continues_with_any_other_feed() -> None:
     scene, states = Scene(), fresh()
     timed(scene, states, [2, 2])
     (state,) = states

@@ -138,7 +138,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("severity", "rule", "addition", "words"), BROKEN)
-def test_what_a_function_does_wrong_is_found(check: Check, severity: str, rule: str, addition: str, words: str) -> None:
+def test_errors_of_a_function_are_found(check: Check, severity: str, rule: str, addition: str, words: str) -> None:
     checked = check(addition)
     assert checked.found() == [(severity, rule)]
     (finding,) = checked.report["findings"]
@@ -171,7 +171,7 @@ def test_tracing_finds_the_same_where_no_value_is_needed(
     ],
 )
 @pytest.mark.parametrize("traced", [False, True])
-def test_what_a_submission_may_do_is_not_found(check: Check, addition: str, traced: bool) -> None:
+def test_valid_behavior_has_no_findings(check: Check, addition: str, traced: bool) -> None:
     checked = check(addition, traced=traced)
     assert (checked.code, checked.found(), checked.result()) == (0, [], "pass")
 
@@ -182,7 +182,7 @@ def test_the_line_is_the_submissions_own(check: Check) -> None:
     assert finding["line"] == len((FIVE_FUNCTIONS + UPDATE).splitlines()) + 2
 
 
-def test_what_needs_values_is_run_on_request(check: Check) -> None:
+def test_functions_that_need_values_run_on_request(check: Check) -> None:
     reads = UPDATE + "    if float(params['Dense_0']['bias'][0]) > 1: raise ValueError\n" + RETURN
     checked = check(reads, traced=True)
     assert checked.found() == [("note", "not-traceable")]
@@ -211,7 +211,7 @@ def test_pytorch_submissions_take_a_step(check: Check) -> None:
         ("batch['targets'].zero_()", "batch", "changes its batch"),
     ],
 )
-def test_what_a_pytorch_submission_does_wrong_is_found(check: Check, statement: str, rule: str, words: str) -> None:
+def test_errors_of_a_pytorch_submission_are_found(check: Check, statement: str, rule: str, words: str) -> None:
     update = UPDATE.replace("import jax\nimport jax.numpy as jnp\n", "")
     checked = check(f"{update}    {statement}\n{RETURN}", base=TORCH_FUNCTIONS)
     assert [found for _, found in checked.found()] == [rule]
@@ -309,7 +309,7 @@ def test_a_report_is_written_to_a_file(command: Check, write: Write, tmp_path: p
         (["--static"], "submission"),
     ],
 )
-def test_what_is_wrong_with_the_command_ends_with_2(command: Check, arguments: list[str], words: str) -> None:
+def test_errors_in_the_command_exit_with_2(command: Check, arguments: list[str], words: str) -> None:
     checked = command(*arguments)
     assert (checked.code, checked.out) == (2, "")
     assert checked.err.startswith("error: ")
@@ -317,7 +317,7 @@ def test_what_is_wrong_with_the_command_ends_with_2(command: Check, arguments: l
     assert words in checked.err
 
 
-def test_help_tells_the_options(command: Check) -> None:
+def test_help_lists_the_options(command: Check) -> None:
     checked = command("--help")
     assert checked.code == 0
     assert all(option in checked.out for option in ("--ruleset", "--real_steps", "--output", "Exit codes"))

@@ -76,7 +76,7 @@ def generator(draws: int) -> np.random.Generator:
         ([Pair(jnp.ones(1), "x")], []),
     ],
 )
-def test_a_state_that_changed_its_form_comes_back(value: Any, template: Any) -> None:
+def test_a_state_that_changed_its_structure_is_restored(value: Any, template: Any) -> None:
     found = returned(value, template)
     assert type(found) is type(value)
     if isinstance(value, collections.deque):  # which JAX treats as a leaf
@@ -94,7 +94,7 @@ def test_objects_keep_their_attributes() -> None:
     np.testing.assert_array_equal(found.trees[0]["Dense_0"]["kernel"], PARAMS["Dense_0"]["kernel"])
 
 
-def test_random_generators_draw_what_they_would_have_drawn() -> None:
+def test_random_generators_continue_their_sequences() -> None:
     expected = generator(5).normal(size=3)
     np.testing.assert_array_equal(returned(generator(5), generator(0)).normal(size=3), expected)
     np.testing.assert_array_equal(returned([generator(5)], [])[0].normal(size=3), expected)
@@ -116,12 +116,12 @@ def test_typed_keys_need_no_template() -> None:
         ([{"stream": iter([1, 2])}], r"0\.stream is a list_iterator"),
     ],
 )
-def test_what_cannot_be_saved_is_named_when_it_is_to_be_saved(value: Any, message: str) -> None:
+def test_saving_names_what_cannot_be_saved(value: Any, message: str) -> None:
     with pytest.raises(SubmissionError, match=message):
         pack(value)
 
 
-def test_functions_come_from_the_template_or_are_missed_by_name() -> None:
+def test_functions_come_from_the_template_or_are_named_as_missing() -> None:
     assert returned({"step": max}, {"step": min})["step"] is min
     with pytest.raises(RunError, match=r"\['step'\]: the checkpoint needs a builtin_function_or_method.*nothing there"):
         returned({"step": max}, {})

@@ -28,7 +28,7 @@ def through_files(value: Any) -> Any:
     return jax_packing.unpack(None, kept, lambda array, old: jnp.asarray(array))
 
 
-def test_a_seed_gives_the_same_numbers_whatever_was_drawn_before() -> None:
+def test_a_seed_gives_the_same_numbers_regardless_of_earlier_draws() -> None:
     with random_states.seeded(3):
         first = draws()
     draws()
@@ -52,7 +52,7 @@ def test_the_states_of_before_are_back_afterwards() -> None:
         assert draws() == expected
 
 
-def test_states_come_back_from_a_checkpoint() -> None:
+def test_states_are_restored_from_a_checkpoint() -> None:
     with random_states.seeded(5):
         draws()
         kept = through_files(random_states.current())

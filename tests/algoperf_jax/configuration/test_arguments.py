@@ -132,7 +132,7 @@ def test_separate_file_argument() -> None:
     assert read("--config", "configs/mnist.py").workload == "mnist"
 
 
-def test_none_unsets_what_is_unset_by_default() -> None:
+def test_none_unsets_keys_that_are_unset_by_default() -> None:
     config = read(MNIST, "--config.max_steps=None", "--config.data_dir=None", "--config.mesh.data=None")
     assert (config.max_steps, config.data_dir, config.mesh.data) == (None, None, None)
 
@@ -167,7 +167,7 @@ def test_hyperparameters_may_be_introduced(text: str, value: object) -> None:
     assert read(MNIST, "--config.hyperparameters.new", text).hyperparameters == config.hyperparameters
 
 
-def test_hyperparameters_of_the_file_are_overridden_whatever_their_type() -> None:
+def test_hyperparameters_of_the_file_are_overridden_regardless_of_type() -> None:
     assert read(MNIST, "--config.hyperparameters.learning_rate=1").hyperparameters.learning_rate == 1
     assert read(MNIST, "--config.hyperparameters.learning_rate", "0.5").hyperparameters.learning_rate == 0.5
     assert read(MNIST, "--config.hyperparameters.learning_rate=None").hyperparameters.learning_rate is None
@@ -336,7 +336,7 @@ def test_unknown_file_lists_those_that_exist(tmp_path: pathlib.Path, monkeypatch
     assert refusal("--config=mins").endswith("mine, mnist, ogbg, self_tuning. Did you mean 'mine'?")
 
 
-def test_directory_is_no_file() -> None:
+def test_directory_is_not_a_file() -> None:
     assert "no such configuration file: found 'configs'" in refusal("--config=configs")
 
 

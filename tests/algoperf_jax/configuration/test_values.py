@@ -65,5 +65,5 @@ def test_a_value_of_another_type_is_refused(text: str, default: Any) -> None:
     ("default", "name"),
     [(0.5, "float"), (True, "bool"), ((0.9, 0.99), "tuple of float"), ([1, "a"], "list"), ((), "tuple")],
 )
-def test_the_name_of_a_type_tells_of_the_elements(default: Any, name: str) -> None:
+def test_the_name_of_a_type_includes_the_elements(default: Any, name: str) -> None:
     assert type_name(default) == name

@@ -81,7 +81,7 @@ def test_rows_of_any_numbers(rows: BlockRows, order: str) -> None:
 
 
 @pytest.mark.parametrize("index", [-1, COUNT])
-def test_rows_that_are_not_there(rows: BlockRows, index: int) -> None:
+def test_missing_rows(rows: BlockRows, index: int) -> None:
     with pytest.raises(IndexError, match=f"not all in 0 to {COUNT - 1}"):
         rows.take(np.array([5, index]))
 
@@ -211,7 +211,7 @@ def test_a_short_block_is_named(data_dir: pathlib.Path, tmp_path: pathlib.Path) 
         found.take(np.array([3]))
 
 
-def test_a_manifest_of_before_is_refused(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_older_manifest_is_refused(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     folder = copied(data_dir, tmp_path)
     edit_runs(folder, lambda files: [file.pop("block_sizes") for file in files])
     opened = prepared.load(folder, SPEC)

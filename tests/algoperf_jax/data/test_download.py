@@ -144,7 +144,7 @@ def test_broken_connection_is_resumed(site: Site, tmp_path: pathlib.Path) -> Non
     assert "connection broken" in report.notes[0]
 
 
-def test_many_breaks_are_survived_while_bytes_come(site: Site, tmp_path: pathlib.Path) -> None:
+def test_many_interruptions_are_survived_while_bytes_arrive(site: Site, tmp_path: pathlib.Path) -> None:
     site.break_after = [20_000] * 10
     assert fetch(site.download(), tmp_path) == CONTENT
     assert len(site.requests) == 11
@@ -217,7 +217,7 @@ def test_unfinished_file_of_unknown_origin(site: Site, tmp_path: pathlib.Path) -
     assert report.notes == ["checksum mismatch after resuming, starting over"]
 
 
-def test_server_that_tells_no_length(site: Site, tmp_path: pathlib.Path) -> None:
+def test_server_that_reports_no_length(site: Site, tmp_path: pathlib.Path) -> None:
     site.tells_length = False
     report = Recorder()
     assert fetch(site.download(), tmp_path, report) == CONTENT

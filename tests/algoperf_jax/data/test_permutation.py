@@ -11,7 +11,7 @@ def test_every_number_comes_once(size: int) -> None:
     np.testing.assert_array_equal(np.sort(Permutation(size, 3, 5)(np.arange(size))), np.arange(size))
 
 
-def test_seeds_and_epochs_have_orders_of_their_own() -> None:
+def test_seeds_and_epochs_have_different_orders() -> None:
     orders = [Permutation(50, seed, epoch)(np.arange(50)) for seed in range(5) for epoch in range(5)]
     assert len({tuple(order) for order in orders}) == 25
 
@@ -50,7 +50,7 @@ def test_every_number_is_as_likely_at_every_position() -> None:
 
 
 @pytest.mark.parametrize("size", [100_003, 4_195_197_692])
-def test_neighbours_have_nothing_in_common(size: int) -> None:
+def test_neighbors_are_independent(size: int) -> None:
     """Neighbors are uncorrelated, with the distances expected by chance; again within 5 standard deviations."""
     count = 100_000
     found = Permutation(size, 9, 4)(np.arange(count)) / size

@@ -285,7 +285,7 @@ def test_failed_conversion_leaves_nothing_behind(tmp_path: pathlib.Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_conversion_keeps_what_was_there(tmp_path: pathlib.Path) -> None:
+def test_failed_conversion_keeps_the_old_data(tmp_path: pathlib.Path) -> None:
     images = write_images(tmp_path)["image"]
     with pytest.raises(DataError, match="'train' has no examples"):
         prepared.write(tmp_path, DatasetSpec("mnist", "2.0.0"), {"train": []}, source="a test")
@@ -330,7 +330,7 @@ def file_size_limit() -> Iterator[None]:
 
 @pytest.mark.usefixtures("file_size_limit")
 @pytest.mark.parametrize("num_blocks", [2, 12])
-def test_refusal_of_the_disk(tmp_path: pathlib.Path, num_blocks: int) -> None:
+def test_disk_errors(tmp_path: pathlib.Path, num_blocks: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1, 700_000), dtype=np.uint8)
     with pytest.raises(DataError, match=r"File too large\); the partial output was removed"):
         prepared.write(tmp_path, SPEC, {"train": [Block(1, {"x": noise})] * num_blocks}, source="a test")

@@ -29,7 +29,7 @@ def test_hidden_files_are_passed_over_unless_the_folder_itself_is_hidden(tmp_pat
     assert raw_files.find_all(root, "*.bin") == [root / "a" / "x.bin"]
 
 
-def test_unfinished_downloads_are_no_archives(tmp_path: pathlib.Path) -> None:
+def test_unfinished_downloads_are_not_archives(tmp_path: pathlib.Path) -> None:
     touch(tmp_path, "x.tar", "x.tgz", "x.tar.gz.part", "x.tar.gz.part.json", "x.tar.xz.crdownload", "x.txt")
     assert [path.name for path in raw_files.archives(tmp_path, "x")] == ["x.tar", "x.tgz"]
 

@@ -33,7 +33,7 @@ def test_any_order(records: Records) -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 20])
-def test_what_is_not_there(records: Records, index: int) -> None:
+def test_missing_examples(records: Records, index: int) -> None:
     with pytest.raises(IndexError, match=f"example {index} is not in 0 to 19"):
         records.read(index)
 

@@ -58,7 +58,7 @@ def test_augmentation_draws_are_independent_of_the_shuffling() -> None:
     assert not np.array_equal(first, shuffle.batch_generator(5, 1).permutation(50))
 
 
-def test_orders_in_the_cache_cannot_be_spoilt() -> None:
+def test_orders_in_the_cache_cannot_be_modified() -> None:
     with pytest.raises(ValueError, match="read-only"):
         shuffle.epoch_order(5, 0, 0)[0] = 1
 
@@ -156,6 +156,6 @@ def test_the_order_by_blocks_stays_as_it_is() -> None:
     ]
 
 
-def test_ranges_one_after_another() -> None:
+def test_ranges_are_concatenated() -> None:
     assert shuffle.ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
     assert shuffle.ranges(np.zeros(0, int), np.zeros(0, int)).tolist() == []

@@ -71,7 +71,7 @@ def test_rows_are_made_in_other_processes_and_only_where_wanted(pool: WorkerPool
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_errors_of_the_user_come_back_as_they_are(count: int) -> None:
+def test_user_errors_are_passed_on_unchanged(count: int) -> None:
     pool = WorkerPool(count)
     with pytest.raises(DataError, match=r"^photo 7 is damaged: found 'xyz'; expected a JPEG$"):
         filled(pool, [*range(20), "bad record", *range(20)])

@@ -17,7 +17,7 @@ def test_all_devices_by_default() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 9, -1])
-def test_devices_that_are_not_there_are_refused(count: int) -> None:
+def test_missing_devices_are_refused(count: int) -> None:
     with pytest.raises(ConfigError, match=r"config\.mesh\.data: found .*; expected 1 to 8"):
         make_layout(count)
 

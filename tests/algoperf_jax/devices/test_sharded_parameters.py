@@ -94,7 +94,7 @@ def test_parameters_begin_with_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     ("submission", "count"), [("nadamw", 2), ("schedule_free_adamw", 2), ("ademamix", 3), ("sam", 2)]
 )
-def test_a_split_table_trains_and_is_judged_as_a_whole_one(submission: str, count: int) -> None:
+def test_a_split_table_trains_and_is_evaluated_like_a_whole_one(submission: str, count: int) -> None:
     results = []
     for sharded in (True, False):
         made = parts(submission, sharded=sharded)

@@ -118,7 +118,7 @@ def test_a_good_pytorch_submission_that_logs(tmp_path: pathlib.Path) -> None:
     assert told(found) == []
 
 
-def test_recompilation_at_every_step_is_told(submission: Write) -> None:
+def test_recompilation_at_every_step_is_reported(submission: Write) -> None:
     found = tried(submission(RECOMPILING), steps=3)
     assert [step.programs for step in found.steps] == [{"jit(<lambda>)": 1}] * 3
     assert told(found) == ["tiny compiles after its first step: jit(<lambda>) in step 2; jit(<lambda>) in step 3"]
@@ -147,7 +147,7 @@ def test_reads_on_the_host_are_counted_where_they_happen(submission: Write, stat
     assert told(found) == [f"tiny reads arrays on the host in step 2: {path}:{line}{times}"] * bool(count)
 
 
-def test_what_cannot_be_counted_is_not() -> None:
+def test_reads_that_cannot_be_counted_are_not() -> None:
     with counted([Reader(int, "__float__", lambda caller, *arguments: True)]) as reads:
         assert float(3) == 3.0
     assert reads.places is None
@@ -171,7 +171,7 @@ def test_only_the_outermost_read_of_this_thread_counts() -> None:
 
 
 @pytest.mark.parametrize("function", ["update_params", "data_selection", "prepare_for_eval", "init_optimizer_state"])
-def test_an_exception_is_told_with_function_and_line(submission: Write, function: str) -> None:
+def test_an_exception_is_reported_with_function_and_line(submission: Write, function: str) -> None:
     path = submission(RAISING.replace("{function}", function))
     line = path.read_text().splitlines().index('    raise IndexError("nothing\\nat all")') + 1
     found = failure(tried(path))
@@ -196,7 +196,7 @@ def test_parameters_that_are_not_finite_long_before_the_evaluation(submission: W
     assert found.loss_is_finite is False
 
 
-def test_what_is_judged_is_what_was_prepared(submission: Write) -> None:
+def test_the_prepared_parameters_are_evaluated(submission: Write) -> None:
     plain, prepared = tried(submission()), tried(submission(PREPARING))
     assert (plain.failure, prepared.failure) == (None, None)
     assert plain.results != prepared.results
@@ -223,7 +223,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_the_command_tries_variants_and_tells_all(
+def test_the_command_runs_variants_and_reports_everything(
     submission: Write, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -272,7 +272,7 @@ def test_a_process_that_is_late_is_ended(capfd: pytest.CaptureFixture[str]) -> N
     assert "mnist failed: not finished after 0.01 s, during: starting" in capfd.readouterr().out
 
 
-def test_what_is_refused_in_the_other_process_ends_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_the_other_process_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--config.submission=nadamw", "--workloads=mnist", "--config.hyperparameters.rate=1"]) == 2
     captured = capfd.readouterr()
     assert captured.out == ""

@@ -128,7 +128,7 @@ def test_init_model_fn_follows_the_key(view: JaxView) -> None:
     assert parameters.shapes(one) == view.param_shapes
 
 
-def test_init_model_fn_puts_parameters_where_it_is_told() -> None:
+def test_init_model_fn_puts_parameters_on_the_layout() -> None:
     layout = make_layout(2)
     params, _ = JaxView(tiny_workload.build("tiny"), layout=layout).init_model_fn(KEY)
     assert {leaf.sharding for leaf in jax.tree.leaves(params)} == {layout.replicated}

@@ -82,7 +82,7 @@ def nothing_to_report(line: str) -> None:
     raise AssertionError(line)
 
 
-def test_everything_comes_back_bit_for_bit(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
+def test_everything_is_restored_bit_for_bit(tmp_path: pathlib.Path, backend: JaxBackend) -> None:
     saved = state_of(3.0)
     checkpoints = open_checkpoints(tmp_path, backend)
     assert not checkpoints.exists()
@@ -155,7 +155,7 @@ def damage(folder: pathlib.Path, how: str) -> None:
 # When a read fails, orbax leaves other reads pending, whose event loop is then closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["truncated", "missing", "flipped", "record"])
-def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: pathlib.Path, backend: JaxBackend, how: str) -> None:
+def test_a_damaged_checkpoint_is_skipped_and_reported(tmp_path: pathlib.Path, backend: JaxBackend, how: str) -> None:
     checkpoints = open_checkpoints(tmp_path, backend)
     checkpoints.save(state_of(1.0, 1), {})
     checkpoints.save(state_of(2.0, 2), {})

@@ -189,7 +189,7 @@ def damage(path: pathlib.Path, how: str) -> None:
         ("deleted meanwhile", 4),
     ],
 )
-def test_a_damaged_log_costs_what_it_held_and_no_evaluation(how: str, lost: int, tmp_path: pathlib.Path) -> None:
+def test_a_damaged_log_loses_its_content_but_no_evaluation(how: str, lost: int, tmp_path: pathlib.Path) -> None:
     log = begun(tmp_path)
     log(event("train", 6, loss=9.0))  # after the checkpoint
     damage(tmp_path / "events.jsonl", how)
@@ -233,7 +233,7 @@ def test_lines_without_numbers_are_counted(tmp_path: pathlib.Path) -> None:
     assert said == []
 
 
-def test_the_log_of_a_trial_without_checkpoints_is_set_aside(tmp_path: pathlib.Path) -> None:
+def test_the_log_of_a_trial_without_checkpoints_is_renamed(tmp_path: pathlib.Path) -> None:
     begun(tmp_path)
     content = (tmp_path / "events.jsonl").read_text()
     said: list[str] = []
@@ -243,7 +243,7 @@ def test_the_log_of_a_trial_without_checkpoints_is_set_aside(tmp_path: pathlib.P
     assert {path.name: path.stat().st_size for path in tmp_path.glob("*.*s*")}["events.jsonl"] == 0
 
 
-def test_tables_that_are_deleted_meanwhile_come_back_whole(tmp_path: pathlib.Path) -> None:
+def test_deleted_tables_are_written_again(tmp_path: pathlib.Path) -> None:
     log = begun(tmp_path)
     for name in ("measurements.csv", "eval_measurements.csv"):
         (tmp_path / name).unlink()

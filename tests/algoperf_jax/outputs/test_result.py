@@ -41,7 +41,7 @@ def test_a_file_with_other_fields_is_named(change: dict, words: str, tmp_path: p
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3"])
-def test_a_file_that_is_no_result_is_named(text: str, tmp_path: pathlib.Path) -> None:
+def test_a_file_without_a_result_is_named(text: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(RunError, match=r"result\.json is damaged: it is not the result of a trial"):
         TrialResult.read(tmp_path / "result.json")

@@ -59,7 +59,7 @@ def test_whether_there_are_checkpoints(directory: RunDirectory) -> None:
     assert directory.has_checkpoints()
 
 
-def test_the_same_configuration_goes_on(directory: RunDirectory) -> None:
+def test_the_same_configuration_resumes(directory: RunDirectory) -> None:
     begin(directory)
     claim(directory, config(overwrite=True), overwrite=False)
     claim(directory, config(workload="tiny"), overwrite=False)
@@ -84,13 +84,13 @@ def test_which_other_trials_a_study_has_may_differ(directory: RunDirectory) -> N
         claim(directory, config(**changes, hyperparameters={"x": 1}), overwrite=False)
 
 
-def test_a_run_in_which_nothing_began_has_no_claim(directory: RunDirectory) -> None:
+def test_a_run_without_a_trial_has_no_claim(directory: RunDirectory) -> None:
     claim(directory, config(), overwrite=False)
     claim(directory, config(seed=1), overwrite=False)
     assert json.loads(directory.config.read_text())["seed"] == 1
 
 
-def test_overwriting_removes_what_was_there(directory: RunDirectory) -> None:
+def test_overwriting_removes_the_old_content(directory: RunDirectory) -> None:
     begin(directory)
     (directory.path / "old").touch()
     claim(directory, config(seed=1), overwrite=True)
@@ -98,7 +98,7 @@ def test_overwriting_removes_what_was_there(directory: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff{", b"[]", b"\0\0\0", b"null"])
-def test_a_damaged_configuration_is_made_again_from_what_an_earlier_process_had(
+def test_a_damaged_configuration_is_restored_from_an_earlier_process(
     content: bytes | None, directory: RunDirectory
 ) -> None:
     begin(directory)
@@ -114,7 +114,7 @@ def test_a_damaged_configuration_is_made_again_from_what_an_earlier_process_had(
     assert claim(directory, config(), overwrite=False) == []
 
 
-def test_a_damaged_configuration_of_which_there_is_no_copy_costs_no_run(directory: RunDirectory) -> None:
+def test_a_damaged_configuration_without_a_copy_does_not_prevent_a_run(directory: RunDirectory) -> None:
     begin(directory)
     directory.config.write_bytes(b"")
     (line,) = claim(directory, config(), overwrite=False)
@@ -123,7 +123,7 @@ def test_a_damaged_configuration_of_which_there_is_no_copy_costs_no_run(director
 
 
 @pytest.mark.parametrize("place", ["events.jsonl", "result.json", "checkpoints/checkpoint_3"])
-def test_whatever_is_left_of_a_trial_has_a_claim(place: str, directory: RunDirectory) -> None:
+def test_any_remains_of_a_trial_have_a_claim(place: str, directory: RunDirectory) -> None:
     claim(directory, config(), overwrite=False)
     (directory.path / place).mkdir(parents=True)
     with pytest.raises(RunError, match="seed: 0 there, 1 now"):

@@ -72,7 +72,7 @@ def test_failed_before_anything_was_measured() -> None:
     assert "steps per second" not in summary(**changes)
 
 
-def test_what_makes_a_run_incomparable_is_said() -> None:
+def test_the_reasons_for_an_incomparable_run_are_shown() -> None:
     assert row("not comparable", not_comparable=["config.max_steps"]) == "this run set config.max_steps"
 
 
@@ -125,7 +125,7 @@ RESUME = "to resume: python -m algoperf_jax.main --config=mnist '--config.submis
         ),
     ],
 )
-def test_what_may_be_done_next(changes: dict[str, Any], options: dict[str, Any], line: str) -> None:
+def test_next_steps(changes: dict[str, Any], options: dict[str, Any], line: str) -> None:
     config = base.get_config()
     config.update(changes)
     stream = io.StringIO()

@@ -17,7 +17,7 @@ def test_lines_arrive_as_long_as_somebody_reads() -> None:
         console.print("third")
 
 
-def test_a_terminal_is_known_as_one_and_may_hang_up() -> None:
+def test_a_terminal_is_recognized_and_may_hang_up() -> None:
     leader, follower = os.openpty()
     with os.fdopen(follower, "w") as file:
         console = terminal.console(file)

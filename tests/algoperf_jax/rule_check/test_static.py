@@ -195,9 +195,7 @@ RULES: list[tuple[Severity, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("severity", "rule", "bad", "good"), RULES)
-def test_a_rule_finds_what_breaks_it_and_nothing_else(
-    found: Found, severity: Severity, rule: str, bad: str, good: str
-) -> None:
+def test_a_rule_finds_only_what_breaks_it(found: Found, severity: Severity, rule: str, bad: str, good: str) -> None:
     assert [(f.severity, f.rule) for f in found(bad)] == [(severity, rule)]
     assert not found(good)
 
@@ -214,14 +212,14 @@ def test_a_batch_size_that_only_the_benchmarks_runner_needs_is_noted(found: Foun
     assert not found(base=f"{without}\ndef get_batch_size(workload_name): return 1")
 
 
-def test_a_finding_tells_the_place(found: Found) -> None:
+def test_a_finding_names_the_place(found: Found) -> None:
     base = "import os\n\n\ndef get_batch_size(workload_name):\n    return int(os.environ['SIZE'])\n"
     finding = next(f for f in found(base=f"{base}{FIVE_FUNCTIONS}") if f.rule == "environment")
     assert finding.place == "submission.py:5"
     assert "SIZE" in finding.message
 
 
-def test_files_that_are_imported_are_read_and_others_are_not(found: Found) -> None:
+def test_only_imported_files_are_read(found: Found) -> None:
     findings = found(
         "from .near import f\nimport algorithm.far",
         near="import os\nos.system('ls')",
@@ -243,7 +241,7 @@ def test_an_imported_file_that_cannot_be_parsed_is_found(found: Found, importing
     assert [(f.rule, f.place) for f in findings] == [("syntax", "broken.py:1")]
 
 
-def test_a_file_that_is_two_copies_of_itself_is_said_to_be(found: Found) -> None:
+def test_a_file_that_contains_itself_twice_is_reported(found: Found) -> None:
     source = f'"""A submission."""\n{FIVE_FUNCTIONS}'.rstrip()
     findings = found(base=source + source)
     assert [(f.rule, f.line) for f in findings] == [("syntax", source.count("\n") + 1)]
@@ -277,7 +275,7 @@ def test_requirements_are_compared_with_what_is_installed(found: Found) -> None:
     assert {f.rule for f in findings} == {"requirement"}
 
 
-def test_of_an_environment_that_conda_exported_only_what_is_imported_counts(found: Found) -> None:
+def test_only_imported_packages_of_a_conda_environment_count(found: Found) -> None:
     lines = ["# platform: linux-64", "_libgcc_mutex=0.1=main", "optax=0.1.5=pypi_0", "keras=2.12.0=pypi_0"]
     findings = found("import optax", **{"requirements_all.txt": "\n".join(lines)})
     assert [(f.severity, f.rule, f.line) for f in findings] == [("note", "requirement", 3)]
@@ -305,7 +303,7 @@ def test_a_report_can_be_kept_as_json(write: Write) -> None:
     ]
 
 
-def test_what_does_not_exist_is_the_users_to_mend(tmp_path: pathlib.Path) -> None:
+def test_a_missing_submission_is_an_error_for_the_user(tmp_path: pathlib.Path) -> None:
     for reference in (str(tmp_path / "none.py"), str(tmp_path), "nadamww"):
         with pytest.raises(UserError, match="no such submission"):
             static_report(locate(reference))

@@ -36,7 +36,7 @@ def test_both_names_of_the_reference_mean_the_same_modules(tmp_path: pathlib.Pat
 
 
 @pytest.mark.parametrize("name", ["algoperf.workloads.mnist", "algorithmic_efficiency.halton"])
-def test_what_the_reference_has_besides_is_not_there(tmp_path: pathlib.Path, name: str) -> None:
+def test_other_parts_of_the_reference_are_missing(tmp_path: pathlib.Path, name: str) -> None:
     path = write(tmp_path / "submission.py", f"import {name}")
     with (
         imports.submission_imports(locate(str(path))),
@@ -45,7 +45,7 @@ def test_what_the_reference_has_besides_is_not_there(tmp_path: pathlib.Path, nam
         imports.import_file(path)
 
 
-def test_a_module_of_the_same_name_is_laid_aside(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_of_the_same_name_is_set_aside(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = type(sys)("tools_of_a_submission")
     monkeypatch.setitem(sys.modules, "tools_of_a_submission", theirs)
     path = write(tmp_path / "submission.py", "import tools_of_a_submission as tools")
@@ -116,7 +116,7 @@ def test_where_a_pytorch_submission_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pytorch_utils.pytorch_setup()[:2] == (True, 1)
 
 
-def test_what_jax_has_dropped_is_there_for_those_that_need_it(tmp_path: pathlib.Path) -> None:
+def test_removed_names_of_jax_exist_for_submissions_that_need_them(tmp_path: pathlib.Path) -> None:
     old = write(
         tmp_path / "old.py",
         """

@@ -10,7 +10,7 @@ from tests.algoperf_jax.conftest import Command
 Write = Callable[..., pathlib.Path]
 
 
-def test_batch_is_whatever_data_selection_returns(command: Command, submission: Write, tmp_path: pathlib.Path) -> None:
+def test_batch_is_the_result_of_data_selection(command: Command, submission: Write, tmp_path: pathlib.Path) -> None:
     path = submission(
         "def data_selection(workload, input_queue, *rest): return input_queue",
         "def update_params(workload, batch, optimizer_state, current_param_container, model_state, **rest):",

@@ -49,7 +49,7 @@ def test_file(submission: Write) -> None:
     assert digests == [hashlib.sha256(path.read_bytes()).digest()]
 
 
-def test_without_a_batch_size_of_its_own_a_submission_gets_the_workloads(submission: Write) -> None:
+def test_a_submission_without_a_batch_size_gets_the_workloads(submission: Write) -> None:
     assert load(submission("del get_batch_size")).get_batch_size("tiny") == WORKLOAD.batch_size
 
 
@@ -131,7 +131,7 @@ def test_file_cannot_be_imported(content: bytes, expected: str, submission: Writ
     assert expected in line
 
 
-def test_module_that_fails_is_not_called_unknown(submission: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_module_is_not_reported_as_unknown(submission: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = submission("import no_such_module", name="failing_algorithm.py")
     monkeypatch.syspath_prepend(path.parent)
     assert "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'" in refusal("failing_algorithm")

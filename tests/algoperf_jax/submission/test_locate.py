@@ -44,11 +44,13 @@ def written(folder: pathlib.Path, text: str) -> str:
         ("this is no Python", None, JAX),
     ],
 )
-def test_the_imports_of_a_file_tell(text: str, chosen: str | None, expected: str, tmp_path: pathlib.Path) -> None:
+def test_the_framework_is_detected_from_imports(
+    text: str, chosen: str | None, expected: str, tmp_path: pathlib.Path
+) -> None:
     assert locate(written(tmp_path, text), chosen).framework == expected
 
 
-def test_what_is_not_a_file_is_taken_for_jax() -> None:
+def test_references_other_than_files_are_assumed_to_be_jax() -> None:
     assert (
         locate("nadamw", None).framework
         == locate("no_such_module", None).framework
@@ -78,7 +80,7 @@ def test_every_framework_calls_itself_by_its_name(name: str) -> None:
     assert "nadamw" in algorithm_names(name)
 
 
-def test_a_missing_library_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(framework, "_is_installed", lambda library: False)
     with pytest.raises(SubmissionError, match=r"needs torch, which is not installed.*pip install -e \"\.\[torch\]\""):
         load_framework(PYTORCH)
@@ -130,7 +132,7 @@ def test_without_torch_jax_runs_and_pytorch_is_refused_in_one_line(tmp_path: pat
         ("import rule", None, PYTORCH),
     ],
 )
-def test_older_submissions_are_told_by_their_steps(
+def test_older_submissions_are_detected_from_their_steps(
     tmp_path: pathlib.Path, text: str, chosen: str | None, expected: str
 ) -> None:
     (tmp_path / "rule.py").write_text("import torch")
@@ -138,7 +140,7 @@ def test_older_submissions_are_told_by_their_steps(
     assert locate(str(tmp_path / "submission.py"), chosen).framework == expected
 
 
-def test_the_adapter_is_no_choice_for_pytorch(tmp_path: pathlib.Path) -> None:
+def test_the_adapter_cannot_be_chosen_for_pytorch(tmp_path: pathlib.Path) -> None:
     (tmp_path / "submission.py").write_text("import torch")
     with pytest.raises(ConfigError, match="expected pytorch"):
         locate(str(tmp_path / "submission.py"), "jax_pmap").framework

@@ -180,7 +180,7 @@ def test_line_searches_lower_the_loss_of_the_batch(name: str) -> None:
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_an_error_of_an_optimizer_is_not_taken_for_an_argument_that_it_refuses() -> None:
+def test_an_error_of_an_optimizer_is_not_mistaken_for_a_refused_argument() -> None:
     def update(updates: Any, state: Any, params: Any = None, **offered: Any) -> Any:
         raise TypeError("f() got an unexpected keyword argument 'other'")
 

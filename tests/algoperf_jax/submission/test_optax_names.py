@@ -353,14 +353,14 @@ def test_injected_hyperparameters_train_as_plain_ones() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_train_step_cannot_serve_is_refused_by_name(name: str) -> None:
+def test_optimizers_that_the_train_step_does_not_support_are_named(name: str) -> None:
     make, words = REFUSED[name]
     with pytest.raises(SubmissionError, match=words):
         Training(make)
 
 
 @pytest.mark.parametrize("name", ["monitor", "lbfgs with backtracking", "momo in several steps", "sam in a chain"])
-def test_states_that_are_more_than_moments_come_back_from_a_checkpoint(name: str) -> None:
+def test_states_other_than_moments_are_restored_from_a_checkpoint(name: str) -> None:
     make = {**OPTAX, **FORMS}[name]
     whole, again = Training(make), Training(make)
     whole.step(3)

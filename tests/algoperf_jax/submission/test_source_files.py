@@ -77,7 +77,7 @@ def test_a_file_that_imports_another_from_its_own_folder(tmp_path: pathlib.Path)
     assert "torch" not in files.imported_libraries(files.entry)
 
 
-def test_what_is_read_and_called_is_known(tmp_path: pathlib.Path) -> None:
+def test_names_read_and_called_are_collected(tmp_path: pathlib.Path) -> None:
     write(tmp_path, {ENTRY: "import jax\nfrom jax import pmap\njax.tree_map(f, jnp.clip(x, a_min=0))"})
     files = source_files.collect(tmp_path / ENTRY)
     assert {"jax.tree_map", "jax.pmap", "jnp.clip"} <= files.attributes()

@@ -215,7 +215,7 @@ def test_train_state_is_passed_only_to_functions_that_take_it() -> None:
     assert recorded.outcome.status == "training_complete"
 
 
-def test_what_data_selection_returns_is_passed_on_untouched() -> None:
+def test_the_result_of_data_selection_is_passed_on_unchanged() -> None:
     batches = []
 
     def data_selection(workload, input_queue, *rest):
@@ -244,7 +244,7 @@ class _Array:
     """An object that weak references can refer to."""
 
 
-def test_the_loop_keeps_no_reference_to_what_it_handed_over() -> None:
+def test_the_loop_keeps_no_reference_to_passed_arrays() -> None:
     alive = []
     first = _Array()
     watched = [weakref.ref(first)]

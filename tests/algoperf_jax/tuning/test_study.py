@@ -79,7 +79,7 @@ def names(studies: int, trials: int) -> list[str]:
 # --- all trials ------------------------------------------------------------------------------------------------------
 
 
-def test_interrupted_study_goes_on(command: Command, space: Any, obedient: str, tmp_path: pathlib.Path) -> None:
+def test_interrupted_study_resumes(command: Command, space: Any, obedient: str, tmp_path: pathlib.Path) -> None:
     arguments = [space("train", "interrupt", "train"), obedient, "--config.num_studies=2", "--config.max_steps=4"]
     first = command(*arguments)
     assert (first.code, first.err) == (0, "")
@@ -185,7 +185,7 @@ def test_compiled_programs_are_shared_if_wished(command: Command, submission: Wr
         (["--config.batch_size=1", "--config.mesh.data=2"], "config.batch_size: found 1"),
     ],
 )
-def test_what_every_trial_would_meet_ends_the_command(
+def test_an_error_of_every_trial_ends_the_command(
     overrides: list[str], expected: str, command: Command, space: Any, obedient: str, tmp_path: pathlib.Path
 ) -> None:
     assert expected in command(space("train", "train"), obedient, *overrides).error()
@@ -292,7 +292,7 @@ def test_a_stop_in_the_last_trial_but_after_its_last_step_interrupts_nothing() -
     assert not result.interrupted
 
 
-def test_several_processes_leave_after_a_step_on_which_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_stop_after_a_step_on_which_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     result, begun = execute(["target_reached", "interrupted", "target_reached"], stop_before=1)
@@ -329,7 +329,7 @@ def evaluations(experiment_dir: pathlib.Path) -> dict[str, list[dict[str, str]]]
     return rows
 
 
-def test_killed_study_goes_on_to_the_same_results(tmp_path: pathlib.Path) -> None:
+def test_killed_study_resumes_to_the_same_results(tmp_path: pathlib.Path) -> None:
     space = tmp_path / "space.json"
     space.write_text(json.dumps([{"learning_rate": 0.1, "dropout_rate": 0.2}] * 3))
     start(space, tmp_path / "undisturbed").communicate(timeout=300)

@@ -52,7 +52,7 @@ def test_table_of_a_study() -> None:
     ]
 
 
-def test_table_of_a_study_of_which_nothing_ran() -> None:
+def test_table_of_a_study_without_trials() -> None:
     lines = report(num_planned=2, interrupted=True, overwrite=True)
     assert lines[0] == ["no trial has begun"]
     without = "the same command without --config.overwrite=True resumes"
