@@ -82,7 +82,7 @@ def from_values(workload: str, given: Mapping[str, Any]) -> ConfigDict:
     check(config)
     if means_study(config):
         raise ConfigError(
-            "a study is asked for", expected="one trial", remedy="python -m algoperf_jax.main runs studies."
+            "the keys describe a study", expected="one trial", remedy="python -m algoperf_jax.main runs studies."
         )
     config.lock()
     return config

@@ -106,7 +106,7 @@ def _configuration(workload: str, arguments: Sequence[str]) -> ConfigDict:
     for key, instead in _SET_BY_THE_COMMAND.items():
         given = [argument for argument in arguments if argument.partition("=")[0] == f"--config{key}"]
         if given:
-            raise ConfigError(f"{given[0]} cannot be given to this command", expected=instead)
+            raise ConfigError(f"{given[0]} is not an option of this command", expected=instead)
     file = files.installed(workloads.base_name(workload))
     config = configs.from_command_line([f"--config={file}", *arguments, f"--config.workload={workload}"])
     if any(value is not None for value in config.distributed.values()):

@@ -87,7 +87,7 @@ class RunDirectory:
         return 1 + max(_numbered_files(self.path), default=-1)
 
     def last_meta_data(self) -> Mapping[str, Any]:
-        """The newest readable meta data of an earlier process; empty if there is none."""
+        """The newest readable metadata of an earlier process; empty if there is none."""
         return _last_readable(self, "meta_data") or {}
 
 

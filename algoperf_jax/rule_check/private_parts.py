@@ -33,7 +33,7 @@ def _of_workload(module: Module, node: Node) -> tuple[str, str] | None:
     syntax = node.syntax
     if isinstance(syntax, ast.Attribute):
         if syntax.attr == _QUEUE:
-            return "input-queue", f"uses {_QUEUE}: batches come from the input queue that data_selection is given"
+            return "input-queue", f"uses {_QUEUE}: batches come from the input queue passed to data_selection"
         if isinstance(syntax.ctx, ast.Store | ast.Del) and _leads_to_workload(module, syntax.value):
             return "workload-attribute", f"sets {ast.unparse(syntax)}: a submission must not change the workload"
         if _is_private(syntax.attr) and _is_given(module, syntax.value):
@@ -47,7 +47,7 @@ def _by_name(module: Module, call: ast.Call) -> tuple[str, str] | None:
     """The same for `getattr(workload, ...)` and similar calls."""
     function = ast.unparse(call.func)
     if text_of(call.args[1] if len(call.args) > 1 else None) == _QUEUE:
-        return "input-queue", f"uses {_QUEUE}: batches come from the input queue that data_selection is given"
+        return "input-queue", f"uses {_QUEUE}: batches come from the input queue passed to data_selection"
     if not call.args or not _is_given(module, call.args[0]):
         return None
     if function in ("vars", "dir"):

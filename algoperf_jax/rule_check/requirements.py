@@ -89,9 +89,9 @@ def _compared(line: _Line, file: str) -> Iterator[Finding]:
         return
     installed = _installed(line.name)
     if installed is None:
-        yield Finding("warning", "requirement", f"asks for {line.name}, which is not installed", file, line.line)
+        yield Finding("warning", "requirement", f"requires {line.name}, which is not installed", file, line.line)
     elif not all(_satisfies(installed, *wanted) for wanted in _VERSION.findall(line.versions)):
-        what = f"asks for {line.name}{line.versions}; {installed} is installed"
+        what = f"requires {line.name}{line.versions}; {installed} is installed"
         yield Finding("note", "requirement", what, file, line.line)
 
 

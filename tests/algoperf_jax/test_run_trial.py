@@ -46,7 +46,7 @@ def test_values_make_the_configuration_that_the_command_line_makes() -> None:
         ({"max_steps": 2.5}, r"config\.max_steps: found 2\.5; expected a value of type int"),
         ({"seed": 2**32}, r"config\.seed: found 4294967296"),
         ({"submission": None}, r"config\.submission: found None"),
-        ({"num_trials": 2}, "a study is asked for"),
+        ({"num_trials": 2}, "the keys describe a study"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(values: dict[str, Any], words: str) -> None:

@@ -288,7 +288,7 @@ def test_an_error_in_the_other_process_is_one_line(capfd: pytest.CaptureFixture[
         (["--timeout_sec=nan"], "--timeout_sec: found nan"),
         (["--json=/nonexistent/report.json"], "--json: found '/nonexistent/report.json'"),
         (["--step=3"], "--step"),
-        (["--config=configs/mnist.py"], "--config=configs/mnist.py cannot be given to this command"),
+        (["--config=configs/mnist.py"], "--config=configs/mnist.py is not an option of this command"),
         (["--config.workload=mnist"], "expected --workloads=NAME,NAME"),
         (["--config.max_steps=3"], "expected --steps=N"),
         (["--config.data_dir=data"], "the built-in data is used"),
