@@ -199,7 +199,7 @@ def test_names_that_cannot_be_attributes(name: str, submission: Write) -> None:
 
 
 def test_self_tuning_functions_take_none(submission: Write) -> None:
-    with pytest.raises(ConfigError, match="a self-tuning submission takes none, but new is given"):
+    with pytest.raises(ConfigError, match="a self-tuning submission takes none, but got new"):
         point(load_submission(locate(str(submission())), WORKLOAD), "self", new=1)
 
 

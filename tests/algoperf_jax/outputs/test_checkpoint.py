@@ -195,7 +195,7 @@ def test_an_array_of_another_shape_is_refused_by_name(tmp_path: pathlib.Path, ba
     checkpoints = open_checkpoints(tmp_path, backend)
     checkpoints.save(RunState({"w": jnp.ones(3)}, None, None, np.zeros(2, np.uint32), step=1), {})
     other = RunState({"w": jnp.ones(4)}, None, None, np.zeros(2, np.uint32))
-    with pytest.raises(RunError, match=r"'params\.w' is float32\[3\] there; expected float32\[4\]"):
+    with pytest.raises(RunError, match=r"'params\.w' is float32\[3\]; expected float32\[4\]"):
         checkpoints.restore(other, nothing_to_report)
 
 

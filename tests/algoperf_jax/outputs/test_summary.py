@@ -43,7 +43,7 @@ def row(name: str, **changes: Any) -> str:
         ("best on validation", "accuracy 0.9500 (target 0.9)"),
         ("best on test", "accuracy 0.8500 (target 0.8)"),
         ("submission time", "20.0 s of 60 s"),
-        ("beside it", "setup 1.0 s, evaluation 2.0 s, logging 3.0 s, other 4.0 s"),
+        ("other time", "setup 1.0 s, evaluation 2.0 s, logging 3.0 s, other 4.0 s"),
         ("steps per second", "5"),
         ("compilation", "7 programs, 8.0 s"),
         ("memory peak", "host 1.00 GiB, device 0.50 GiB"),
