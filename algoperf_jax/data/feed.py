@@ -29,7 +29,7 @@ class FeedOptions:
 
 def iterate(batch: Callable[[int], Batch], num_batches: int | None, options: FeedOptions) -> grain.DatasetIterator:
     """A grain iterator over `batch(0)`, `batch(1)`, ..., endless if `num_batches` is None."""
-    # Whole batches are grain's elements. See findings/grain_workers_change_batches.sh and grain_sampler_shards.sh.
+    # grain's elements are whole batches. See findings/grain_workers_change_batches.sh and grain_sampler_shards.sh.
     count = sys.maxsize if num_batches is None else num_batches
     read = grain.ReadOptions(
         num_threads=options.threads, prefetch_buffer_size=options.batches_ahead if options.threads else 0

@@ -200,7 +200,7 @@ class _Worker:
                 f"a worker process of the input pipeline {cause} while it made one of: {asked}",
                 remedy="Signal 9 often means out of memory: try fewer workers with --config.input.workers.",
             )
-        # A copy, since JAX might go on using the shared memory. See findings/jax_device_put_alignment.sh.
+        # A copy, because JAX might keep using the shared memory. See findings/jax_device_put_alignment.sh.
         rows = out[chunk.first : chunk.first + len(chunk.requests)]
         rows[...] = np.frombuffer(self._memory, out.dtype, rows.size).reshape(rows.shape)
 

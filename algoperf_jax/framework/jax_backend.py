@@ -40,7 +40,7 @@ def _fingerprint(leaf: jax.Array) -> jax.Array:
 
 @jax.jit
 def _step_keys(rng: jax.Array, step: jax.Array) -> StepKeys:
-    # The loop's key is folded into and never split. See findings/jax_fold_in_is_split.sh.
+    # The step is folded into the loop's key, which itself is never split. See findings/jax_fold_in_is_split.sh.
     return StepKeys(*jax.random.split(jax.random.fold_in(rng, step), 4))
 
 

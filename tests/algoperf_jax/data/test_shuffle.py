@@ -40,7 +40,7 @@ def test_no_epoch_of_a_seed_is_another_epoch_of_a_neighbouring_seed(by_blocks: b
 
 
 def test_no_generator_of_a_seed_shares_words_with_another() -> None:
-    """As it would if one began where another is after a few draws, whatever each then makes of the words."""
+    """They would if the stream of one began inside that of another."""
     generators = {
         "shuffling": np.random.Generator(np.random.Philox(key=[5, 7])),
         "batch": shuffle.batch_generator(5, 7),
