@@ -205,7 +205,7 @@ def test_an_array_of_another_type_is_refused_by_name(tmp_path: pathlib.Path, bac
     checkpoints = open_checkpoints(tmp_path, backend)
     checkpoints.save(RunState({"w": jnp.full(3, 1.7)}, None, None, np.zeros(2, np.uint32), step=1), {})
     other = RunState({"w": jnp.ones(3, dtype)}, None, None, np.zeros(2, np.uint32))
-    with pytest.raises(RunError, match=rf"'params\.w' is float32\[3\] there; expected {dtype}\[3\]"):
+    with pytest.raises(RunError, match=rf"'params\.w' is float32\[3\]; expected {dtype}\[3\]"):
         checkpoints.restore(other, nothing_to_report)
 
 
