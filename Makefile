@@ -1,10 +1,13 @@
+# make install                                  installs the project into .venv
 # make train                                    trains the ogbg workload on its built-in data
 # make train ARGS="--config=configs/mnist.py"   trains something else
 # make test                                     everything that continuous integration runs
 # make test PYTEST_ARGS="-k clock"              the same with some of the tests
 # make check                                    style, types and the fast tests of what changed since main
+# make docs                                     builds the site into site/
+# make pictures                                 makes the pictures of the documents from real runs, in half an hour
 #
-# Both keep what they install in .venv. PYTHON chooses the interpreter that .venv is made with.
+# All keep what they install in .venv. PYTHON chooses the interpreter that .venv is made with.
 
 PYTHON ?= python3
 ARGS ?= --config=configs/ogbg.py
@@ -15,7 +18,9 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: train test check
+.PHONY: install train test check docs pictures
+
+install: .venv/installed
 
 train: .venv/installed
 	$(BIN)/python -m algoperf_jax.main $(ARGS)
@@ -32,6 +37,13 @@ check: .venv/installed-test
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q -x -m "not slow" $(PYTEST_ARGS) $$($(BIN)/python -m tests.affected --since=$(SINCE))
 
+docs: .venv/installed-docs
+	$(BIN)/python -m docs.generate --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: .venv/installed
+	$(BIN)/python -m docs.generate.pictures
+
 .venv/installed: pyproject.toml | $(BIN)/pip
 	@echo "Installing pinned dependencies into .venv; this takes a minute."
 	@$(BIN)/python -m pip install -qq -e .
@@ -40,6 +52,11 @@ check: .venv/installed-test
 .venv/installed-test: pyproject.toml | $(BIN)/pip
 	@echo "Installing pinned dependencies and test tools into .venv; this takes a minute."
 	@$(BIN)/python -m pip install -qq -e ".[test]"
+	@touch .venv/installed $@
+
+.venv/installed-docs: pyproject.toml | $(BIN)/pip
+	@echo "Installing pinned dependencies and what builds the site into .venv; this takes a minute."
+	@$(BIN)/python -m pip install -qq -e ".[docs]"
 	@touch .venv/installed $@
 
 # pip comes last when a virtual environment is made, so an interrupted one is made again.

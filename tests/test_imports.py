@@ -11,56 +11,14 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
+from tests.rooms import ROOMS
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("algoperf_jax", "configs", "scoring", "third_party", "torch_compat", "workloads")
-# The rooms of the engine from the ground up, and which rooms each may import. No room imports one that comes later.
-ROOMS: Mapping[str, tuple[str, ...]] = {
-    "errors": (),
-    "workload": (),
-    "parameters": ("workload",),
-    "schedules": (),
-    "quantities": (),
-    "algorithms": ("schedules",),
-    "data": ("errors", "workload"),
-    "submission": ("errors", "workload"),
-    "rule_check": ("errors", "submission"),
-    "trial": ("errors", "workload", "submission"),
-    "checkpoints": ("errors", "trial"),
-    "devices": ("errors", "workload", "parameters", "data", "trial"),
-    "framework": ("errors", "workload", "parameters", "submission", "trial", "checkpoints", "devices"),
-    "outputs": ("errors", "workload", "submission", "trial", "checkpoints"),
-    "configuration": ("errors", "submission", "trial", "devices"),
-    "assembly": ("errors", "workload", "data", "submission", "trial", "devices", "framework", "configuration"),
-    "run": (
-        *("errors", "workload", "parameters", "submission", "rule_check", "trial", "checkpoints", "devices"),
-        *("framework", "outputs", "configuration", "assembly"),
-    ),
-    "tuning": ("errors", "submission", "framework", "outputs", "assembly", "run"),
-    "command_line": ("errors", "outputs"),
-    "listing": ("errors", "workload", "submission", "configuration"),
-    "new": ("errors", "submission", "command_line"),
-    "prepare": ("errors", "data", "command_line"),
-    "bench": (
-        "quantities",
-        *("errors", "workload", "data", "submission", "trial", "devices", "framework", "outputs"),
-        *("configuration", "assembly", "command_line"),
-    ),
-    "dry_run": (
-        "quantities",
-        *("errors", "workload", "submission", "trial", "devices", "framework", "outputs"),
-        *("configuration", "assembly", "tuning", "command_line"),
-    ),
-    "check_submission": (
-        *("errors", "workload", "submission", "rule_check", "trial", "framework"),
-        *("configuration", "assembly", "tuning", "command_line"),
-    ),
-    "main": ("outputs", "devices", "configuration", "run", "tuning", "command_line", "listing"),
-    "__main__": ("errors",),
-}
 # What `torch_compat` may import from the engine: the definition of a framework, and its parts.
 FRAMEWORK = tuple(
     f"algoperf_jax.{room}"

@@ -1,8 +1,7 @@
 """The table of workloads: every named model, the arguments that build it, and the targets that it must reach.
 
-A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The tables in
-`README.md` and `workloads/README.md`, and `scoring/targets/builtin.json`, are generated from here:
-`python -m workloads.tables --write`.
+A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The table of
+`docs/workloads.md` and `scoring/targets/builtin.json` are generated from here: `python -m workloads.tables --write`.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Writes the tables of workloads in the documents: `python -m workloads.tables --write`.
 
-The tables are between markers in `README.md` and `workloads/README.md`; `scoring/targets/builtin.json` is written as a
-whole. `--check` writes nothing and fails if a file differs from what would be written.
+The table is between markers in `docs/workloads.md`; `scoring/targets/builtin.json` is written as a whole. `--check`
+writes nothing and fails if a file differs from what would be written.
 """
 
 import argparse
@@ -63,19 +63,6 @@ def overview() -> str:
     return _table(headings, rows)
 
 
-def published() -> str:
-    """A table of the models with published targets."""
-    rows = []
-    for name in names():
-        workload = _real(name)
-        if workload.goal.has_target:
-            sign = ">" if workload.goal.direction == "maximize" else "<"
-            targets = ", ".join(f"{sign} {value:g}" for value in _values(workload))
-            metric, budget = workload.goal.metric.replace("_", " "), f"{workload.budget.max_runtime_sec:,.0f} s"
-            rows.append((f"`{name}`", workloads.variant(name).model, metric, targets, budget))
-    return _table(("workload", "model", "metric", "target (validation, test)", "budget"), rows)
-
-
 def builtin_targets() -> str:
     """The targets on built-in data, in the form of `scoring/targets/*.json`."""
     scored = {*workloads.light_names(), *workloads.base_names()} & set(names())
@@ -94,7 +81,7 @@ def builtin_targets() -> str:
     return ",\n".join(["{\n" + facts[0], *facts[1:], '  "workloads": {\n' + ",\n".join(lines) + "\n  }"]) + "\n}\n"
 
 
-DOCUMENTS: Mapping[str, Callable[[], str]] = {"README.md": overview, "workloads/README.md": published}
+DOCUMENTS: Mapping[str, Callable[[], str]] = {"docs/workloads.md": overview}
 """Path relative to the root -> function that makes its table."""
 BUILTIN_TARGETS = "scoring/targets/builtin.json"
 

@@ -44,6 +44,6 @@ def test_what_is_stale_is_named_and_written(root: pathlib.Path, capsys: pytest.C
 
 
 def test_a_document_without_markers_is_an_error(root: pathlib.Path) -> None:
-    (root / "README.md").write_text("nothing generated")
-    with pytest.raises(ConfigError, match=r"table of workloads in README\.md; expected the lines <!--"):
+    (root / "docs/workloads.md").write_text("nothing generated")
+    with pytest.raises(ConfigError, match=r"table of workloads in docs/workloads\.md; expected the lines <!--"):
         tables.generated()

@@ -1,0 +1,1 @@
+"""What the documents show that is made from the code: quoted files, tables of keys and rooms, drawings, pictures."""
