@@ -5,7 +5,7 @@
 # make test PYTEST_ARGS="-k clock"              the same with some of the tests
 # make check                                    style, types and the fast tests of what changed since main
 # make docs                                     builds the site into site/
-# make pictures                                 makes the pictures of the documents from real runs, in half an hour
+# make pictures                                 makes the pictures of the documents from real runs, in ten minutes
 #
 # All keep what they install in .venv. PYTHON chooses the interpreter that .venv is made with.
 

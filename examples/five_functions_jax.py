@@ -1,13 +1,21 @@
-"""AdamW in JAX, as the benchmark's functions: every step is in your hands."""
+"""AdamW in JAX, as the functions of the benchmark: every step is in your hands."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import optax
 
 from algoperf_jax.submission import ForwardPassMode
 
-OPTIMIZER = optax.adamw(2e-3)
+
+class Hyperparameters(NamedTuple):
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+
+
+def adamw(hyperparameters):
+    return optax.adamw(hyperparameters.learning_rate, weight_decay=hyperparameters.weight_decay)
 
 
 def get_batch_size(workload_name):
@@ -15,7 +23,7 @@ def get_batch_size(workload_name):
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    return OPTIMIZER.init(model_params)
+    return adamw(hyperparameters).init(model_params)
 
 
 def data_selection(
@@ -24,8 +32,8 @@ def data_selection(
     return next(input_queue)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2, 3))
-def train_step(workload, params, model_state, optimizer_state, batch, rng):
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3, 4))
+def train_step(workload, hyperparameters, params, model_state, optimizer_state, batch, rng):
     def mean_loss(params):
         logits, new_model_state = workload.model_fn(
             params, batch, model_state, ForwardPassMode.TRAIN, rng, update_batch_norm=True
@@ -34,7 +42,7 @@ def train_step(workload, params, model_state, optimizer_state, batch, rng):
         return loss["summed"] / loss["n_valid_examples"], new_model_state
 
     gradients, model_state = jax.grad(mean_loss, has_aux=True)(params)
-    updates, optimizer_state = OPTIMIZER.update(gradients, optimizer_state, params)
+    updates, optimizer_state = adamw(hyperparameters).update(gradients, optimizer_state, params)
     return optimizer_state, optax.apply_updates(params, updates), model_state
 
 
@@ -51,4 +59,4 @@ def update_params(
     global_step,
     rng,
 ):
-    return train_step(workload, current_param_container, model_state, optimizer_state, batch, rng)
+    return train_step(workload, hyperparameters, current_param_container, model_state, optimizer_state, batch, rng)

@@ -1,4 +1,4 @@
-"""AdamW in PyTorch, as the benchmark's functions."""
+"""AdamW in PyTorch, as the functions of the benchmark."""
 
 import torch
 

@@ -40,6 +40,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Turns links between files of the repository into links between pages of the site."""
     del config
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation"]  # it has a section to itself
     source = pathlib.Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
 
     def changed(match: re.Match[str]) -> str:
