@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).parents[1]
-ALWAYS = ("tests/test_imports.py", "tests/test_documents.py")
+ALWAYS = ("tests/test_imports.py", "tests/test_documents.py", "tests/test_document_commands.py")
 
 
 def changed_files(since: str) -> list[str]:

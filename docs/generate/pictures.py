@@ -76,8 +76,10 @@ def _screenshot(page: pathlib.Path) -> pathlib.Path:
 
 
 def _write(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a picture with 256 colours, which keep those of thin lines."""
     with Image.open(source) as picture:
-        picture.convert("RGB").save(target, optimize=True)
+        few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(target, optimize=True)
     size = target.stat().st_size
     assert size <= MOST_BYTES, f"{target} has {size:,} bytes"
 
