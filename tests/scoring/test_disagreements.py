@@ -1,4 +1,4 @@
-"""Where documentation and implementation disagree: the effects on the published scores, as the README states them."""
+"""Where documentation and implementation disagree: the effects on published scores that docs/scoring-vs-official.md lists."""
 
 import dataclasses
 import itertools
