@@ -22,6 +22,8 @@ PAGES: Mapping[str, str] = {
     "third_party/README.md": "published-submissions.md",
 }
 """Path in the repository -> page of the site."""
+ALONE = ("index.md", "workloads.md")
+"""Pages that are sections by themselves, and have no others to list beside them."""
 FILES = ("examples/*", "notebooks/*.ipynb", "LICENSE")
 """What documents may link to and is no page."""
 _CODE_OR_LINK = re.compile(r"^```.*?^```|`[^`\n]+`|\]\(([^)\s]+)\)", re.MULTILINE | re.DOTALL)
@@ -40,8 +42,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Turns links between files of the repository into links between pages of the site."""
     del config
-    if page.file.src_uri == "index.md":
-        page.meta["hide"] = ["navigation"]  # it has a section to itself
+    if page.file.src_uri in ALONE:
+        page.meta["hide"] = ["navigation"]
     source = pathlib.Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
 
     def changed(match: re.Match[str]) -> str:
