@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from docs.generate.doctests import fenced
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = ("index", "getting-started", "submissions", "tuning", "workloads", "scoring", "timing", "architecture")
 REFERENCES = ("run-trial", "submission", "workload-view", "workload", "data", "scoring")
@@ -67,6 +69,12 @@ def test_the_reference_documents_what_it_names(site: pathlib.Path) -> None:
     assert "step_hint" in texts["workload-view"]
     assert "per_example" in texts["workload"]
     assert "Traceback" not in "".join(texts.values())
+
+
+def test_examples_in_docstrings_become_blocks_of_code(site: pathlib.Path) -> None:
+    text = "Does something.\n\n>>> f(1)\n2\n\nMore.\n\nExamples:\n  >>> g()\n"
+    assert fenced(text) == "Does something.\n\n```pycon\n>>> f(1)\n2\n```\n\nMore.\n\nExamples:\n  >>> g()\n"
+    assert "<blockquote>" not in "".join((site / f"reference/{name}.html").read_text() for name in REFERENCES)
 
 
 def test_nothing_is_loaded_from_the_network(site: pathlib.Path) -> None:

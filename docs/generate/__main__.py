@@ -1,9 +1,9 @@
 """Writes into the documents what is made from the code: `python -m docs.generate --write`.
 
-Two markers in a document say what goes between them: a file of `examples/`, the table of configuration keys, or the
-rooms of the engine. The drawings in `docs/pictures/` are written as a whole; the pictures that
-`python -m docs.generate.pictures` makes from real runs are not touched. `--check` writes nothing and fails if a file
-differs from what would be written.
+Two markers in a document say what goes between them: a file of `examples/`, or a table of configuration keys, of
+the arguments of submissions, or of the rooms of the engine. The drawings in `docs/pictures/` are written as a whole.
+Pictures that `python -m docs.generate.pictures` makes from real runs are not touched. `--check` writes nothing, and
+fails if a file differs from what would be written.
 """
 
 import argparse
@@ -12,14 +12,18 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from docs.generate import keys, rooms, timing
+from docs.generate import arguments, keys, rooms, timing
 
 ROOT = pathlib.Path(__file__).parents[2]
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "docs/pictures/rooms.svg": rooms.drawing,
     "docs/pictures/timing.svg": timing.drawing,
 }
-TABLES: Mapping[str, Callable[[], str]] = {"configuration keys": keys.table, "rooms": rooms.table}
+TABLES: Mapping[str, Callable[[], str]] = {
+    "arguments": arguments.table,
+    "configuration keys": keys.table,
+    "rooms": rooms.table,
+}
 _BLOCK = re.compile(
     r"(<!-- ([\w /.]+), by `python -m docs\.generate --write`: begin -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL
 )

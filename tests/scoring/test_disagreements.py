@@ -1,4 +1,4 @@
-"""Where documentation and implementation disagree: the effects on published scores that docs/scoring-vs-official.md lists."""
+"""Where documentation and implementation disagree: the effects listed in docs/scoring-vs-official.md."""
 
 import dataclasses
 import itertools
