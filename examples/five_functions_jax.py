@@ -23,7 +23,9 @@ def get_batch_size(workload_name):
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    return adamw(hyperparameters).init(model_params)
+    # Placed like the parameters: the first step then compiles for all later ones.
+    sharding = jax.tree.leaves(model_params)[0].sharding
+    return jax.jit(adamw(hyperparameters).init, out_shardings=sharding)(model_params)
 
 
 def data_selection(
