@@ -6,7 +6,7 @@ from algoperf_jax.submission import ForwardPassMode
 
 
 def get_batch_size(workload_name):
-    return {"mnist": 128}.get(workload_name, 64)
+    return {"mnist": 128, "ogbg": 512}.get(workload_name, 64)
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
