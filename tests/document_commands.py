@@ -69,6 +69,8 @@ def command(line: str) -> Command | None:
     if program == "pip":
         _check_extras(rest)
         return None
+    if (ROOT / program).is_file():
+        return None
     assert program in _UNCHECKED, f"{line}: a program that is not known here"
     return None
 

@@ -21,6 +21,7 @@ FOLDERS = (
     "docker",
     "docs",
     "examples",
+    "findings",
     "notebooks",
     "scoring",
     "tests",

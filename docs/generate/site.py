@@ -20,6 +20,7 @@ PAGES: Mapping[str, str] = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "third_party/README.md": "published-submissions.md",
+    "findings/README.md": "findings.md",
 }
 """Path in the repository -> page of the site."""
 ALONE = ("index.md", "workloads.md")
