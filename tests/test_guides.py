@@ -100,6 +100,7 @@ def run(command: Command, more: Sequence[str]) -> int:
     return document_commands.module(command.module).main(arguments)
 
 
+@pytest.mark.slow
 def test_from_an_idea_to_a_plot(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = walk("docs/guides/five-minutes.md", without=(":small",))
     assert ran.count("algoperf_jax.main") == 3
@@ -115,6 +116,7 @@ def test_from_an_idea_to_a_plot(folder: pathlib.Path, capsys: pytest.CaptureFixt
     assert "my_optimizer" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_from_the_readme_to_a_finished_run(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy(folder, "my_optimizer.py")
     walk("README.md")
@@ -133,6 +135,7 @@ def test_from_the_readme_to_a_finished_run(folder: pathlib.Path, capsys: pytest.
     assert [path.name for path in trial.iterdir() if path.name not in {name.rstrip("/") for name in named}] == []
 
 
+@pytest.mark.slow
 def test_tuning(folder: pathlib.Path) -> None:
     copy(folder, "my_optimizer.py", "search_space.json")
     (example,) = (text for language, text in steps("docs/tuning.md") if language == "python")
