@@ -2,7 +2,7 @@
 
 XLA on the CPU and PyTorch allocate the temporary buffers of each step with malloc and free them afterwards. glibc
 returns large ones to the system, so every step touches new pages, each of which the kernel must clear. With huge pages
-that takes half the time or less; BUILD.md has measurements.
+the kernel needs about half the time; docs/performance.md has measurements.
 
 glibc reads the setting when a process starts, so a process without it must restart.
 """

@@ -148,7 +148,7 @@ class Step(NamedTuple):
 
 
 def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
-    """A gradient step jitted over a mesh of so many devices, and what replicates arrays and splits batches there."""
+    """A gradient step jitted over a mesh of `num_devices`, and functions that replicate arrays and split batches on it."""
     mesh = Mesh(np.asarray(jax.devices()[:num_devices]), ("batch",))
     replicated, along_batch = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
 
@@ -314,7 +314,7 @@ def test_global_batches_do_not_depend_on_placement(
 @pytest.mark.parametrize("name", BASE_NAMES)
 @pytest.mark.parametrize("split", EVALUATION_SPLITS)
 def test_every_evaluation_example_counts_once(name: str, split: SplitName) -> None:
-    """Whatever the number of devices, also when it divides neither the split nor the batch."""
+    """On any number of devices, also if it divides neither the split nor the batch."""
     workload = workload_of(name)
     totals = []
     for device_count in (1, 3, 8):
@@ -328,7 +328,7 @@ def test_every_evaluation_example_counts_once(name: str, split: SplitName) -> No
 
 
 @pytest.mark.parametrize("name", BASE_NAMES)
-def test_origin_is_told(name: str) -> None:
+def test_the_data_say_where_they_come_from(name: str) -> None:
     workload = workload_of(name)
     assert workload.data.origin == "builtin"
     assert workload.data.describe()

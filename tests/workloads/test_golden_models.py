@@ -270,7 +270,7 @@ def in_float64(golden: Golden) -> dict[str, np.ndarray]:
 @pytest.mark.slow
 @of_one_model_together(IN_FLOAT64)
 def test_float64(name: str) -> None:
-    """The same function to eight digits, whatever float32 makes of it."""
+    """The same function to eight digits, without the rounding of float32."""
     workload, golden = workloads.load(name), golden_support.numbers(name)
     wide = in_float64(golden)
     params, state = widened(recipe_state(name))
