@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+import itertools
 import pathlib
 import re
 import shlex
@@ -20,6 +21,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`((?:python -m|algoperf|make|torchrun) [^`\n]+)`")
 _PLACEHOLDER = re.compile(r"\.\.\.|KEY|<\w+>")
+_VARIABLE = re.compile(r"[A-Z_]+=")
+"""What sets an environment variable for one command."""
 _UNCHECKED = (".", "docker", "pre-commit", "ruff", "python3")
 """Programs that are not the project's, where a name is all that could be wrong."""
 
@@ -48,7 +51,8 @@ def command(line: str) -> Command | None:
     Raises:
       AssertionError: what it names does not exist.
     """
-    program, *rest = shlex.split(line, comments=True)
+    words = shlex.split(line, comments=True)
+    program, *rest = itertools.dropwhile(_VARIABLE.match, words)
     program = program.removeprefix(".venv/bin/")
     if program in ("python", "torchrun"):
         if "-m" in rest:

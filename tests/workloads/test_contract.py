@@ -148,7 +148,7 @@ class Step(NamedTuple):
 
 
 def sharded_step(workload: Workload, num_devices: int) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
-    """A gradient step jitted over a mesh of `num_devices`, and functions that replicate arrays and split batches on it."""
+    """A gradient step over a mesh of `num_devices`, and functions that replicate arrays and split batches on it."""
     mesh = Mesh(np.asarray(jax.devices()[:num_devices]), ("batch",))
     replicated, along_batch = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
 
