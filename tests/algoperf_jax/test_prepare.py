@@ -75,6 +75,13 @@ def test_files_at_hand(conversion: types.SimpleNamespace, tmp_path: pathlib.Path
     assert not (data_dir / "downloads").exists()
 
 
+def test_facts_of_a_conversion(conversion: types.SimpleNamespace, tmp_path: pathlib.Path) -> None:
+    splits = conversion.convert
+    conversion.convert = lambda folder: prepared.Conversion(splits(folder), lambda: {"numbers": conversion.converted})
+    assert prepare.main(["mnist", f"--data_dir={tmp_path}", f"--from={conversion.raw.parent}"]) == 0
+    assert prepared.load(tmp_path, conversion.DATASET).describe()["facts"] == {"numbers": 1}
+
+
 def test_complete_data_are_left_alone(
     conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,7 +207,7 @@ def test_variants_share_the_preparation_of_their_workload() -> None:
         assert workloads.preparation(name) is workloads.preparation(base)
 
 
-AFTER_REGISTRATION = {"fastmri", "imagenet_resnet", "imagenet_vit"}
+NOT_DOWNLOADED = {"fastmri", "imagenet_resnet", "imagenet_vit", "wmt"}
 
 
 @pytest.mark.parametrize("name", workloads.base_names())
@@ -209,7 +216,7 @@ def test_every_workload_has_a_preparation(name: str) -> None:
     assert isinstance(conversion.DATASET, DatasetSpec)
     assert conversion.DATASET.name in workloads.base_names()
     assert callable(conversion.convert)
-    assert (name in AFTER_REGISTRATION) == (not conversion.DOWNLOADS)
+    assert (name in NOT_DOWNLOADED) == (not conversion.DOWNLOADS)
     for item in conversion.DOWNLOADS:
         algorithm, _, digest = item.checksum.partition(":")
         assert len(digest) == 2 * hashlib.new(algorithm).digest_size
