@@ -4,6 +4,8 @@ Bins are filled greedily in order: an example goes into the current bin or, if i
 a bin is a range of the order, and the starts of the bins describe them completely.
 """
 
+import bisect
+import collections
 import threading
 from collections.abc import Sequence
 
@@ -11,6 +13,10 @@ import numpy as np
 from jaxtyping import Int, Int64
 
 from algoperf_jax.data.shuffle import IndexStream
+
+_STRETCH = 1 << 18
+"""Examples whose bins are found at once, if there are so many in an epoch."""
+_TABLES = 4
 
 
 def greedy_starts(
@@ -59,9 +65,12 @@ def greedy_starts(
 
 
 class BinStream:
-    """The bins of an endless stream of examples: a table of their starts that grows by one epoch when needed.
+    """The bins of an endless stream of examples. Their starts are found one stretch of the stream at a time.
 
-    Thread-safe. Bins may cross the end of an epoch, so that none is left half empty.
+    Thread-safe. Bins may cross the end of an epoch, so that none is left half empty. Where a stretch starts depends on
+    the stretches before it, so the first batch after a resume takes a pass over the sizes of all examples before it.
+    Only the starts of the stretches and a few tables are kept: memory depends neither on the size of an epoch nor on
+    the length of a run.
 
     Args:
       sizes: for each limit, the sizes of the examples by index.
@@ -85,29 +94,49 @@ class BinStream:
         self._between = between
         self._most = most
         self._group = group
+        self._stretch = min(_STRETCH, len(sizes[0]))
         self._lock = threading.Lock()
-        self._starts = [0]
+        # For each stretch that is known: the number of its first bin, and the position where that begins.
+        self._first_bins = [0]
+        self._positions = [0]
+        self._tables: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
 
     def bins(self, start: int, stop: int) -> list[Int64[np.ndarray, " examples"]]:
         """The indices of the examples in each of the bins `start` to `stop - 1`."""
         with self._lock:
-            while len(self._starts) <= stop:
-                self._extend()
-            starts = self._starts[start : stop + 1]
-        return np.split(self._between(starts[0], starts[-1]), np.subtract(starts[1:-1], starts[0]))
+            starts = self._starts(start, stop)
+        return np.split(self._between(int(starts[0]), int(starts[-1])), starts[1:-1] - starts[0])
 
-    def _extend(self) -> None:
-        position = self._starts[-1]
-        count = len(self._sizes[0])
-        end_of_epoch = (position // count + 1) * count
-        # The last bin of an epoch may extend into the next, by at most the examples of one bin.
-        order = self._between(position, end_of_epoch + self._most)
-        starts = greedy_starts(
-            [of_examples[order] for of_examples in self._sizes],
-            self._capacities,
-            most=self._most,
-            group=self._group,
-            first=position,
-            starts_before=end_of_epoch - position,
-        )
-        self._starts.extend((position + starts[1:]).tolist())
+    def _starts(self, start: int, stop: int) -> Int64[np.ndarray, " bins+1"]:
+        """Where the bins `start` to `stop` begin, the latter included."""
+        while self._first_bins[-1] <= stop:
+            table = self._table(len(self._first_bins) - 1)
+            self._first_bins.append(self._first_bins[-1] + len(table) - 1)
+            self._positions.append(int(table[-1]))
+        pieces = []
+        while start <= stop:
+            stretch = bisect.bisect_right(self._first_bins, start) - 1
+            first = self._first_bins[stretch]
+            pieces.append(self._table(stretch)[:-1][start - first : stop + 1 - first])
+            start += len(pieces[-1])
+        return np.concatenate(pieces)
+
+    def _table(self, stretch: int) -> Int64[np.ndarray, " bins+1"]:
+        """Where the bins of a known stretch begin, and the end of the last."""
+        if stretch not in self._tables:
+            position = self._positions[stretch]
+            # The last bin may extend beyond the stretch, by at most the examples of one bin.
+            order = self._between(position, position + self._stretch + self._most)
+            starts = greedy_starts(
+                [of_examples[order] for of_examples in self._sizes],
+                self._capacities,
+                most=self._most,
+                group=self._group,
+                first=position,
+                starts_before=self._stretch,
+            )
+            self._tables[stretch] = position + starts
+        self._tables.move_to_end(stretch)
+        while len(self._tables) > _TABLES:
+            self._tables.popitem(last=False)
+        return self._tables[stretch]

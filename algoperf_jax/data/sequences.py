@@ -120,7 +120,7 @@ def packed_training_split(
     """
     (num_examples,) = {len(sequences) for sequences in fields.values()}
     stream = BinStream(
-        [sequences.all_packed_lengths(length) for sequences in fields.values()],
+        [sequences.all_packed_lengths(length).astype(np.int32) for sequences in fields.values()],
         [length] * len(fields),
         shuffle.endless_indices(num_examples, seed),
         most=length * len(fields),

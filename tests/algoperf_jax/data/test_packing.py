@@ -75,3 +75,35 @@ def test_any_bins_at_any_time_from_any_thread() -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for k, (found,) in zip(asked, pool.map(lambda k: stream.bins(k, k + 1), asked), strict=True):
             assert found.tolist() == expected[k].tolist()
+
+
+@pytest.mark.parametrize("stretch", [1, 13, 1000])
+def test_bins_do_not_depend_on_how_many_are_found_at_once(stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, between = random_sizes(90), shuffle.endless_indices(90, 4)
+    expected = BinStream(sizes, CAPACITIES, between, most=6, group=16).bins(0, 200)
+    monkeypatch.setattr(packing, "_STRETCH", stretch)
+    stream = BinStream(sizes, CAPACITIES, between, most=6, group=16)
+    for found, wanted in zip(
+        [*stream.bins(150, 200), *stream.bins(0, 150)], expected[150:] + expected[:150], strict=True
+    ):
+        assert found.tolist() == wanted.tolist()
+
+
+def test_memory_does_not_depend_on_the_number_of_examples_or_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the order no more is asked for at once than a stretch and a bin, and only some tables are kept."""
+    stretch = 64
+    monkeypatch.setattr(packing, "_STRETCH", stretch)
+    sizes, between = random_sizes(5000), shuffle.endless_indices(5000, 4)
+    asked: list[int] = []
+
+    def counted(start: int, stop: int) -> np.ndarray:
+        asked.append(stop - start)
+        return between(start, stop)
+
+    stream = BinStream(sizes, CAPACITIES, counted, most=6)
+    for k in range(0, 9000, 100):
+        stream.bins(k, k + 3)
+    assert max(asked) <= stretch + 6
+    assert sum(asked) > 3 * 5000, "several epochs"
+    assert len(stream._tables) <= packing._TABLES
+    assert all(len(table) <= stretch + 1 for table in stream._tables.values())
