@@ -4,9 +4,9 @@ The conversion is the module `workloads.<name>.prepare` (see `workloads.preparat
 
 - `DATASET: DatasetSpec`: name and version of the data set that it makes;
 - `DOWNLOADS: tuple[Download, ...]`: the raw files;
-- `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]]`: makes the splits from a folder with the raw files,
-  packed or unpacked. It raises `DataError` for missing or damaged raw files, and logs other facts for the user with
-  `logging`;
+- `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]] | Conversion`: makes the splits from a folder with the
+  raw files, packed or unpacked; as a `Conversion`, with further facts for the manifest. It raises `DataError` for
+  missing or damaged raw files, and logs other facts for the user with `logging`;
 - `OPTIONS: tuple[str, ...]`, optional: names of further keyword arguments of `convert`, whose values are strings.
 
 Without `DOWNLOADS`, the user has to provide the raw files.
@@ -79,8 +79,10 @@ def prepare(
         if options:
             source += f" ({', '.join(f'{option}={value}' for option, value in options.items())})"
         converted = conversion.convert(folder, **options)
-        splits = {split: _counted(split, blocks) for split, blocks in converted.items()}
-        prepared.write(data_dir, spec, splits, source=source)
+        if not isinstance(converted, prepared.Conversion):
+            converted = prepared.Conversion(converted)
+        splits = {split: _counted(split, blocks) for split, blocks in converted.splits.items()}
+        prepared.write(data_dir, spec, splits, source=source, facts=converted.facts)
     print(f"{spec.name} {spec.version} is ready in {data_dir} ({_sizes(prepared.load(data_dir, spec))})")
 
 

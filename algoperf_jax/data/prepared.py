@@ -17,7 +17,7 @@ import platform
 import shlex
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -53,6 +53,23 @@ class DatasetSpec:
     compressed: bool = True
 
 
+def _no_facts() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """The result of converting raw files.
+
+    Attributes:
+      splits: split name -> blocks; read once, in this order.
+      facts: returns further JSON values for the manifest and the logs of runs; called after the last block.
+    """
+
+    splits: Mapping[str, Iterable[Block]]
+    facts: Callable[[], Mapping[str, Any]] = _no_facts
+
+
 def command(name: str, data_dir: PathLike, *arguments: str) -> str:
     """The command that prepares a data set, quoted for a shell."""
     return shlex.join(["python", "-m", "algoperf_jax.prepare", name, f"--data_dir={os.fspath(data_dir)}", *arguments])
@@ -64,6 +81,7 @@ def write(
     splits: Mapping[str, Iterable[Block]],
     *,
     source: str,
+    facts: Callable[[], Mapping[str, Any]] = _no_facts,
     max_file_bytes: int = 1 << 28,
 ) -> None:
     """Writes a data set, replacing an older one of the same name.
@@ -76,6 +94,7 @@ def write(
       spec: name and version.
       splits: split name -> blocks.
       source: origin of the raw data, for the logs of runs.
+      facts: as in `Conversion`.
       max_file_bytes: start a new file when the columns of the current one exceed this size before compression.
 
     Raises:
@@ -101,6 +120,7 @@ def write(
                 "numpy": np.__version__,
                 "array_record": metadata.version("array_record"),
             },
+            "facts": facts(),
             "splits": {name: dataclasses.asdict(split) for name, split in written.items()},
         }
         (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -179,6 +199,11 @@ class Prepared:
         """The names of the splits."""
         return tuple(self._splits)
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further values from the conversion; see `Conversion`."""
+        return self._manifest.get("facts", {})
+
     def num_examples(self, split: str) -> int:
         """Number of examples in a split."""
         return self._splits[split].examples
@@ -231,6 +256,7 @@ class Prepared:
             "version": self._manifest["version"],
             "source": self._manifest["source"],
             "created_with": self._manifest["created_with"],
+            **({"facts": self.facts} if self.facts else {}),
             "split_sizes": {name: split.examples for name, split in self._splits.items()},
             "sha256": {file.name: file.sha256 for split in self._splits.values() for file in split.files},
         }

@@ -75,6 +75,13 @@ def test_files_at_hand(conversion: types.SimpleNamespace, tmp_path: pathlib.Path
     assert not (data_dir / "downloads").exists()
 
 
+def test_facts_of_a_conversion(conversion: types.SimpleNamespace, tmp_path: pathlib.Path) -> None:
+    splits = conversion.convert
+    conversion.convert = lambda folder: prepared.Conversion(splits(folder), lambda: {"numbers": conversion.converted})
+    assert prepare.main(["mnist", f"--data_dir={tmp_path}", f"--from={conversion.raw.parent}"]) == 0
+    assert prepared.load(tmp_path, conversion.DATASET).describe()["facts"] == {"numbers": 1}
+
+
 def test_complete_data_are_left_alone(
     conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,21 @@ def test_sizes_and_description(tmp_path: pathlib.Path) -> None:
     json.dumps(description)
 
 
+def test_facts_are_asked_for_after_the_blocks_and_kept(tmp_path: pathlib.Path) -> None:
+    counted = []
+
+    def blocks() -> Iterator[Block]:
+        counted.append(3)
+        yield Block(3, {"x": np.arange(3)})
+
+    prepared.write(tmp_path, SPEC, {"train": blocks()}, source="a test", facts=lambda: {"pairs": list(counted)})
+    data = prepared.load(tmp_path, SPEC)
+    assert data.facts == {"pairs": [3]}
+    assert data.describe()["facts"] == {"pairs": [3]}
+    prepared.write(tmp_path, SPEC, {"train": blocks()}, source="a test")
+    assert not prepared.load(tmp_path, SPEC).facts
+
+
 def test_big_endian_and_strided_columns(tmp_path: pathlib.Path) -> None:
     column = np.arange(24, dtype=">i4").reshape(4, 6)[:, ::2]
     prepared.write(tmp_path, SPEC, {"train": [Block(4, {"x": column})]}, source="a test")
