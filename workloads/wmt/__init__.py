@@ -1,0 +1,1 @@
+"""Translation from German to English with a Transformer."""
