@@ -1,0 +1,230 @@
+"""WMT German-English: from TensorFlow Datasets, plain text or the archives of WMT to columns of token ids.
+
+The raw files are not downloaded. They are, in one folder that is given with --from:
+
+- `wmt17_translate/de-en` (train) and `wmt14_translate/de-en` (validation, test) as TensorFlow Datasets writes them, in
+  either file format;
+- or parallel text, see `parallel_text`, below the folder or in tar archives: of WMT 2017
+  training-parallel-{europarl-v7,commoncrawl,nc-v12}.tgz and rapid2016.tgz, with newstest2013 (dev.tgz) and newstest2014
+  (test-full.tgz), all from https://www.statmt.org; or `train.{de,en}`, `val.{de,en}` and `test.{de,en}`;
+- and the tokenizer, `wmt_sentencepiece_model` or `*.model`, if none is to be trained.
+
+Each split has the columns `inputs` and `targets` uint16 [tokens], German and English, with `inputs_lengths` and
+`targets_lengths` int32 [examples]. The SentencePiece model is kept besides as `tokenizer`, `model` uint8 [bytes].
+"""
+
+import collections
+import itertools
+import logging
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from algoperf_jax.data import raw_files
+from algoperf_jax.data.download import Download
+from algoperf_jax.data.prepared import Block, Conversion, DatasetSpec
+from algoperf_jax.data.workers import usable_cores
+from algoperf_jax.errors import ConfigError, DataError
+from workloads.wmt import parallel_text, tfds_text, tokenizer
+from workloads.wmt.parallel_text import Pair
+from workloads.wmt.tokenizer import SentencePieceTokenizer
+
+DATASET = DatasetSpec("wmt", "1.0.0")
+DOWNLOADS: tuple[Download, ...] = ()
+OPTIONS = ("vocab_size", "max_length", "train", "validation", "test")
+"""`vocab_size=N`: pieces of the tokenizer. `max_length=N`: pairs with a longer side are left out. `train=PATTERN,...`
+and so on: which documents are those of a split, by name as in `parallel_text.corpora`."""
+VOCAB_SIZE, MAX_LENGTH = 32_000, 256
+TOKENIZER_SPLIT = "tokenizer"
+
+_LARGEST_VOCABULARY = 1 << 16
+"""Of the stored type."""
+_TFDS = {
+    "train": ("wmt17_translate/de-en", "train"),
+    "validation": ("wmt14_translate/de-en", "validation"),
+    "test": ("wmt14_translate/de-en", "test"),
+}
+_PATTERNS = {
+    "train": (
+        "train.*",
+        "europarl-v7.de-en.*",
+        "commoncrawl.de-en.*",
+        "news-commentary-v12.de-en.*",
+        "rapid2016.de-en.*",
+    ),
+    "validation": ("val.*", "valid.*", "validation.*", "dev.*", "newstest2013-*", "newstest2013.de-en.*"),
+    "test": ("test.*", "test_*", "newstest2014-deen-*", "newstest2014.de-en.*"),
+}
+_NUM_PAIRS = {"train": 5_906_184, "validation": 3_000, "test": 3_003}
+_PAIRS_PER_BLOCK = 8192
+
+_log = logging.getLogger(__name__)
+
+
+class Corpus(Protocol):
+    """Pairs of sentences from one place."""
+
+    @property
+    def name(self) -> str: ...
+
+    def pairs(self) -> Iterator[Pair]: ...
+
+
+def convert(
+    folder: pathlib.Path,
+    *,
+    vocab_size: str | None = None,
+    max_length: str | None = None,
+    train: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+) -> Conversion:
+    """Trains a tokenizer, if there is none in the folder, and encodes the splits; reads the text as it goes.
+
+    Args:
+      folder: holds the raw files.
+      vocab_size: number of pieces, 32,000 if None.
+      max_length: tokens of the longest sentence that is kept, its end included, 256 if None.
+      train, validation, test: patterns of names of documents, separated by commas.
+
+    Raises:
+      DataError: text is missing or damaged, names the file, and the line where there is one; the tokenizer is damaged
+        or of another size; a split has no pair left.
+      ConfigError: an option is not what it has to be.
+    """
+    wanted_size = None if vocab_size is None else _number("vocab_size", vocab_size, 4, _LARGEST_VOCABULARY)
+    length = MAX_LENGTH if max_length is None else _number("max_length", max_length, 2, 1 << 20)
+    corpora = _corpora(folder, {"train": train, "validation": validation, "test": test})
+    for split, of_split in corpora.items():
+        _log.info("%s is made of %s", split, ", ".join(corpus.name for corpus in of_split))
+    pieces = _tokenizer(folder, corpora["train"], wanted_size)
+    counts: dict[str, collections.Counter[str]] = {split: collections.Counter() for split in corpora}
+    splits: dict[str, Iterable[Block]] = {
+        split: _blocks(split, of_split, pieces, length, counts[split]) for split, of_split in corpora.items()
+    }
+    splits[TOKENIZER_SPLIT] = [Block(1, {"model": np.frombuffer(pieces.model, np.uint8)})]
+    return Conversion(
+        splits,
+        lambda: {
+            "tokenizer": {"sha256": pieces.sha256, "vocab_size": pieces.vocab_size, "from": pieces.name},
+            "max_length": length,
+            "corpora": {split: [corpus.name for corpus in of_split] for split, of_split in corpora.items()},
+            "pairs": {split: dict(counter) for split, counter in counts.items()},
+        },
+    )
+
+
+def _number(option: str, text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ConfigError(f"--option {option}", value=text, expected=f"a number from {least} to {most:,}")
+    return int(text)
+
+
+def _corpora(folder: pathlib.Path, patterns: Mapping[str, str | None]) -> dict[str, list[Corpus]]:
+    """Where the pairs of each split are."""
+    documents = parallel_text.documents(folder)
+    found: dict[str, list[Corpus]] = {}
+    for split, given in patterns.items():
+        stored = None if given is not None else tfds_text.find(folder, *_TFDS[split])
+        found[split] = (
+            [stored]
+            if stored is not None
+            else [*parallel_text.corpora(documents, _PATTERNS[split] if given is None else given.split(","))]
+        )
+        if not found[split]:
+            listed = [document.name for document in documents[:20]]
+            raise DataError(
+                f"no text for the split {split} in {folder}",
+                value=listed,
+                expected=f"{'/'.join(_TFDS[split][:1])} of TensorFlow Datasets, or documents named "
+                + (" or ".join(_PATTERNS[split]) if given is None else given)
+                + " that end with .de and .en",
+                remedy=f"Name them with --option {split}=PATTERN.",
+            )
+    return found
+
+
+def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int | None) -> SentencePieceTokenizer:
+    """The one in the folder, or one that is trained on the training pairs."""
+    size = VOCAB_SIZE if wanted_size is None else wanted_size
+    named = raw_files.find_all(folder, "wmt_sentencepiece_model")
+    paths = named or raw_files.find_all(folder, "*.model")
+    if len(paths) > 1:
+        raise DataError(
+            f"tokenizers in {folder}",
+            value=[str(path) for path in paths],
+            expected="one",
+            remedy="Call the one to be used wmt_sentencepiece_model.",
+        )
+    if not paths:
+        _log.info("training a tokenizer of %s pieces", f"{size:,}")
+        # The corpora take turns, so that pieces are not those of the first one only.
+        trained = tokenizer.train(_in_turn([corpus.pairs() for corpus in corpora]), vocab_size=size)
+        return SentencePieceTokenizer(trained, "trained on the first pairs of train")
+    pieces = SentencePieceTokenizer(paths[0].read_bytes(), str(paths[0]))
+    if pieces.vocab_size != size:
+        raise DataError(
+            f"vocabulary of the tokenizer {paths[0]}",
+            value=pieces.vocab_size,
+            expected=f"{size} pieces",
+            remedy=f"Give another tokenizer, or --option vocab_size={pieces.vocab_size} for a model of that size.",
+        )
+    _log.info("using the tokenizer %s", paths[0])
+    return pieces
+
+
+def _in_turn(streams: Iterable[Iterator[Pair]]) -> Iterator[Pair]:
+    """One pair of each stream after another, as long as there are any, without pairs that will be left out."""
+    for pairs in itertools.zip_longest(*streams):
+        yield from (pair for pair in pairs if pair is not None and _is_whole(pair))
+
+
+def _is_whole(pair: Pair) -> bool:
+    return all(sentence.strip() for sentence in pair)
+
+
+def _blocks(
+    split: str,
+    corpora: Iterable[Corpus],
+    pieces: SentencePieceTokenizer,
+    max_length: int,
+    counts: collections.Counter[str],
+) -> Iterator[Block]:
+    """The pairs that are kept, encoded; `counts` says how many were read, kept and left out, and why."""
+    counts.update({"read": 0, "kept": 0, "with an empty side": 0, f"over {max_length} tokens": 0})
+    stream = itertools.chain.from_iterable(corpus.pairs() for corpus in corpora)
+    while pairs := list(itertools.islice(stream, _PAIRS_PER_BLOCK)):
+        whole = [pair for pair in pairs if _is_whole(pair)]
+        sides = ([pair[side] for pair in whole] for side in (0, 1))
+        encoded = (pieces.encode(sentences, num_threads=usable_cores()) for sentences in sides)
+        kept = [ids for ids in zip(*encoded, strict=True) if max(map(len, ids)) <= max_length]
+        counts["read"] += len(pairs)
+        counts["with an empty side"] += len(pairs) - len(whole)
+        counts[f"over {max_length} tokens"] += len(whole) - len(kept)
+        counts["kept"] += len(kept)
+        if kept:
+            yield _block(kept)
+    dropped = {reason: n for reason, n in counts.items() if reason not in ("read", "kept") and n}
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
+    summary = f"{split}: {counts['read']:,} pairs, {counts['kept']:,} kept" + (
+        f", left out: {reasons}" if reasons else ""
+    )
+    if not counts["kept"]:
+        raise DataError(f"no pair is left in the split {split}", value=summary, expected="at least one")
+    _log.info("%s", summary)
+    if counts["read"] != _NUM_PAIRS[split]:
+        _log.warning(
+            "%s does not have the %s pairs of WMT: results are not comparable with published ones",
+            split,
+            f"{_NUM_PAIRS[split]:,}",
+        )
+
+
+def _block(pairs: list[tuple[list[int], list[int]]]) -> Block:
+    columns: dict[str, np.ndarray] = {}
+    for name, sentences in zip(("inputs", "targets"), zip(*pairs, strict=True), strict=True):
+        columns[name] = np.fromiter(itertools.chain.from_iterable(sentences), np.uint16)
+        columns[f"{name}_lengths"] = np.array([len(sentence) for sentence in sentences], np.int32)
+    return Block(len(pairs), columns)
