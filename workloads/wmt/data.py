@@ -1,0 +1,216 @@
+"""Splits of sentence pairs: packed rows for training, padded ones in order of length for evaluation.
+
+Training batches have `inputs` and `targets`, each also with `_position` and `_segmentation`, int32 [B, L], and
+`weights` float32 [B, L]; see `algoperf_jax.data.sequences`. Evaluation batches have `inputs` and `targets` int32 [B, P]
+and `weights` float32 [B, P], with P as long as the batch needs. Weights are 1 where a target is not 0.
+
+The pairs come from a `ColumnSource` with the columns `inputs` and `targets` [tokens], `inputs_lengths` and
+`targets_lengths` [examples].
+"""
+
+import functools
+import hashlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from algoperf_jax.data import arrays, prepared, shuffle
+from algoperf_jax.data.prepared import DatasetSpec, Prepared
+from algoperf_jax.data.sequences import Sequences, packed_training_split, pad_sequences
+from algoperf_jax.data.sources import ColumnSource, GeneratedColumns, PreparedSource
+from algoperf_jax.errors import DataError
+from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
+from workloads.wmt import builtin
+from workloads.wmt.builtin import ToyPairs
+from workloads.wmt.prepare import DATASET, TOKENIZER_SPLIT
+from workloads.wmt.tokenizer import SentencePieceTokenizer, Tokenizer
+
+FIELDS = ("inputs", "targets")
+_ROW_LENGTHS = (32, 64, 128)
+
+
+class TranslationData(NamedTuple):
+    """Sentence pairs, and what makes text of them."""
+
+    data: Data
+    tokenizer: Tokenizer
+
+
+def row_lengths(max_length: int) -> tuple[int, ...]:
+    """The lengths that evaluation batches are padded to, in increasing order: each one costs a compilation."""
+    return (*(length for length in _ROW_LENGTHS if length < max_length), max_length)
+
+
+def open_data(
+    data_dir: str | os.PathLike[str] | None, *, vocab_size: int, max_length: int, split_sizes: Mapping[SplitName, int]
+) -> TranslationData:
+    """The pairs prepared in `data_dir`, or the built-in ones; nothing is read or generated before it is needed.
+
+    Args:
+      data_dir: folder of prepared data sets, or None.
+      vocab_size: token ids of the model; the tokenizer of prepared data must have as many.
+      max_length: tokens in a row L; pairs must not be longer.
+      split_sizes: how many training pairs are evaluated, a fixed random subset (`eval_train`); and how many built-in
+        pairs the other splits have.
+    """
+    num_eval_train = split_sizes["eval_train"]
+    if data_dir is None:
+        generated = ToyPairs(vocab_size, max_length, {split: split_sizes[split] for split in builtin.SPLITS})
+        source = GeneratedColumns(generated.columns, generated.describe())
+        tokenizer: Tokenizer = generated.tokenizer
+    else:
+        source = PreparedPairs(data_dir, DATASET, vocab_size=vocab_size, max_length=max_length)
+        tokenizer = PreparedTokenizer(source, vocab_size)
+    return TranslationData(translation_data(source, max_length=max_length, num_eval_train=num_eval_train), tokenizer)
+
+
+def translation_data(source: ColumnSource, *, max_length: int, num_eval_train: int) -> Data:
+    """The splits of a source of pairs."""
+    lock = threading.Lock()
+
+    @functools.cache
+    def read(split: str) -> Mapping[str, Sequences]:
+        columns = source.columns(split)
+        return {name: Sequences(columns[name], columns[f"{name}_lengths"]) for name in FIELDS}
+
+    def open_split(split: SplitName, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
+        with lock:
+            pairs = read("train" if split == "eval_train" else split)
+        if split == "train":
+            return training_split(pairs, batch_size=batch_size, seed=seed, max_length=max_length, placement=placement)
+        count = len(pairs["inputs"])
+        chosen = shuffle.eval_train_indices(count, num_eval_train) if split == "eval_train" else np.arange(count)
+        return evaluation_split(pairs, chosen, batch_size=batch_size, max_length=max_length, placement=placement)
+
+    return Data(origin=source.origin, open=open_split, describe=source.describe)
+
+
+def training_split(
+    pairs: Mapping[str, Sequences], *, batch_size: int, seed: int, max_length: int, placement: Placement
+) -> SplitReader:
+    """The endless stream of packed rows. As in the reference, rows never hold pairs of two groups of `max_length`."""
+    return packed_training_split(
+        pairs,
+        length=max_length,
+        group=max_length,
+        batch_size=batch_size,
+        seed=seed,
+        placement=placement,
+        transform=_with_weights,
+    )
+
+
+def evaluation_split(
+    pairs: Mapping[str, Sequences], chosen: np.ndarray, *, batch_size: int, max_length: int, placement: Placement
+) -> SplitReader:
+    """One pass over the chosen pairs, each exactly once, those with the longest sources first.
+
+    So the translations of a batch are about equally long, it is padded to the first of `row_lengths` that holds its
+    pairs, and lack of memory shows at once. A split smaller than `batch_size` makes one batch. What a batch has too few
+    pairs for is rows of 0.
+    """
+    order = chosen[np.argsort(-pairs["inputs"].lengths[chosen].astype(np.int64), kind="stable")]
+    longest = np.maximum(*(pairs[name].lengths[order] for name in FIELDS))
+    lengths = np.array(row_lengths(max_length))
+    size = min(batch_size, len(order))
+    rows = arrays.round_up(size, placement.device_count)
+    own = np.arange(rows)[placement.rows(rows)]
+
+    def batch(k: int) -> Batch:
+        stop = min((k + 1) * size, len(order))
+        length = int(lengths[np.searchsorted(lengths, longest[k * size : stop].max())])
+        positions = k * size + own
+        is_real = (own < size) & (positions < stop)
+        examples = order[np.where(is_real, positions, k * size)]
+        padded = {name: pad_sequences(pairs[name], examples, length) for name in FIELDS}
+        return _with_weights({name: np.where(is_real[:, None], rows, 0) for name, rows in padded.items()})
+
+    return SplitReader(num_examples=len(order), num_batches=-(-len(order) // size), batch=batch)
+
+
+def _with_weights(rows: Mapping[str, np.ndarray]) -> Batch:
+    return {**rows, "weights": (rows["targets"] > 0).astype(np.float32)}
+
+
+class PreparedPairs(PreparedSource):
+    """A prepared data set that fits a model."""
+
+    def __init__(
+        self, data_dir: str | os.PathLike[str], dataset: DatasetSpec, *, vocab_size: int, max_length: int
+    ) -> None:
+        super().__init__(data_dir, dataset)
+        self._arguments = vocab_size, max_length
+        self._again = prepared.command(
+            dataset.name,
+            data_dir,
+            "--from=FOLDER",
+            f"--option=vocab_size={vocab_size}",
+            f"--option=max_length={max_length}",
+            "--force",
+        )
+
+    def opened(self) -> Prepared:
+        """The data set.
+
+        Raises:
+          DataError: besides what `PreparedSource` raises, its tokenizer or its sentences do not fit the model.
+        """
+        found = super().opened()
+        vocab_size, max_length = self._arguments
+        remedy = f"Run: {self._again}"
+        try:
+            found_size, found_length = int(found.facts["tokenizer"]["vocab_size"]), int(found.facts["max_length"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError("the manifest of the prepared wmt data names no tokenizer", remedy=remedy) from error
+        if found_size != vocab_size:
+            raise DataError(
+                "vocabulary of the tokenizer that the wmt data are prepared with",
+                value=found_size,
+                expected=f"{vocab_size}, as many as the model has",
+                remedy=remedy,
+            )
+        if found_length > max_length:
+            raise DataError(
+                "longest sentence in the prepared wmt data",
+                value=found_length,
+                expected=f"at most {max_length} tokens, the length of the model",
+                remedy=remedy,
+            )
+        return found
+
+    def tokenizer(self) -> SentencePieceTokenizer:
+        """The tokenizer that the data were made with.
+
+        Raises:
+          DataError: it is another.
+        """
+        found = self.opened()
+        model = found.columns(TOKENIZER_SPLIT)["model"].tobytes()
+        checksum = found.facts["tokenizer"]["sha256"]
+        if (actual := hashlib.sha256(model).hexdigest()) != checksum:
+            raise DataError(
+                "SHA-256 of the tokenizer in the prepared wmt data",
+                value=actual,
+                expected=f"{checksum}, of that which the data are prepared with",
+                remedy=f"Run: {self._again}",
+            )
+        return SentencePieceTokenizer(model, "the tokenizer in the prepared wmt data")
+
+
+class PreparedTokenizer:
+    """The tokenizer of a prepared data set, read when it is first used."""
+
+    def __init__(self, source: PreparedPairs, vocab_size: int) -> None:
+        self._source = source
+        self.vocab_size = vocab_size
+
+    @functools.cached_property
+    def _tokenizer(self) -> SentencePieceTokenizer:
+        return self._source.tokenizer()
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """As `Tokenizer.decode`; a DataError where the data are missing or damaged."""
+        return self._tokenizer.decode(ids)
