@@ -1,6 +1,6 @@
 """How fast one core packs sentences, and what finding the pairs of a batch of WMT takes after a resume.
 
-`python -m workloads.wmt.benchmark`. Takes processor time, not wall time, so that what else the machine does matters
+`python -m workloads.wmt.packing_benchmark`. Takes processor time, not wall time, so that what else the machine does matters
 little.
 """
 
@@ -58,7 +58,7 @@ def tokens_per_second(count: int, num_batches: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.wmt.benchmark", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m workloads.wmt.packing_benchmark", description=__doc__)
     parser.add_argument("--pairs", type=int, default=NUM_PAIRS, help="pairs of an epoch (default: those of WMT 2017)")
     parser.add_argument(
         "--steps",
