@@ -67,6 +67,31 @@ class SelfAttention(nn.Module):
         return self.get_submodule("out")(attend(query, key, value, self.num_heads, mask, self.temperature))
 
 
+class JoinedSelfAttention(nn.Module):
+    """`SelfAttention` without biases and with one projection for queries, keys and values: `in_proj` and `out_proj`.
+
+    Args:
+      width: number of features F.
+      num_heads: number of heads.
+      temperature: divides the logits of the softmax.
+    """
+
+    def __init__(self, width: int, num_heads: int, *, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.in_proj = uninitialized(nn.Linear, width, 3 * width, bias=False)
+        self.out_proj = uninitialized(nn.Linear, width, width, bias=False)
+        self.num_heads = num_heads
+        self.temperature = temperature
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch tokens features"],
+        mask: Bool[Tensor, "#batch #heads tokens tokens"] | None = None,
+    ) -> Float[Tensor, "batch tokens features"]:
+        query, key, value = self.in_proj(tokens).chunk(3, dim=-1)
+        return self.out_proj(attend(query, key, value, self.num_heads, mask, self.temperature))
+
+
 class CrossAttention(nn.Module):
     """Attention of queries to tokens: `q_proj`, `kv_proj` (keys, then values) and `out_proj`.
 
@@ -101,6 +126,14 @@ def self_attention_leaves(name: str, path: str, width: int, *, bias: bool = True
     for part in ("query", "key", "value", "out"):
         leaves |= projection_leaves(f"{name}.{part}", path, (part,), width, bias=bias)
     return leaves
+
+
+def joined_self_attention_leaves(name: str, path: str, width: int) -> dict[str, Leaf | Joined]:
+    """The tensors of a `JoinedSelfAttention` called `name`, held by flax's layer at `path`."""
+    return {
+        **projection_leaves(f"{name}.in_proj", path, ("query", "key", "value"), width, bias=False),
+        **projection_leaves(f"{name}.out_proj", path, ("out",), width, bias=False),
+    }
 
 
 def cross_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:

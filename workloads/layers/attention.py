@@ -1,8 +1,14 @@
-"""Multi-head attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762), based on flax's layer."""
+"""Multi-head attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762), based on flax's layer.
 
+Decoders that produce one token at a time use `TwoStepAttention`, which computes the same in two steps.
+"""
+
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 
@@ -50,3 +56,58 @@ def multi_head_attention(
         attention_fn=nn.dot_product_attention if is_plain else attend,
         name=name,
     )
+
+
+class TwoStepAttention(nn.Module):
+    """The layer of `multi_head_attention` without biases, in two steps: keys and values can be computed once and kept.
+
+    `layer(queries, tokens, mask)` is `layer.attend(queries, *layer.keys_and_values(tokens), mask)`, and the same
+    function as the layer of flax, with the same parameters.
+
+    Attributes:
+      width: F.
+      num_heads: number of heads, a divisor of F.
+      temperature: divides the logits of the softmax.
+    """
+
+    width: int
+    num_heads: int
+    temperature: float = 1.0
+
+    def setup(self) -> None:
+        head = (self.num_heads, self.width // self.num_heads)
+        kernel_init = nn.initializers.xavier_uniform()
+        self.query = nn.DenseGeneral(head, use_bias=False, kernel_init=kernel_init)
+        self.key = nn.DenseGeneral(head, use_bias=False, kernel_init=kernel_init)
+        self.value = nn.DenseGeneral(head, use_bias=False, kernel_init=kernel_init)
+        self.out = nn.DenseGeneral(self.width, axis=(-2, -1), use_bias=False, kernel_init=kernel_init)
+
+    def __call__(
+        self,
+        queries: Float[Array, "batch queries features"],
+        tokens: Float[Array, "batch keys features"],
+        mask: Bool[Array, "#batch #heads queries keys"] | None = None,
+    ) -> Float[Array, "batch queries features"]:
+        """Attention of queries to tokens; the mask is that of `multi_head_attention`."""
+        return self.attend(queries, *self.keys_and_values(tokens), mask)
+
+    def keys_and_values(
+        self, tokens: Float[Array, "batch keys features"]
+    ) -> tuple[Float[Array, "batch heads keys head"], Float[Array, "batch heads keys head"]]:
+        """Keys and values of tokens, in the layout in which a product of matrices reads them."""
+        return jnp.swapaxes(self.key(tokens), 1, 2), jnp.swapaxes(self.value(tokens), 1, 2)
+
+    def attend(
+        self,
+        queries: Float[Array, "batch queries features"],
+        keys: Float[Array, "batch heads keys head"],
+        values: Float[Array, "batch heads keys head"],
+        mask: Bool[Array, "#batch #heads #queries keys"] | None,
+    ) -> Float[Array, "batch queries features"]:
+        """Attention of queries to what `keys_and_values` returned."""
+        query = self.query(queries / self.temperature)
+        scores = jnp.einsum("bmhd,bhnd->bhmn", query / math.sqrt(query.shape[-1]), keys)
+        if mask is not None:
+            scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
+        attended = jnp.einsum("bhmn,bhnd->bmhd", jax.nn.softmax(scores), values)
+        return self.out(attended)

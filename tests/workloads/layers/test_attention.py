@@ -12,13 +12,15 @@ import torch
 from algoperf_jax import parameters
 from torch_compat.layers.attention import (
     CrossAttention,
+    JoinedSelfAttention,
     SelfAttention,
     attend,
     cross_attention_leaves,
+    joined_self_attention_leaves,
     self_attention_leaves,
 )
 from torch_compat.transfer.torch_model import Joined
-from workloads.layers.attention import multi_head_attention
+from workloads.layers.attention import TwoStepAttention, multi_head_attention
 
 BATCH, QUERIES, KEYS, HEADS, WIDTH = 2, 3, 5, 4, 8
 RNG = np.random.default_rng(0)
@@ -85,6 +87,21 @@ def test_the_plain_layer_is_that_of_flax() -> None:
     np.testing.assert_array_equal(outputs(net, found, *inputs), np.asarray(expected))
 
 
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_the_layer_in_two_steps_is_that_in_one(mask: np.ndarray | None, temperature: float) -> None:
+    net = Net({"use_bias": False, "temperature": temperature})
+    found = variables(net, QUERY_TOKENS, KEY_TOKENS)
+    layer = TwoStepAttention(WIDTH, HEADS, temperature)
+    params = {"params": found["params"]["attention"]}
+    kept = layer.apply(params, KEY_TOKENS, method=TwoStepAttention.keys_and_values)
+    for outcome in (
+        layer.apply(params, QUERY_TOKENS, KEY_TOKENS, mask),
+        layer.apply(params, QUERY_TOKENS, *kept, mask, method=TwoStepAttention.attend),
+    ):
+        np.testing.assert_allclose(outcome, outputs(net, found, QUERY_TOKENS, KEY_TOKENS, mask), rtol=1e-5, atol=1e-5)
+
+
 class QueryScaler(nn.Module):
     """A learned factor for each feature of a head."""
 
@@ -139,6 +156,21 @@ def test_the_twins_compute_the_same(bias: bool, is_masked: bool, temperature: fl
         (outputs(net, found, QUERY_TOKENS, None, own_mask), own(*tensors(QUERY_TOKENS, own_mask))),
     ):
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_one_projection_for_queries_keys_and_values_is_three() -> None:
+    net = Net({"use_bias": False, "temperature": 0.25})
+    found = variables(net, QUERY_TOKENS)
+    joined = filled(
+        JoinedSelfAttention(WIDTH, HEADS, temperature=0.25),
+        joined_self_attention_leaves("layer", "attention", WIDTH),
+        found["params"],
+    )
+    mask = MASK[..., :QUERIES]
+    theirs = joined(*tensors(QUERY_TOKENS, mask))
+    np.testing.assert_allclose(
+        outputs(net, found, QUERY_TOKENS, None, mask), theirs.detach().numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_twins_have_the_same_gradients_with_a_query_that_may_look_at_no_key() -> None:
