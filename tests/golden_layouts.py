@@ -1,4 +1,4 @@
-"""Reference numbers come in two layouts of keys; the tests use the first."""
+"""Reference numbers come in several layouts of keys; the tests use the first."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,19 @@ _KEYS = (
     (r"loss/ls0\.1/mask/(\w+)", r"loss_smooth0.1/\1"),
     (r"loss/ls0\.0/nomask/(\w+)", r"loss_nomask/\1"),
     (r"metrics/(loss|accuracy)", r"eval/metric_sums/\1"),
+    # Translation: evaluated with and trained on other batches, of whose logits a part is stored.
+    (r"eval/unpacked/logits/slice", r"eval/logits"),
+    (r"train/packed/logits/slice", r"train/logits"),
+    (r"grad_ls0\.0/paths", r"grad/path"),
+    (r"grad_ls0\.0/(\w+)", r"grad/\1"),
 )
-_LISTING = {"params": "parameters", "num_params": "total_parameter_count"}
+_LISTING = {
+    "params": "parameters",
+    "num_params": "total_parameter_count",
+    "total_parameters": "total_parameter_count",
+    "init_stats_PRNGKey0": "init_statistics_prngkey0",
+    "init_stats": "init_statistics_prngkey0",
+}
 
 
 def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -36,10 +47,9 @@ def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def listing(content: dict[str, Any]) -> dict[str, Any]:
     """The listing of a model's parameters under the names of the first layout; other listings unchanged."""
-    if "num_params" not in content:
+    if not {"num_params", "total_parameters"} & set(content):
         return content
     renamed = {_LISTING.get(key, key): value for key, value in content.items()}
-    renamed["init_statistics_prngkey0"] = renamed.pop("init_stats_PRNGKey0")
     if "batch_stats" in renamed:
         rows = renamed["batch_stats"]
         renamed["batch_stats"] = [row[:3] for row in rows]

@@ -197,6 +197,40 @@ ENTRIES: Mapping[str, Entry] = {
             ),
         },
     ),
+    "wmt": Entry(
+        "workloads.wmt",
+        base=Variant(
+            targets=Targets(validation=30.8491, test=30.7219),
+            suite="algoperf",
+            model="transformer, 6 blocks each for encoder and decoder, width 1,024",
+            examples="translation from German to English, WMT17 and WMT14",
+        ),
+        variants={
+            "post_ln": Variant(
+                arguments={"use_post_layer_norm": True},
+                targets=Targets(validation=30.0779, test=29.8982),
+                suite="algoperf",
+                model="layer normalization after each layer",
+            ),
+            "attention_temp": Variant(
+                arguments={"attention_temperature": 4.0},
+                targets=Targets(validation=29.3379, test=29.4143),
+                suite="algoperf",
+                model="the same with the scores of the attention multiplied by 4",
+            ),
+            "glu_tanh": Variant(
+                arguments={"activation": "tanh", "use_glu": True},
+                targets=Targets(validation=29.5779, test=29.0515),
+                suite="algoperf",
+                model="the same with gated linear units, and tanh for ReLU",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="two blocks each, width 128",
+                examples="translation between two small invented languages",
+            ),
+        },
+    ),
     "mnist": Entry(
         "workloads.mnist",
         base=Variant(

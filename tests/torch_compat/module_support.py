@@ -54,3 +54,8 @@ def statistics(twin: TorchModel, module: torch.nn.Module) -> dict[str, np.ndarra
 def tensors(inputs: Any) -> Any:
     """Arranged inputs as tensors in their own memory."""
     return jax.tree.map(lambda array: torch.from_numpy(array.copy()), inputs)
+
+
+def batch(twin: TorchModel, of_jax: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch as a module gets it."""
+    return {name: tensors(twin.arrange(leaves) if name == "inputs" else leaves) for name, leaves in of_jax.items()}

@@ -4,14 +4,21 @@ import pytest
 import torch
 
 from tests.shape_checks import checked_torch
-from tests.torch_compat.module_support import tensors
+from tests.torch_compat import module_support
 from tests.workloads import reduced
 from torch_compat import twins
 from torch_compat.layers.convolutions import HalvingConvolution
 from workloads import base_names
 
 # Variants with other layers than their workload.
-NAMES = (*base_names(), "fastmri_layernorm", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln")
+NAMES = (
+    *base_names(),
+    "fastmri_layernorm",
+    "imagenet_vit_glu",
+    "imagenet_vit_map",
+    "imagenet_vit_post_ln",
+    "wmt_glu_tanh",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -21,9 +28,8 @@ def test_every_module_of_a_twin_has_the_annotated_shapes(name: str) -> None:
     module = twin.make_module()
     for parameter in module.parameters():
         torch.nn.init.constant_(parameter, 0.01)
-    inputs = tensors(twin.arrange(reduced.batch(name)["inputs"]))
     with checked_torch() as called:
-        module({"inputs": inputs}, dropout_rate=0.1)
+        module(module_support.batch(twin, reduced.batch(name)), dropout_rate=0.1)
     assert type(module).__name__ in called
 
 

@@ -24,7 +24,7 @@ from algoperf_jax.workload import Placement
 from tests import golden_support
 from tests.torch_compat import module_support
 from tests.workloads import reduced
-from tests.workloads.golden_batches import BATCHES
+from tests.workloads.golden_batches import BATCHES, TRAINING_BATCHES
 from tests.workloads.test_golden_models import (
     DEFAULT_GRADIENTS_RTOL,
     DEFAULT_STATISTICS_RTOL,
@@ -43,6 +43,8 @@ NAMES = sorted(path.stem for path in LISTINGS.glob("*.json"))
 FLOAT64_RTOL = 1e-12
 # Gradients of biases that move all scores of a query alike are zero but for rounding.
 FLOAT64_ATOL = 1e-14
+WITHOUT_COUNTERPART = ("num_batches_tracked", "pos_encoder.pe")
+"""Buffers that JAX does not have, or computes: the ends of their names."""
 
 
 def listing(name: str) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def test_tensors_are_called_and_ordered_as_in_the_reference(name: str) -> None:
     assert described(module.named_parameters()) == [row[:3] for row in expected["params"]]
     assert described(module.named_buffers()) == expected["buffers"]
     assert list(twin.parameters) == [row[0] for row in expected["params"]]
-    assert list(twin.buffers) == [row[0] for row in expected["buffers"] if "num_batches_tracked" not in row[0]]
+    assert list(twin.buffers) == [row[0] for row in expected["buffers"] if not row[0].endswith(WITHOUT_COUNTERPART)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,7 +127,7 @@ def in_torch(name: str) -> Outcome:
     assert twin is not None
     params, state = widened(golden_support.recipe_state(workload))
     module = module_support.filled(twin, params, state)
-    batch = {"inputs": module_support.tensors(twin.arrange(widened(reduced.batch(name)["inputs"])))}
+    batch = module_support.batch(twin, widened(reduced.batch(name)))
     evaluated = module.eval()(batch, dropout_rate=0.0)
     trained = module.train()(batch, dropout_rate=0.0)
     (torch.from_numpy(coefficients(tuple(trained.shape))) * trained**2).sum().backward()
@@ -138,8 +140,7 @@ def in_torch(name: str) -> Outcome:
 
 
 def golden_batch(twin: TorchModel, name: str) -> Any:
-    inputs = BATCHES[name](golden_support.numbers(name))["inputs"]
-    return {"inputs": module_support.tensors(twin.arrange(inputs))}
+    return module_support.batch(twin, BATCHES[name](golden_support.numbers(name)))
 
 
 def same(actual: np.ndarray, expected: np.ndarray, what: str) -> None:
@@ -168,14 +169,15 @@ def test_reference_numbers(name: str) -> None:
     twin, workload, golden = load(name), workloads.load(name), golden_support.numbers(name)
     params, state = golden_support.recipe_state(workload)
     module = module_support.filled(twin, params, state)
-    batch = golden_batch(twin, name)
-    logits_close(name, "eval", module.eval()(batch, dropout_rate=0.0).detach(), golden["eval/logits"])
+    logits_close(
+        name, "eval", module.eval()(golden_batch(twin, name), dropout_rate=0.0).detach(), golden["eval/logits"]
+    )
+    batch = module_support.batch(twin, TRAINING_BATCHES[name](golden))
     logits = module.train()(batch, dropout_rate=0.0)
     logits_close(name, "train", logits.detach(), golden["train/logits"])
 
-    targets, weights = (torch.from_numpy(golden[f"inputs/{field}"]) for field in ("targets", "weights"))
-    targets = targets if targets.is_floating_point() else targets.long()
-    loss = workload.loss(targets, logits, weights)
+    targets = batch["targets"] if batch["targets"].is_floating_point() else batch["targets"].long()
+    loss = twin.loss(targets, logits, batch["weights"])
     (loss.summed / loss.n_valid_examples).backward()
     rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
     golden_support.assert_gradients_match(module_support.gradients(twin, module, params), golden, rtol=rtol)
@@ -272,13 +274,13 @@ def test_batch_statistics_are_used_but_not_kept_where_updates_are_off() -> None:
     jax.tree.map(lambda old, new: torch.testing.assert_close(old, new, rtol=0, atol=0), before, module.state_dict())
 
 
-VIT_DROPOUTS = 1 + 3 * 4
-"""After the position embedding, and in each of the four blocks after the attention, in the perceptron and after it."""
+DROPOUTS = {"imagenet_vit": 1 + 3 * 4, "wmt": 2 + (3 + 4) * 2}
+"""After each position embedding, and in each block after the attention, in the perceptron and after it."""
 
 
-@pytest.mark.parametrize("name", ["imagenet_vit", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln"])
-def test_the_transformer_drops_out_where_the_jax_model_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    workload, images = reduced.load(name), reduced.batch(name)["inputs"]
+@pytest.mark.parametrize("name", [name for name in NAMES if workloads.base_name(name) in DROPOUTS])
+def test_transformers_drop_out_where_the_jax_models_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload, batch = reduced.load(name), reduced.batch(name)
     twin = twins.load(workload)
     assert twin is not None
     params, state = golden_support.recipe_state(workload)
@@ -291,17 +293,15 @@ def test_the_transformer_drops_out_where_the_jax_model_does(name: str, monkeypat
 
     monkeypatch.setattr(functional, "dropout", record)
     module = module_support.filled(twin, params, state)
-    module({"inputs": module_support.tensors(twin.arrange(images))}, dropout_rate=0.25)
-    assert rates == [0.25] * VIT_DROPOUTS
+    module(module_support.batch(twin, batch), dropout_rate=0.25)
+    assert rates == [0.25] * DROPOUTS[workload.base_name]
 
     program = str(
         jax.make_jaxpr(
-            lambda key: workload.apply(
-                params, state, {"inputs": images}, key, train=True, update_batch_norm=True, dropout_rate=0.25
-            )
+            lambda key: workload.apply(params, state, batch, key, train=True, update_batch_norm=True, dropout_rate=0.25)
         )(jax.random.PRNGKey(0))
     )
-    assert program.count("random_bits") == VIT_DROPOUTS
+    assert program.count("random_bits") == DROPOUTS[workload.base_name]
 
 
 def test_positions_follow_the_parameters_and_are_no_buffers() -> None:
@@ -316,3 +316,39 @@ def test_positions_follow_the_parameters_and_are_no_buffers() -> None:
         assert logits.dtype == dtype
     copied = copy.deepcopy(module)
     torch.testing.assert_close(copied._positions, module._positions, rtol=0, atol=0)
+
+
+def test_positions_of_translation_are_a_buffer_that_follows_the_precision() -> None:
+    twin = twins.load(reduced.load("wmt"))
+    assert twin is not None
+    encoder = twin.make_module().get_submodule("pos_encoder")
+    single = encoder.get_buffer("pe").clone()
+    double = encoder.double().get_buffer("pe")
+    assert (single - double).abs().max() > 0
+    torch.testing.assert_close(encoder.float().get_buffer("pe"), single, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("is_masked", [False, True], ids=["all", "masked"])
+def test_the_loss_of_translation_is_that_of_jax(smoothing: float, is_masked: bool) -> None:
+    workload, golden = workloads.load("wmt"), golden_support.numbers("wmt_loss")
+    twin = twins.load(workload)
+    assert twin is not None
+    targets, weights = golden["targets"], golden["weights"] if is_masked else None
+    logits = torch.tensor(golden["logits"], requires_grad=True)
+    mask = None if weights is None else torch.from_numpy(weights) != 0
+    ours = twin.loss(torch.from_numpy(targets).long(), logits, mask, smoothing)
+    theirs = workload.loss(targets, golden["logits"], weights, smoothing)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.detach(), other, rtol=1e-6, atol=1e-6)
+    (ours.summed / ours.n_valid_examples).backward()
+    gradient = jax.grad(lambda logits: workload.loss(targets, logits, weights, smoothing).summed)(golden["logits"])
+    assert logits.grad is not None
+    np.testing.assert_allclose(logits.grad, gradient / theirs.n_valid_examples, rtol=1e-5, atol=1e-7)
+
+
+def test_the_parts_of_the_translation_twin_share_one_embedding() -> None:
+    twin = twins.load(reduced.load("wmt"))
+    assert twin is not None
+    module: Any = twin.make_module()
+    assert module.encoder.shared_embedding is module.decoder.shared_embedding is module.shared_embedding

@@ -17,3 +17,13 @@ BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
     if workloads.variant(name).targets is not None
 }
 """By name. Models without published targets have no reference numbers."""
+TRAINING_BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
+    name: CASES[workloads.base_name(name)].golden_training_batch or golden_batch
+    for name, golden_batch in BATCHES.items()
+}
+
+
+def stored_logits(name: str, logits: Any) -> Any:
+    """What of the logits of a model the reference numbers hold."""
+    stored = CASES[workloads.base_name(name)].stored_logits
+    return logits if stored is None else stored(logits)

@@ -18,9 +18,18 @@ from workloads.fastmri.metrics import _window_means, ssim
 from workloads.imagenet_vit.model import position_embedding
 from workloads.ogbg.loss import loss as ogbg_loss
 from workloads.ogbg.metrics import average_precision_per_task
+from workloads.wmt.loss import loss as wmt_loss
+from workloads.wmt.model import attention_mask, shifted_right
 
 # Variants with other layers than their workload.
-NAMES = (*base_names(), "fastmri_layernorm", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln")
+NAMES = (
+    *base_names(),
+    "fastmri_layernorm",
+    "imagenet_vit_glu",
+    "imagenet_vit_map",
+    "imagenet_vit_post_ln",
+    "wmt_glu_tanh",
+)
 LIBRARIES = {"jax": jnp.asarray, "torch": torch.from_numpy}
 
 
@@ -71,6 +80,9 @@ def test_metrics_have_the_annotated_shapes() -> None:
         (metrics.is_correct, (images, {"targets": jnp.zeros((2, 9), jnp.int32)})),
         (average_precision_per_task, (labels, rows, np.ones_like(rows))),
         (position_embedding, (3, 4, 8)),
+        (wmt_loss, (labels.astype(np.int32), rows[..., None] * np.ones(3, np.float32), labels)),
+        (attention_mask, (jnp.asarray(labels, jnp.int32), jnp.asarray(labels, jnp.int32)[:, :3])),
+        (shifted_right, (jnp.asarray(labels, jnp.int32),)),
     ]
     for function, arguments in calls:
         assert mismatches(function, arguments, {}, function(*arguments)) == []

@@ -1,1 +1,3 @@
-"""Translation from German to English with a Transformer."""
+"""WMT, German to English, with a transformer: translate a sentence."""
+
+from workloads.wmt.workload import build as build
