@@ -71,6 +71,7 @@ def test_arguments_are_those_of_a_name_however_they_are_written(
         ("fastmri_tanh", {"normalization": "layer"}),
         ("imagenet_resnet_silu", {"bn_init_scale": 8.0}),
         ("imagenet_vit_glu", {"use_map": True}),
+        ("wmt_post_ln", {"use_glu": True}),
     ],
 )
 def test_a_model_without_published_target_has_none(name: str, arguments: dict[str, Any]) -> None:
@@ -87,6 +88,7 @@ def test_what_is_small_has_no_target_on_real_data() -> None:
         "fastmri_small",
         "imagenet_resnet_small",
         "imagenet_vit_small",
+        "wmt_small",
     ]
 
 
@@ -125,7 +127,7 @@ def test_an_unrelated_name_is_answered_with_all_names() -> None:
 
 
 def test_a_small_variant_represents_its_workload_where_there_is_one() -> None:
-    small = {"fastmri_small", "imagenet_resnet_small", "imagenet_vit_small"}
+    small = {"fastmri_small", "imagenet_resnet_small", "imagenet_vit_small", "wmt_small"}
     assert {*small, "cifar", "mnist", "ogbg"} <= set(workloads.light_names())
     assert all(workloads.suite(name) == "development" for name in small)
     assert [workloads.base_name(name) for name in workloads.light_names()] == list(workloads.base_names())

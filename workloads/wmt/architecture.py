@@ -1,4 +1,4 @@
-"""What the transformers of wmt differ in."""
+"""What the transformers of wmt differ in, and the lengths of rows that they are given."""
 
 import dataclasses
 
@@ -45,3 +45,8 @@ class Architecture:
     use_glu: bool = False
     use_post_layer_norm: bool = False
     attention_temperature: float = 1.0
+
+
+def row_lengths(max_length: int) -> tuple[int, ...]:
+    """The lengths that rows of one sentence are padded to, in ascending order. Each one costs a compilation."""
+    return (*(length for length in (32, 64, 128) if length < max_length), max_length)

@@ -24,12 +24,12 @@ from algoperf_jax.data.sources import ColumnSource, GeneratedColumns, PreparedSo
 from algoperf_jax.errors import DataError
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.wmt import builtin
+from workloads.wmt.architecture import row_lengths
 from workloads.wmt.builtin import ToyPairs
 from workloads.wmt.prepare import DATASET, TOKENIZER_SPLIT
 from workloads.wmt.tokenizer import SentencePieceTokenizer, Tokenizer
 
 FIELDS = ("inputs", "targets")
-_ROW_LENGTHS = (32, 64, 128)
 
 
 class TranslationData(NamedTuple):
@@ -37,11 +37,6 @@ class TranslationData(NamedTuple):
 
     data: Data
     tokenizer: Tokenizer
-
-
-def row_lengths(max_length: int) -> tuple[int, ...]:
-    """The lengths that evaluation batches are padded to, in increasing order: each one costs a compilation."""
-    return (*(length for length in _ROW_LENGTHS if length < max_length), max_length)
 
 
 def open_data(

@@ -1,7 +1,7 @@
 """How fast one core packs sentences, and what finding the pairs of a batch of WMT takes after a resume.
 
-`python -m workloads.wmt.packing_benchmark`. Takes processor time, not wall time, so that what else the machine does matters
-little.
+`python -m workloads.wmt.packing_benchmark`. Measures processor time, not wall time, so that other work on the machine
+matters little.
 """
 
 import argparse

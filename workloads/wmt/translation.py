@@ -15,16 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf_jax.workload import Parameters
+from workloads.wmt.architecture import row_lengths
 from workloads.wmt.beam_search import Found, Stages, beam_search
 from workloads.wmt.incremental import Cache, Decoder
-
-LENGTHS = (32, 64, 128)
-"""Lengths that rows are padded to, below the greatest one. Each costs a compilation."""
-
-
-def row_lengths(max_length: int) -> tuple[int, ...]:
-    """The lengths that rows are padded to, in ascending order."""
-    return (*(length for length in LENGTHS if length < max_length), max_length)
 
 
 def translate(decoder: Decoder, params: Parameters, inputs: jax.Array, *, max_length: int | None = None) -> jax.Array:

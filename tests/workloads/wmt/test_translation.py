@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.workloads.wmt import golden_model
+from workloads.wmt.architecture import row_lengths
 from workloads.wmt.incremental import Decoder
-from workloads.wmt.translation import best_tokens, plain_search, row_lengths, search, sorted_batches, translate
+from workloads.wmt.translation import best_tokens, plain_search, search, sorted_batches, translate
 
 
 @functools.cache
