@@ -5,6 +5,7 @@ finished beams; the best `beam_size` of the others stay live. A finished beam of
 scores `log_probability / ((5 + t) / 6) ** alpha`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,9 +17,6 @@ ALPHA = 0.6
 
 _IMPOSSIBLE = -1.0e7
 """What is added to a log probability that must not win."""
-_CHUNK = 128
-"""How many continuations are looked at together; see `_best_continuations`."""
-
 Cache = Any
 """A tree of arrays with a leading axis of sentences, or of beams: what the model keeps of the tokens so far."""
 DecodeStep = Callable[[Cache, jax.Array, jax.Array], tuple[jax.Array, Cache]]
@@ -185,24 +183,34 @@ def _best_continuations(log_probabilities: jax.Array, count: int) -> tuple[jax.A
 
     Where values of [B, beams, V] are equal, the lower beam comes first, then the lower token.
 
-    They are in those chunks of a sentence's values whose largest values are the largest: only these are sorted.
+    The values are cut into chunks. All that is sought is in the `count` chunks whose largest values are the largest.
     """
     batch_size, _, vocab_size = log_probabilities.shape
     flat = log_probabilities.reshape(batch_size, -1)
-    missing = -flat.shape[1] % _CHUNK
-    chunks = jnp.pad(flat, ((0, 0), (0, missing)), constant_values=-jnp.inf).reshape(batch_size, -1, _CHUNK)
+    # As many chunks as there are values in the chosen ones, about.
+    size = 2 ** round(math.log2(flat.shape[1] / count) / 2)
+    missing = -flat.shape[1] % size
+    chunks = jnp.pad(flat, ((0, 0), (0, missing)), constant_values=-jnp.inf).reshape(batch_size, -1, size)
     _, chosen = _largest(chunks.max(axis=2), min(count, chunks.shape[1]))
     chosen = jnp.sort(chosen, axis=1)
     best, places = _largest(_of_beams(chunks, chosen).reshape(batch_size, -1), count)
-    places = jnp.take_along_axis(chosen, places // _CHUNK, axis=1) * _CHUNK + places % _CHUNK
+    places = jnp.take_along_axis(chosen, places // size, axis=1) * size + places % size
     return best, places // vocab_size, places % vocab_size
 
 
 def _largest(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """`jax.lax.top_k` of [B, N], by sorting: of a batch shared out over devices, `top_k` sends all values to each."""
+    """`jax.lax.top_k` of [B, N], one value after another.
+
+    Of a batch that is shared out over devices, `top_k` would send all values to each of them.
+    """
     places = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
-    descending, places = jax.lax.sort((-values, places), dimension=1, is_stable=True, num_keys=1)
-    return -descending[:, :count], places[:, :count]
+    found = []
+    for _ in range(count):
+        place = jnp.argmax(values, axis=1, keepdims=True).astype(jnp.int32)
+        found.append((jnp.take_along_axis(values, place, axis=1), place))
+        values = jnp.where(places == place, -jnp.inf, values)
+    largest, at = zip(*found, strict=True)
+    return jnp.concatenate(largest, axis=1), jnp.concatenate(at, axis=1)
 
 
 def _of_beams(leaf: jax.Array, beams: jax.Array) -> jax.Array:
