@@ -14,11 +14,12 @@ Each split has the columns `inputs` and `targets` uint16 [tokens], German and En
 """
 
 import collections
+import importlib
 import itertools
 import logging
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def _corpora(folder: pathlib.Path, patterns: Mapping[str, str | None]) -> dict[s
     documents = parallel_text.documents(folder)
     found: dict[str, list[Corpus]] = {}
     for split, given in patterns.items():
-        stored = None if given is not None else tfds_text.find(folder, *_TFDS[split])
+        stored = None if given is not None else tfds_text.find(folder, *_TFDS[split], _example_parser)
         found[split] = (
             [stored]
             if stored is not None
@@ -144,6 +145,17 @@ def _corpora(folder: pathlib.Path, patterns: Mapping[str, str | None]) -> dict[s
                 remedy=f"Name them with --option {split}=PATTERN.",
             )
     return found
+
+
+def _example_parser() -> Callable[[bytes], Any]:
+    """Parses messages `tf.train.Example`, which TensorFlow Datasets defines without TensorFlow."""
+    try:
+        return importlib.import_module("tensorflow_datasets.proto").tf_example_pb2.Example.FromString
+    except ImportError as error:
+        raise DataError(
+            "reading text from TensorFlow Datasets needs tensorflow-datasets, which is not installed",
+            remedy='Install it with: pip install -e ".[prepare]"',
+        ) from error
 
 
 def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int | None) -> SentencePieceTokenizer:

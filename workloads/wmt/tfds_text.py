@@ -1,7 +1,6 @@
 """Parallel text that TensorFlow Datasets has prepared, read without TensorFlow."""
 
 import dataclasses
-import importlib
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from algoperf_jax.data import raw_files
 from algoperf_jax.errors import DataError
 from workloads.wmt.parallel_text import SOURCE, TARGET, Pair
 
+LoadParser = Callable[[], Callable[[bytes], Any]]
+
 _SHARD = re.compile(r".+-(?P<split>[a-z]+)\.(?P<format>tfrecord|array_record)-(?P<number>\d+)-of-(?P<count>\d+)")
 _RECORDS_AT_ONCE = 4096
 
@@ -25,24 +26,27 @@ class TfdsCorpus:
     Attributes:
       name: the data set, its version and the split.
       shards: its files in order.
+      load_parser: returns what parses a message `tf.train.Example`.
     """
 
     name: str
     shards: tuple[pathlib.Path, ...]
+    load_parser: LoadParser
 
     def pairs(self) -> Iterator[Pair]:
         """The pairs in the order in which they are stored.
 
         Raises:
-          DataError: a file is damaged, or tensorflow-datasets is not installed.
+          DataError: a file is damaged, or `load_parser` failed.
         """
-        parse, decode_error = _parser()
+        parse = self.load_parser()
         for shard in self.shards:
             for number, record in enumerate(_records(shard)):
                 try:
                     features = parse(record).features.feature
                     source, target = (features[name].bytes_list.value[0].decode() for name in (SOURCE, TARGET))
-                except (decode_error, ValueError, IndexError) as error:
+                # Errors of protobuf have no class that could be named without importing it.
+                except Exception as error:
                     raise DataError(
                         f"record {number} of {shard} is damaged ({error!r})",
                         expected=f"an example with the features {SOURCE} and {TARGET}, text in UTF-8",
@@ -51,13 +55,14 @@ class TfdsCorpus:
                 yield source, target
 
 
-def find(folder: pathlib.Path, dataset: str, split: str) -> TfdsCorpus | None:
+def find(folder: pathlib.Path, dataset: str, split: str, load_parser: LoadParser) -> TfdsCorpus | None:
     """A split of the newest version of a data set below a folder, or None.
 
     Args:
       folder: of raw files, such as the `data_dir` of TensorFlow Datasets.
       dataset: name and configuration, for instance `wmt17_translate/de-en`.
       split: name of the split there.
+      load_parser: as in `TfdsCorpus`.
 
     Raises:
       DataError: files are missing.
@@ -76,7 +81,7 @@ def find(folder: pathlib.Path, dataset: str, split: str) -> TfdsCorpus | None:
             expected=f"all shards, {split}.tfrecord-00000-of-... or {split}.array_record-00000-of-...",
             remedy="Prepare it with TensorFlow Datasets again.",
         )
-    return TfdsCorpus(f"{dataset}/{version.name}:{split}", tuple(path for _, path in of_split))
+    return TfdsCorpus(f"{dataset}/{version.name}:{split}", tuple(path for _, path in of_split), load_parser)
 
 
 def _records(shard: pathlib.Path) -> Iterator[bytes]:
@@ -93,15 +98,3 @@ def _records(shard: pathlib.Path) -> Iterator[bytes]:
         reader.close()
     except (ValueError, RuntimeError, IndexError, OSError) as error:
         raise DataError(f"{damaged} ({error})", remedy="Prepare it with TensorFlow Datasets again.") from error
-
-
-def _parser() -> tuple[Callable[[bytes], Any], type[Exception]]:
-    """What parses the messages that TensorFlow Datasets stores, without TensorFlow, and what it raises."""
-    try:
-        messages = importlib.import_module("tensorflow_datasets.proto").tf_example_pb2
-        return messages.Example.FromString, importlib.import_module("google.protobuf.message").DecodeError
-    except ImportError as error:
-        raise DataError(
-            "reading what TensorFlow Datasets has prepared needs tensorflow-datasets, which is not installed",
-            remedy='Install it with: pip install -e ".[prepare]"',
-        ) from error
