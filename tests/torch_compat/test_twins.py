@@ -274,8 +274,10 @@ def test_batch_statistics_are_used_but_not_kept_where_updates_are_off() -> None:
     jax.tree.map(lambda old, new: torch.testing.assert_close(old, new, rtol=0, atol=0), before, module.state_dict())
 
 
-DROPOUTS = {"imagenet_vit": 1 + 3 * 4, "wmt": 2 + (3 + 4) * 2}
-"""After each position embedding, and in each block after the attention, in the perceptron and after it."""
+DROPOUTS = {"imagenet_vit": 1 + 3 * 4, "wmt": 2 + (4 + 6) * 2}
+"""After each position embedding, and in each block after each attention, in the perceptron and after it; in wmt, of the
+weights of each attention too.
+"""
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if workloads.base_name(name) in DROPOUTS])
@@ -291,10 +293,21 @@ def test_transformers_drop_out_where_the_jax_models_do(name: str, monkeypatch: p
             rates.append(p)
         return hidden
 
+    attend = functional.scaled_dot_product_attention
+
+    def attend_and_record(*arguments: Any, dropout_p: float, **options: Any) -> torch.Tensor:
+        if dropout_p > 0:
+            rates.append(dropout_p)
+        return attend(*arguments, dropout_p=dropout_p, **options)
+
     monkeypatch.setattr(functional, "dropout", record)
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", attend_and_record)
     module = module_support.filled(twin, params, state)
     module(module_support.batch(twin, batch), dropout_rate=0.25)
     assert rates == [0.25] * DROPOUTS[workload.base_name]
+    rates.clear()
+    module.eval()(module_support.batch(twin, batch), dropout_rate=0.25)
+    assert not rates
 
     program = str(
         jax.make_jaxpr(

@@ -18,6 +18,7 @@ def attend(
     num_heads: int,
     mask: Bool[Tensor, "#batch #heads queries keys"] | None = None,
     temperature: float = 1.0,
+    dropout_rate: float = 0.0,
 ) -> Float[Tensor, "batch queries features"]:
     """Softmax attention.
 
@@ -28,6 +29,7 @@ def attend(
       num_heads: number of heads.
       mask: True if the query may attend to the key. A query that may attend to none gets the mean of all values.
       temperature: divides the logits of the softmax.
+      dropout_rate: dropout of the weights.
     """
     query, key, value = (tensor.unflatten(-1, (num_heads, -1)).transpose(1, 2) for tensor in (query, key, value))
     if mask is not None:
@@ -37,7 +39,9 @@ def attend(
         has_key = mask.any(-1, keepdim=True)
         query, mask = query * has_key, mask | ~has_key
     scale = None if temperature == 1.0 else 1 / (temperature * math.sqrt(query.shape[-1]))
-    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+    attended = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout_rate, scale=scale
+    )
     return attended.transpose(1, 2).flatten(2)
 
 
@@ -70,6 +74,8 @@ class SelfAttention(nn.Module):
 class JoinedSelfAttention(nn.Module):
     """`SelfAttention` without biases and with one projection for queries, keys and values: `in_proj` and `out_proj`.
 
+    In training mode its weights have dropout at the rate that it is called with.
+
     Args:
       width: number of features F.
       num_heads: number of heads.
@@ -87,13 +93,17 @@ class JoinedSelfAttention(nn.Module):
         self,
         tokens: Float[Tensor, "batch tokens features"],
         mask: Bool[Tensor, "#batch #heads tokens tokens"] | None = None,
+        dropout_rate: float = 0.0,
     ) -> Float[Tensor, "batch tokens features"]:
         query, key, value = self.in_proj(tokens).chunk(3, dim=-1)
-        return self.out_proj(attend(query, key, value, self.num_heads, mask, self.temperature))
+        rate = dropout_rate if self.training else 0.0
+        return self.out_proj(attend(query, key, value, self.num_heads, mask, self.temperature, rate))
 
 
 class CrossAttention(nn.Module):
     """Attention of queries to tokens: `q_proj`, `kv_proj` (keys, then values) and `out_proj`.
+
+    In training mode its weights have dropout at the rate that it is called with.
 
     Args:
       width: number of features F.
@@ -115,9 +125,11 @@ class CrossAttention(nn.Module):
         queries: Float[Tensor, "batch queries features"],
         tokens: Float[Tensor, "batch tokens features"],
         mask: Bool[Tensor, "#batch #heads queries tokens"] | None = None,
+        dropout_rate: float = 0.0,
     ) -> Float[Tensor, "batch queries features"]:
         key, value = self.kv_proj(tokens).chunk(2, dim=-1)
-        return self.out_proj(attend(self.q_proj(queries), key, value, self.num_heads, mask, self.temperature))
+        rate = dropout_rate if self.training else 0.0
+        return self.out_proj(attend(self.q_proj(queries), key, value, self.num_heads, mask, self.temperature, rate))
 
 
 def self_attention_leaves(name: str, path: str, width: int, *, bias: bool = True) -> dict[str, Leaf | Joined]:

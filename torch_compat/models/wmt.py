@@ -49,7 +49,7 @@ class Transformer(nn.Module):
 
         Args:
           batch: `inputs` and `targets`, and positions and segments of both if the rows are packed.
-          dropout_rate: in training mode, everywhere but in the attention.
+          dropout_rate: in training mode, where the JAX model has dropout.
         """
         of_inputs, of_targets = _segments(batch, "inputs"), _segments(batch, "targets")
         drop = functools.partial(functional.dropout, p=dropout_rate, training=self.training)
@@ -202,7 +202,7 @@ class EncoderLayer(_Layer):
 
     def forward(self, tokens: Tokens, mask: TokenMask, dropout_rate: float) -> Tokens:
         drop = functools.partial(functional.dropout, p=dropout_rate, training=self.training)
-        tokens = self._add(self.norm1, tokens, lambda x: drop(self.self_attn(x, mask)))
+        tokens = self._add(self.norm1, tokens, lambda x: drop(self.self_attn(x, mask, dropout_rate)))
         return self._add(self.norm2, tokens, lambda x: self._perceptron(x, drop))
 
 
@@ -222,8 +222,10 @@ class DecoderLayer(_Layer):
         self, tokens: Tokens, encoded: Source, mask: TokenMask, source_mask: SourceMask, dropout_rate: float
     ) -> Tokens:
         drop = functools.partial(functional.dropout, p=dropout_rate, training=self.training)
-        tokens = self._add(self.norm1, tokens, lambda x: drop(self.self_attn(x, mask)))
-        tokens = self._add(self.norm2, tokens, lambda x: drop(self.multihead_attn(x, encoded, source_mask)))
+        tokens = self._add(self.norm1, tokens, lambda x: drop(self.self_attn(x, mask, dropout_rate)))
+        tokens = self._add(
+            self.norm2, tokens, lambda x: drop(self.multihead_attn(x, encoded, source_mask, dropout_rate))
+        )
         return self._add(self.norm3, tokens, lambda x: self._perceptron(x, drop))
 
 

@@ -87,9 +87,10 @@ class TwoStepAttention(nn.Module):
         queries: Float[Array, "batch queries features"],
         tokens: Float[Array, "batch keys features"],
         mask: Bool[Array, "#batch #heads queries keys"] | None = None,
+        drop: Callable[[Array], Array] | None = None,
     ) -> Float[Array, "batch queries features"]:
         """Attention of queries to tokens; the mask is that of `multi_head_attention`."""
-        return self.attend(queries, *self.keys_and_values(tokens), mask)
+        return self.attend(queries, *self.keys_and_values(tokens), mask, drop)
 
     def keys_and_values(
         self, tokens: Float[Array, "batch keys features"]
@@ -103,11 +104,13 @@ class TwoStepAttention(nn.Module):
         keys: Float[Array, "batch heads keys head"],
         values: Float[Array, "batch heads keys head"],
         mask: Bool[Array, "#batch #heads #queries keys"] | None,
+        drop: Callable[[Array], Array] | None = None,
     ) -> Float[Array, "batch queries features"]:
-        """Attention of queries to what `keys_and_values` returned."""
+        """Attention of queries to what `keys_and_values` returned; `drop` is the dropout of its weights."""
         query = self.query(queries / self.temperature)
         scores = jnp.einsum("bmhd,bhnd->bhmn", query / math.sqrt(query.shape[-1]), keys)
         if mask is not None:
             scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
-        attended = jnp.einsum("bhmn,bhnd->bmhd", jax.nn.softmax(scores), values)
-        return self.out(attended)
+        weights = jax.nn.softmax(scores)
+        weights = weights if drop is None else drop(weights)
+        return self.out(jnp.einsum("bhmn,bhnd->bmhd", weights, values))

@@ -73,8 +73,9 @@ class EncoderBlock(Block):
     def __call__(self, tokens: Tokens, mask: Bool[Array, "batch 1 tokens tokens"], dropout_rate: Rate) -> Tokens:
         norms = self.norm(0), self.norm(1)
         entering = self.entering(norms[0], tokens)
-        attended = self.attention(0)(entering, entering, mask)
-        tokens = self.leaving(norms[0], tokens, Dropout(self.deterministic)(attended, dropout_rate))
+        drops = [functools.partial(Dropout(self.deterministic), rate=dropout_rate) for _ in range(2)]
+        attended = self.attention(0)(entering, entering, mask, drops[0])
+        tokens = self.leaving(norms[0], tokens, drops[1](attended))
         hidden = self.mlp()(self.entering(norms[1], tokens), dropout_rate)
         return self.leaving(norms[1], tokens, hidden)
 
@@ -86,7 +87,7 @@ class DecoderBlock(Block):
         self.norms = [self.norm(index) for index in range(3)]
         self.to_targets, self.to_source = self.attention(0), self.attention(1)
         self.perceptron = self.mlp()
-        self.dropouts = [Dropout(self.deterministic) for _ in range(2)]
+        self.dropouts = [Dropout(self.deterministic) for _ in range(4)]
 
     def __call__(
         self,
@@ -97,11 +98,12 @@ class DecoderBlock(Block):
         dropout_rate: Rate,
     ) -> Tokens:
         own, other, _ = self.norms
+        drops = [functools.partial(dropout, rate=dropout_rate) for dropout in self.dropouts]
         entering = self.entering(own, tokens)
-        attended = self.to_targets(entering, entering, mask)
-        tokens = self.leaving(own, tokens, self.dropouts[0](attended, dropout_rate))
-        attended = self.to_source(self.entering(other, tokens), encoded, source_mask)
-        tokens = self.leaving(other, tokens, self.dropouts[1](attended, dropout_rate))
+        attended = self.to_targets(entering, entering, mask, drops[0])
+        tokens = self.leaving(own, tokens, drops[1](attended))
+        attended = self.to_source(self.entering(other, tokens), encoded, source_mask, drops[2])
+        tokens = self.leaving(other, tokens, drops[3](attended))
         return self._perceive(tokens, dropout_rate)
 
     def step(

@@ -152,7 +152,8 @@ class Transformer(nn.Module):
 
         Args:
           batch: `inputs` and `targets`; the `PACKED` arrays if there are several sentences in a row.
-          dropout_rate: rate of dropout, everywhere but in the weights of the attention.
+          dropout_rate: rate of dropout: of the embedded tokens, in and after each perceptron, and of the weights and
+            the outputs of each attention.
         """
         of_inputs, of_targets = segments(batch, "inputs"), segments(batch, "targets")
         encoded = self._encoded(batch["inputs"], of_inputs, batch.get("inputs_position"), dropout_rate)
