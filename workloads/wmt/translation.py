@@ -5,14 +5,11 @@ What makes it fast:
 - Sources are padded to a few lengths. The cache grows with the search through the same lengths.
 - Keys and values of the source are computed once, and the beams of a sentence share them.
 - The search ends as soon as the best beam is final. Rows of padding do not keep it going.
-- Sentences of similar length are translated together, so they end together (`sorted_batches`).
+- Evaluation batches hold sentences of similar length, so they end together (`data.evaluation_split`).
 """
-
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from algoperf_jax.workload import Parameters
 from workloads.wmt.architecture import row_lengths
@@ -67,28 +64,6 @@ def plain_search(decoder: Decoder, params: Parameters, inputs: jax.Array, *, max
 def best_tokens(found: Found) -> jax.Array:
     """The best beam of each sentence without its start token, and a 0 in the end that keeps its length: [B, L]."""
     return jnp.pad(found.tokens[:, -1, 1:], ((0, 0), (0, 1)))
-
-
-def sorted_batches(
-    sentences: Sequence[Sequence[int]], batch_size: int, max_length: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Sentences of similar length together, the longest ones first, so that lack of memory shows at once.
-
-    Returns:
-      For each batch which sentences are in it, [n], and their tokens, int32 [batch_size, one of `row_lengths`], padded
-      with 0. Only the last batch may have less than `batch_size` of them.
-    """
-    order = np.argsort([-len(sentence) for sentence in sentences], kind="stable")
-    batches = []
-    for start in range(0, len(order), batch_size):
-        members = order[start : start + batch_size]
-        longest = max(len(sentences[member]) for member in members)
-        length = next(length for length in row_lengths(max_length) if length >= longest)
-        rows = np.zeros((batch_size, length), np.int32)
-        for row, member in enumerate(members):
-            rows[row, : len(sentences[member])] = sentences[member]
-        batches.append((members, rows))
-    return batches
 
 
 def _resized(cache: Cache, length: int) -> Cache:

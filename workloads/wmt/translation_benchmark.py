@@ -19,13 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf_jax.workload import Parameters
+from algoperf_jax.data.sequences import Sequences
+from algoperf_jax.workload import Parameters, Placement
 from workloads.wmt.architecture import FULL, SMALL, Architecture, Size
 from workloads.wmt.beam_search import Found
 from workloads.wmt.bleu import EOS_ID
+from workloads.wmt.data import evaluation_split
 from workloads.wmt.incremental import Cache, Decoder, Source
 from workloads.wmt.model import Transformer
-from workloads.wmt.translation import best_tokens, plain_search, search, sorted_batches
+from workloads.wmt.translation import best_tokens, plain_search, search
 
 SIZES = {"full": FULL, "small": SMALL}
 MEAN_TOKENS, DEVIATION = 30.0, 17.0
@@ -80,7 +82,7 @@ class Timing:
 
 
 Batches = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Which sentences, and their tokens; see `sorted_batches`."""
+"""Which sentences, [n], and rows of tokens, int32 [at least n, L]."""
 Search = Callable[[Decoder, Parameters, jax.Array], Found]
 
 
@@ -110,6 +112,20 @@ class Translator:
             tokens[members] = rows[: len(members)]
         wall, processor = (min(seconds) for seconds in zip(*self._times, strict=True))
         return Timing(wall, processor, sum(int(steps) for _, steps in self._found), tokens)
+
+
+def sorted_batches(sentences: Sequence[Sequence[int]], batch_size: int, max_length: int) -> Batches:
+    """The batches that an evaluation has; each sentence's target is its number."""
+    count = len(sentences)
+    pairs = {
+        "inputs": Sequences(np.concatenate(sentences), np.array([len(sentence) for sentence in sentences])),
+        "targets": Sequences(np.arange(1, count + 1), np.ones(count, np.int64)),
+    }
+    chosen = np.arange(count)
+    split = evaluation_split(pairs, chosen, batch_size=batch_size, max_length=max_length, placement=Placement())
+    batches = [split.batch(k) for k in range(split.num_batches or 0)]
+    numbers = [batch["targets"][:, 0] for batch in batches]
+    return [(of_batch[of_batch > 0] - 1, batch["inputs"]) for of_batch, batch in zip(numbers, batches, strict=True)]
 
 
 def batches_in_order(sentences: Sequence[Sequence[int]], batch_size: int, max_length: int) -> Batches:

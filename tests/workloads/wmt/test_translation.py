@@ -11,7 +11,8 @@ import pytest
 from tests.workloads.wmt import golden_model
 from workloads.wmt.architecture import row_lengths
 from workloads.wmt.incremental import Decoder
-from workloads.wmt.translation import best_tokens, plain_search, search, sorted_batches, translate
+from workloads.wmt.translation import best_tokens, plain_search, search, translate
+from workloads.wmt.translation_benchmark import sorted_batches
 
 
 @functools.cache
@@ -53,20 +54,6 @@ def test_sorted_batches_give_the_translations_of_the_plain_search() -> None:
         steps.append(int(batch.steps))
     np.testing.assert_array_equal(found, best_tokens(plain))
     assert min(steps) < int(plain.steps)
-
-
-def test_sorted_batches_hold_each_sentence_once_in_rows_of_few_lengths() -> None:
-    sentences = random_sentences(23, 100, 30)
-    batches = sorted_batches(sentences, 5, 256)
-    assert sorted(member for members, _ in batches for member in members) == list(range(23))
-    for members, rows in batches:
-        assert rows.shape[0] == 5
-        assert rows.shape[1] in row_lengths(256)
-        for row, member in zip(rows, members, strict=False):
-            np.testing.assert_array_equal(row[row > 0], sentences[member])
-    lengths = [len(sentences[member]) for members, _ in batches for member in members]
-    assert lengths == sorted(lengths, reverse=True)
-    assert not batches[-1][1][len(batches[-1][0]) :].any()
 
 
 def test_rows_have_no_more_than_the_greatest_length() -> None:
