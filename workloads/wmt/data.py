@@ -40,7 +40,7 @@ class TranslationData(NamedTuple):
 
 
 def open_data(
-    data_dir: str | os.PathLike[str] | None, *, vocab_size: int, max_length: int, split_sizes: Mapping[SplitName, int]
+    data_dir: str | os.PathLike[str] | None, *, vocab_size: int, max_length: int, split_sizes: Mapping[str, int]
 ) -> TranslationData:
     """The pairs prepared in `data_dir`, or the built-in ones; nothing is read or generated before it is needed.
 
