@@ -1,4 +1,4 @@
-"""The built-in stand-in for WMT: sentences of an invented language and their translations; see `toy_language`."""
+"""The built-in stand-in for WMT: sentences in an invented language with translations; see `toy_language`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from workloads.wmt.toy_language import (
 )
 
 VERSION = "1"
-"""Changes whenever the sentences do."""
+"""Changes whenever the sentences change."""
 SPLITS = ("train", "validation", "test")
 _SEED = 20_261_128
 """Fixed: every run sees the same sentences, whatever its own seed."""
 _CLAUSES_OF_LONG_ROWS = 0.55
-"""Chance of one clause more. Sentences are then about as long as those of newstest in pieces, 28 on average."""
+"""Chance of another clause. It makes sentences about as long as those of newstest: 25 tokens on average."""
 _CLAUSES_OF_SHORT_ROWS = 0.15
 _SHORT = 128
 _FLATTENING = 2.7
-"""Words of rank r have the chance 1 / (r + this), r = 0, 1, ...: Zipf's law, with Mandelbrot's correction."""
+"""A word of rank r = 0, 1, ... has a chance proportional to 1 / (r + this): Zipf's law with Mandelbrot's correction."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ToyPairs:
 
     Attributes:
       vocab_size: number of token ids.
-      max_length: no sentence has more tokens, its end included.
+      max_length: most tokens of a sentence, its end included.
       split_sizes: number of pairs of each of `SPLITS`.
     """
 
@@ -44,7 +44,7 @@ class ToyPairs:
 
     @property
     def tokenizer(self) -> ToyLanguages:
-        """What makes text of the token ids."""
+        """Turns the token ids into text."""
         return ToyLanguages(self.vocab_size)
 
     def describe(self) -> dict[str, object]:
@@ -52,7 +52,7 @@ class ToyPairs:
         return {"version": VERSION, "split_sizes": dict(self.split_sizes), "vocab_size": self.vocab_size}
 
     def columns(self, split: str) -> dict[str, np.ndarray]:
-        """The pairs of a split, always the same.
+        """The pairs of a split, the same at every call.
 
         Returns:
           `inputs` and `targets` uint16 [tokens], `inputs_lengths` and `targets_lengths` int32 [pairs].
@@ -69,14 +69,14 @@ def generate(
     max_length: int,
     more_clauses: float | None = None,
 ) -> dict[str, np.ndarray]:
-    """Random pairs of sentences, columns as in `ToyPairs.columns`.
+    """Random pairs of sentences, as columns like those of `ToyPairs.columns`.
 
     Args:
-      languages: their vocabulary.
-      rng: decides everything.
+      languages: the languages.
+      rng: the source of all randomness.
       count: number of pairs.
       max_length: most tokens of a sentence, its end included.
-      more_clauses: chance that another clause follows; None for one that suits `max_length`.
+      more_clauses: chance that another clause follows; the default depends on `max_length`.
     """
     if more_clauses is None:
         more_clauses = _CLAUSES_OF_SHORT_ROWS if max_length < _SHORT else _CLAUSES_OF_LONG_ROWS
@@ -138,7 +138,7 @@ def _phrases(stems: Mapping[str, int], rng: np.random.Generator, count: int, *, 
 
 
 def _words(rng: np.random.Generator, num_words: int, count: int) -> list[int]:
-    """Numbers of words, frequent ones first."""
+    """Random ranks of words, by Zipf's law."""
     chances = 1 / (np.arange(num_words) + _FLATTENING)
     ends = np.cumsum(chances)
     return np.searchsorted(ends, rng.random(count) * ends[-1], side="right").clip(max=num_words - 1).tolist()

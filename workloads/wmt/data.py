@@ -1,8 +1,8 @@
-"""Splits of sentence pairs: packed rows for training, padded ones in order of length for evaluation.
+"""Splits of sentence pairs: packed rows for training, padded rows sorted by length for evaluation.
 
 Training batches have `inputs` and `targets`, each also with `_position` and `_segmentation`, int32 [B, L], and
 `weights` float32 [B, L]; see `algoperf_jax.data.sequences`. Evaluation batches have `inputs` and `targets` int32 [B, P]
-and `weights` float32 [B, P], with P as long as the batch needs. Weights are 1 where a target is not 0.
+and `weights` float32 [B, P], where P depends on the batch. Weights are 1 where a target is not 0.
 
 The pairs come from a `ColumnSource` with the columns `inputs` and `targets` [tokens], `inputs_lengths` and
 `targets_lengths` [examples].
@@ -33,7 +33,7 @@ FIELDS = ("inputs", "targets")
 
 
 class TranslationData(NamedTuple):
-    """Sentence pairs, and what makes text of them."""
+    """Sentence pairs, and the tokenizer that turns them into text."""
 
     data: Data
     tokenizer: Tokenizer
@@ -42,14 +42,14 @@ class TranslationData(NamedTuple):
 def open_data(
     data_dir: str | os.PathLike[str] | None, *, vocab_size: int, max_length: int, split_sizes: Mapping[str, int]
 ) -> TranslationData:
-    """The pairs prepared in `data_dir`, or the built-in ones; nothing is read or generated before it is needed.
+    """The pairs prepared in `data_dir`, or the built-in pairs; read or generated on first use.
 
     Args:
       data_dir: folder of prepared data sets, or None.
-      vocab_size: token ids of the model; the tokenizer of prepared data must have as many.
-      max_length: tokens in a row L; pairs must not be longer.
-      split_sizes: how many training pairs are evaluated, a fixed random subset (`eval_train`); and how many built-in
-        pairs the other splits have.
+      vocab_size: token ids of the model; the tokenizer of prepared data must have the same number.
+      max_length: tokens in a row, L; prepared sentences must not be longer.
+      split_sizes: sizes of the built-in splits; for prepared data, too, `eval_train` is the number of training pairs
+        that are evaluated, a fixed random subset.
     """
     num_eval_train = split_sizes["eval_train"]
     if data_dir is None:
@@ -86,7 +86,7 @@ def translation_data(source: ColumnSource, *, max_length: int, num_eval_train: i
 def training_split(
     pairs: Mapping[str, Sequences], *, batch_size: int, seed: int, max_length: int, placement: Placement
 ) -> SplitReader:
-    """The endless stream of packed rows. As in the reference, rows never hold pairs of two groups of `max_length`."""
+    """The endless stream of packed rows. As in the reference, no row crosses a multiple of `max_length` pairs."""
     return packed_training_split(
         pairs,
         length=max_length,
@@ -101,11 +101,11 @@ def training_split(
 def evaluation_split(
     pairs: Mapping[str, Sequences], chosen: np.ndarray, *, batch_size: int, max_length: int, placement: Placement
 ) -> SplitReader:
-    """One pass over the chosen pairs, each exactly once, those with the longest sources first.
+    """One pass over the chosen pairs, each exactly once, sorted by the length of the source, longest first.
 
-    So the translations of a batch are about equally long, it is padded to the first of `row_lengths` that holds its
-    pairs, and lack of memory shows at once. A split smaller than `batch_size` makes one batch. What a batch has too few
-    pairs for is rows of 0.
+    Translations in a batch are thus about equally long, and a lack of memory shows at once. Rows are as long as the
+    first of `row_lengths` that holds the pairs of the batch. A split smaller than `batch_size` makes one batch. Rows
+    without a pair are 0.
     """
     order = chosen[np.argsort(-pairs["inputs"].lengths[chosen].astype(np.int64), kind="stable")]
     longest = np.maximum(*(pairs[name].lengths[order] for name in FIELDS))
@@ -131,7 +131,7 @@ def _with_weights(rows: Mapping[str, np.ndarray]) -> Batch:
 
 
 class PreparedPairs(PreparedSource):
-    """A prepared data set that fits a model."""
+    """A prepared data set, checked against the model."""
 
     def __init__(
         self, data_dir: str | os.PathLike[str], dataset: DatasetSpec, *, vocab_size: int, max_length: int
@@ -151,7 +151,7 @@ class PreparedPairs(PreparedSource):
         """The data set.
 
         Raises:
-          DataError: besides what `PreparedSource` raises, its tokenizer or its sentences do not fit the model.
+          DataError: as `PreparedSource`, and if its tokenizer or its sentences do not fit the model.
         """
         found = super().opened()
         vocab_size, max_length = self._arguments
@@ -162,25 +162,25 @@ class PreparedPairs(PreparedSource):
             raise DataError("the manifest of the prepared wmt data names no tokenizer", remedy=remedy) from error
         if found_size != vocab_size:
             raise DataError(
-                "vocabulary of the tokenizer that the wmt data are prepared with",
+                "vocabulary of the tokenizer of the prepared wmt data",
                 value=found_size,
-                expected=f"{vocab_size}, as many as the model has",
+                expected=f"{vocab_size}, as in the model",
                 remedy=remedy,
             )
         if found_length > max_length:
             raise DataError(
                 "longest sentence in the prepared wmt data",
                 value=found_length,
-                expected=f"at most {max_length} tokens, the length of the model",
+                expected=f"at most {max_length} tokens, as in the model",
                 remedy=remedy,
             )
         return found
 
     def tokenizer(self) -> SentencePieceTokenizer:
-        """The tokenizer that the data were made with.
+        """The tokenizer that encoded the data.
 
         Raises:
-          DataError: it is another.
+          DataError: its checksum is not that in the manifest.
         """
         found = self.opened()
         model = found.columns(TOKENIZER_SPLIT)["model"].tobytes()
@@ -189,14 +189,14 @@ class PreparedPairs(PreparedSource):
             raise DataError(
                 "SHA-256 of the tokenizer in the prepared wmt data",
                 value=actual,
-                expected=f"{checksum}, of that which the data are prepared with",
+                expected=f"{checksum}, as in the manifest",
                 remedy=f"Run: {self._again}",
             )
         return SentencePieceTokenizer(model, "the tokenizer in the prepared wmt data")
 
 
 class PreparedTokenizer:
-    """The tokenizer of a prepared data set, read when it is first used."""
+    """The tokenizer of a prepared data set, read on first use."""
 
     def __init__(self, source: PreparedPairs, vocab_size: int) -> None:
         self._source = source
@@ -207,5 +207,5 @@ class PreparedTokenizer:
         return self._source.tokenizer()
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As `Tokenizer.decode`; a DataError where the data are missing or damaged."""
+        """See `Tokenizer.decode`; raises DataError if the data is missing or damaged."""
         return self._tokenizer.decode(ids)

@@ -1,6 +1,6 @@
-"""Parallel text on disk: a file for each language with a sentence per line, gzipped, as SGM, in tar archives or not.
+"""Parallel text on disk: one file per language, one sentence per line or as SGM, optionally gzipped or in tar archives.
 
-Files are told apart by their names, as the shared tasks of WMT write them: `europarl-v7.de-en.de` beside
+Files are recognized by their names, which follow the shared tasks of WMT: `europarl-v7.de-en.de` beside
 `europarl-v7.de-en.en`, `newstest2013-src.de.sgm` beside `newstest2013-ref.en.sgm`, `train.de.gz` beside `train.en.gz`.
 """
 
@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 """A sentence in German and in English."""
 
 _NAME = re.compile(r"(?P<corpus>.+?)(?:[.-](?P<side>src|ref)(?:[.-][A-Z])?)?\.(?P<language>de|en)(?:\.sgm)?(?:\.gz)?")
-# Badly formed as XML in places, so it is not read as such. Entities stay as they are: TensorFlow Datasets leaves them.
+# Some files are not valid XML. Entities are not replaced, as in TensorFlow Datasets.
 _SEGMENT = re.compile(r"<seg id=\"[^\"]*\">(.*)</seg>")
 
 
@@ -34,9 +34,9 @@ class Document:
     """A file of sentences in one language.
 
     Attributes:
-      path: the file, or the archive that it is in.
-      name: relative to the folder of raw files, below the name of the archive.
-      member: where it is in the archive, or None.
+      path: the file, or the archive that contains it.
+      name: path relative to the folder of raw files; an archive counts as a folder.
+      member: its entry in the archive, or None.
     """
 
     path: pathlib.Path
@@ -44,7 +44,7 @@ class Document:
     member: tarfile.TarInfo | None = None
 
     def sentences(self) -> Iterator[str]:
-        """The sentences in order, without ends of lines.
+        """The sentences in order, without line ends.
 
         Raises:
           DataError: the file is damaged or not UTF-8; names file and line.
@@ -94,7 +94,7 @@ class Corpus:
     """Two documents whose sentences are translations of each other, one by one.
 
     Attributes:
-      name: what the names of both have in common.
+      name: the common part of both names.
       source: in German.
       target: in English.
     """
@@ -107,7 +107,7 @@ class Corpus:
         """The pairs in order.
 
         Raises:
-          DataError: a document is damaged, or they do not have the same number of sentences; names both.
+          DataError: a document is damaged, or the numbers of sentences differ; names both documents.
         """
         counts = [0, 0]
         for pair in itertools.zip_longest(self.source.sentences(), self.target.sentences()):
@@ -123,7 +123,7 @@ class Corpus:
 
 
 def documents(folder: pathlib.Path) -> list[Document]:
-    """All documents below a folder, in it and in its archives, in the order of their names.
+    """All documents below a folder, also in archives, sorted by name.
 
     Raises:
       DataError: an archive is damaged.
@@ -151,14 +151,14 @@ def _members(path: pathlib.Path) -> list[tarfile.TarInfo]:
 
 
 def corpora(found: Sequence[Document], patterns: Iterable[str]) -> list[Corpus]:
-    """The pairs of documents whose names match a pattern of `fnmatch`, those of the first pattern first.
+    """The corpora whose documents match one of the patterns (see `fnmatch`), in the order of the patterns.
 
-    Of several documents of a corpus in one language, such as several references, the source of German and the
-    reference of English is taken, and of those the first by name. A pattern without a slash takes documents from all
-    folders and archives, but no corpus twice: one that is in an archive and unpacked too is taken unpacked.
+    A corpus may have several documents in one language, for instance several references. A German source and an English
+    reference are preferred, then the first by name. A pattern without a slash is compared with the last part of names,
+    in all folders and archives. It finds each corpus once; an unpacked corpus is preferred to one in an archive.
 
     Raises:
-      DataError: a document that matches has no translation beside it, or a corpus is there several times.
+      DataError: a matching document has no translation, or a pattern without a slash finds a corpus several times.
     """
     chosen: dict[str, Corpus] = {}
     for pattern in patterns:
@@ -179,14 +179,14 @@ def _matching(found: Sequence[Document], pattern: str) -> list[Corpus]:
     for name, languages in sides.items():
         if alone := {SOURCE, TARGET} - set(languages):
             raise DataError(
-                f"{next(iter(languages.values()))} has no translation beside it",
+                f"{next(iter(languages.values()))} has no translation next to it",
                 expected=f"{name}.{alone.pop()}, gzipped or not",
             )
     return [Corpus(name, languages[SOURCE], languages[TARGET]) for name, languages in sorted(sides.items())]
 
 
 def _once(matching: Sequence[Corpus]) -> list[Corpus]:
-    """Without those in archives that are there unpacked as well."""
+    """Drops corpora in archives that exist unpacked as well."""
     by_name: dict[str, list[Corpus]] = {}
     for corpus in matching:
         by_name.setdefault(corpus.name.rpartition("/")[2], []).append(corpus)
@@ -195,9 +195,9 @@ def _once(matching: Sequence[Corpus]) -> list[Corpus]:
         unpacked = [corpus for corpus in candidates if corpus.source.member is None] or candidates
         if len(unpacked) > 1:
             raise DataError(
-                f"the corpus {name} is there several times",
+                f"the corpus {name} exists several times",
                 value=[corpus.name for corpus in unpacked],
-                remedy="Name the files of each split, for instance with --option train='FOLDER/train.*'.",
+                remedy="Name the documents of each split, for instance with --option=train='FOLDER/train.*'.",
             )
         chosen += unpacked
     return chosen

@@ -1,16 +1,17 @@
 """WMT German-English: from TensorFlow Datasets, plain text or the archives of WMT to columns of token ids.
 
-The raw files are not downloaded. They are, in one folder that is given with --from:
+Nothing is downloaded. One folder, passed with --from, holds:
 
 - `wmt17_translate/de-en` (train) and `wmt14_translate/de-en` (validation, test) as TensorFlow Datasets writes them, in
   either file format;
 - or parallel text, see `parallel_text`, below the folder or in tar archives: of WMT 2017
   training-parallel-{europarl-v7,commoncrawl,nc-v12}.tgz and rapid2016.tgz, with newstest2013 (dev.tgz) and newstest2014
   (test-full.tgz), all from https://www.statmt.org; or `train.{de,en}`, `val.{de,en}` and `test.{de,en}`;
-- and the tokenizer, `wmt_sentencepiece_model` or `*.model`, if none is to be trained.
+- optionally a tokenizer, `wmt_sentencepiece_model` or `*.model`; without one, a tokenizer is trained.
 
 Each split has the columns `inputs` and `targets` uint16 [tokens], German and English, with `inputs_lengths` and
-`targets_lengths` int32 [examples]. The SentencePiece model is kept besides as `tokenizer`, `model` uint8 [bytes].
+`targets_lengths` int32 [examples]. The SentencePiece model is stored as a further split,
+`tokenizer`, with the column `model` uint8 [bytes].
 """
 
 import collections
@@ -29,14 +30,14 @@ from algoperf_jax.data.prepared import Block, Conversion, DatasetSpec
 from algoperf_jax.data.workers import usable_cores
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.wmt import parallel_text, tfds_text, tokenizer
-from workloads.wmt.parallel_text import Pair
+from workloads.wmt.parallel_text import Document, Pair
 from workloads.wmt.tokenizer import SentencePieceTokenizer
 
 DATASET = DatasetSpec("wmt", "1.0.0")
 DOWNLOADS: tuple[Download, ...] = ()
 OPTIONS = ("vocab_size", "max_length", "train", "validation", "test")
-"""`vocab_size=N`: pieces of the tokenizer. `max_length=N`: pairs with a longer side are left out. `train=PATTERN,...`
-and so on: which documents are those of a split, by name as in `parallel_text.corpora`."""
+"""`vocab_size=N`: pieces of the tokenizer. `max_length=N`: pairs with a longer side are left out. `train=PATTERN,...`,
+and likewise for the other splits: the names of its documents, as in `parallel_text.corpora`."""
 VOCAB_SIZE, MAX_LENGTH = 32_000, 256
 TOKENIZER_SPLIT = "tokenizer"
 
@@ -82,7 +83,7 @@ def convert(
     validation: str | None = None,
     test: str | None = None,
 ) -> Conversion:
-    """Trains a tokenizer, if there is none in the folder, and encodes the splits; reads the text as it goes.
+    """Trains a tokenizer if the folder has none, and encodes the splits while they are read.
 
     Args:
       folder: holds the raw files.
@@ -91,9 +92,9 @@ def convert(
       train, validation, test: patterns of names of documents, separated by commas.
 
     Raises:
-      DataError: text is missing or damaged, names the file, and the line where there is one; the tokenizer is damaged
-        or of another size; a split has no pair left.
-      ConfigError: an option is not what it has to be.
+      DataError: text is missing or damaged (names file and line), the tokenizer is damaged or has another size, or no
+        pair of a split is left.
+      ConfigError: an option has an invalid value.
     """
     wanted_size = None if vocab_size is None else _number("vocab_size", vocab_size, 4, _LARGEST_VOCABULARY)
     length = MAX_LENGTH if max_length is None else _number("max_length", max_length, 2, 1 << 20)
@@ -124,25 +125,25 @@ def _number(option: str, text: str, least: int, most: int) -> int:
 
 
 def _corpora(folder: pathlib.Path, patterns: Mapping[str, str | None]) -> dict[str, list[Corpus]]:
-    """Where the pairs of each split are."""
-    documents = parallel_text.documents(folder)
+    """Finds the text of each split."""
     found: dict[str, list[Corpus]] = {}
+    documents: list[Document] | None = None
     for split, given in patterns.items():
-        stored = None if given is not None else tfds_text.find(folder, *_TFDS[split], _example_parser)
-        found[split] = (
-            [stored]
-            if stored is not None
-            else [*parallel_text.corpora(documents, _PATTERNS[split] if given is None else given.split(","))]
-        )
+        dataset, stored_split = _TFDS[split]
+        if given is None and (stored := tfds_text.find(folder, dataset, stored_split, _example_parser)) is not None:
+            found[split] = [stored]
+            continue
+        # Only where they are needed: listing archives takes as long as unpacking them.
+        documents = parallel_text.documents(folder) if documents is None else documents
+        names = _PATTERNS[split] if given is None else tuple(given.split(","))
+        found[split] = [*parallel_text.corpora(documents, names)]
         if not found[split]:
-            listed = [document.name for document in documents[:20]]
             raise DataError(
                 f"no text for the split {split} in {folder}",
-                value=listed,
-                expected=f"{'/'.join(_TFDS[split][:1])} of TensorFlow Datasets, or documents named "
-                + (" or ".join(_PATTERNS[split]) if given is None else given)
-                + " that end with .de and .en",
-                remedy=f"Name them with --option {split}=PATTERN.",
+                value=[document.name for document in documents[:20]],
+                expected=f"{dataset} of TensorFlow Datasets, or pairs of documents that end with .de and .en, named "
+                + " or ".join(names),
+                remedy=f"Name the documents with --option={split}=PATTERN.",
             )
     return found
 
@@ -159,7 +160,7 @@ def _example_parser() -> Callable[[bytes], Any]:
 
 
 def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int | None) -> SentencePieceTokenizer:
-    """The one in the folder, or one that is trained on the training pairs."""
+    """The tokenizer in the folder, or one trained on the training pairs."""
     size = VOCAB_SIZE if wanted_size is None else wanted_size
     named = raw_files.find_all(folder, "wmt_sentencepiece_model")
     paths = named or raw_files.find_all(folder, "*.model")
@@ -168,11 +169,11 @@ def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int
             f"tokenizers in {folder}",
             value=[str(path) for path in paths],
             expected="one",
-            remedy="Call the one to be used wmt_sentencepiece_model.",
+            remedy="Rename the one to use to wmt_sentencepiece_model.",
         )
     if not paths:
         _log.info("training a tokenizer of %s pieces", f"{size:,}")
-        # The corpora take turns, so that pieces are not those of the first one only.
+        # The corpora take turns, so that the first one does not decide all pieces.
         trained = tokenizer.train(_in_turn([corpus.pairs() for corpus in corpora]), vocab_size=size)
         return SentencePieceTokenizer(trained, "trained on the first pairs of train")
     pieces = SentencePieceTokenizer(paths[0].read_bytes(), str(paths[0]))
@@ -181,14 +182,14 @@ def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int
             f"vocabulary of the tokenizer {paths[0]}",
             value=pieces.vocab_size,
             expected=f"{size} pieces",
-            remedy=f"Give another tokenizer, or --option vocab_size={pieces.vocab_size} for a model of that size.",
+            remedy=f"Use another tokenizer, or pass --option=vocab_size={pieces.vocab_size} for a model of that size.",
         )
     _log.info("using the tokenizer %s", paths[0])
     return pieces
 
 
 def _in_turn(streams: Iterable[Iterator[Pair]]) -> Iterator[Pair]:
-    """One pair of each stream after another, as long as there are any, without pairs that will be left out."""
+    """Interleaves the streams until all are exhausted; skips pairs with an empty side."""
     for pairs in itertools.zip_longest(*streams):
         yield from (pair for pair in pairs if pair is not None and _is_whole(pair))
 
@@ -204,7 +205,7 @@ def _blocks(
     max_length: int,
     counts: collections.Counter[str],
 ) -> Iterator[Block]:
-    """The pairs that are kept, encoded; `counts` says how many were read, kept and left out, and why."""
+    """Encodes the pairs; counts those that were read, kept, and left out for each reason in `counts`."""
     counts.update({"read": 0, "kept": 0, "with an empty side": 0, f"over {max_length} tokens": 0})
     stream = itertools.chain.from_iterable(corpus.pairs() for corpus in corpora)
     while pairs := list(itertools.islice(stream, _PAIRS_PER_BLOCK)):

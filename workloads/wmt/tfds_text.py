@@ -1,4 +1,4 @@
-"""Parallel text that TensorFlow Datasets has prepared, read without TensorFlow."""
+"""Parallel text prepared by TensorFlow Datasets, read without TensorFlow."""
 
 import dataclasses
 import pathlib
@@ -45,7 +45,7 @@ class TfdsCorpus:
                 try:
                     features = parse(record).features.feature
                     source, target = (features[name].bytes_list.value[0].decode() for name in (SOURCE, TARGET))
-                # Errors of protobuf have no class that could be named without importing it.
+                # Parsing raises a class of protobuf, which is not a dependency of its own.
                 except Exception as error:
                     raise DataError(
                         f"record {number} of {shard} is damaged ({error!r})",

@@ -1,8 +1,8 @@
-"""SentencePiece models: trained on parallel text, read from a file, and used on both languages.
+"""SentencePiece models, shared by both languages: training, loading, encoding and decoding.
 
 Source: T. Kudo and J. Richardson, "SentencePiece: A simple and language independent subword tokenizer and detokenizer
-for Neural Text Processing", EMNLP 2018 (https://github.com/google/sentencepiece). Ids are those of its defaults: 0 is
-the unknown piece, 1 begins a sentence and is not used, 2 ends one. There is no piece for padding; 0 means that too.
+for Neural Text Processing", EMNLP 2018 (https://github.com/google/sentencepiece). The ids are its defaults: 0 is the
+unknown piece, 1 the start of a sentence, which is not used, 2 its end. No piece stands for padding: 0 means that, too.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ from algoperf_jax.errors import DataError
 
 UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2
 TRAINING_BYTES = 10_000_000
-"""How much text a model is trained on, in bytes with the ends of lines."""
+"""Bytes of text that a model is trained on, line ends included."""
 _TOO_LARGE = re.compile(r"Vocabulary size too high .*value <= (\d+)")
 
 
 class Tokenizer(Protocol):
-    """What makes text of token ids."""
+    """Turns token ids into text."""
 
     @property
     def vocab_size(self) -> int:
@@ -31,17 +31,17 @@ class Tokenizer(Protocol):
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of a sequence of token ids, each below `vocab_size`; those that only mark a sentence give none."""
+        """The text of a sequence of token ids below `vocab_size`; ids that mark the start or end add nothing."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class SentencePieceTokenizer:
-    """A SentencePiece model. Loaded when it is first used.
+    """A SentencePiece model, loaded on first use.
 
     Attributes:
       model: the content of a model file.
-      name: where it came from, for error messages.
+      name: its origin, for error messages.
     """
 
     model: bytes = dataclasses.field(repr=False)
@@ -83,18 +83,18 @@ class SentencePieceTokenizer:
 
 
 def train(pairs: Iterable[tuple[str, str]], *, vocab_size: int, num_bytes: int = TRAINING_BYTES) -> bytes:
-    """A unigram model of both languages, the same byte for byte whenever it is trained on the same text.
+    """Trains a unigram model on both languages. The same text gives the same model, byte for byte.
 
     Args:
-      pairs: sentences in two languages, which are read in turn until they have `num_bytes`, ends of lines included.
+      pairs: sentences in two languages; the two sides of a pair are read one after the other.
       vocab_size: number of pieces.
-      num_bytes: how much text is read; the last pair is completed.
+      num_bytes: reading stops after the pair that reaches this number of bytes, line ends included.
 
     Returns:
       The content of the model file.
 
     Raises:
-      DataError: the text is not enough for so many pieces.
+      DataError: there is too little text for that many pieces.
     """
     sentences: list[str] = []
     size = 0
@@ -111,10 +111,10 @@ def train(pairs: Iterable[tuple[str, str]], *, vocab_size: int, num_bytes: int =
             vocab_size=vocab_size,
             character_coverage=1.0,
             model_type="unigram",
-            # The default, spelled out: it decides the order of sums, and so the last digits of the pieces' scores and
-            # the order of those that are nearly equal. It need not be the number of cores.
+            # The default, made explicit: it determines the order of sums, hence the last digits of the scores and the
+            # order of nearly equal pieces. It need not match the number of cores.
             num_threads=16,
-            # Errors come as exceptions; the rest is progress.
+            # Errors are raised as exceptions; all other messages report progress.
             minloglevel=4,
         )
     except RuntimeError as error:
@@ -123,17 +123,17 @@ def train(pairs: Iterable[tuple[str, str]], *, vocab_size: int, num_bytes: int =
             f"training a tokenizer of {vocab_size:,} pieces on {len(sentences):,} sentences of {size:,} bytes failed"
             + ("" if most else f" ({error})"),
             expected=f"at most {int(most[1]):,} pieces from so little text" if most else None,
-            remedy="Give more text, or a smaller vocabulary with --option vocab_size=N.",
+            remedy="Provide more text, or choose a smaller vocabulary with --option=vocab_size=N.",
         ) from error
     return model.getvalue()
 
 
 @functools.cache
 def _library() -> Any:
-    """`sentencepiece`, which only preparation and the text of translations need."""
+    """Imports `sentencepiece`, which only preparation and decoding to text need."""
     with warnings.catch_warnings():
-        # Python warns of the types that its wrapper makes, some of them with the first object. The wrapper does not
-        # survive that the warning is an error (https://github.com/google/sentencepiece/issues/1145).
+        # The types of its wrapper cause DeprecationWarnings, some only with the first object. If warnings are errors,
+        # the wrapper crashes (https://github.com/google/sentencepiece/issues/1145).
         warnings.simplefilter("ignore", DeprecationWarning)
         import sentencepiece
 

@@ -1,10 +1,10 @@
 """Two invented languages and the rules that translate one into the other.
 
-The source is built as German is: nouns have a gender, articles tell gender, number and case, adjectives agree with
-their nouns and come after them, verbs come last and agree with their subjects, the auxiliary of the future is in second
-place, and an object may come before the subject, since the article tells which is which. The target is built as English
-is: subject, verb, object, place and time in this order, no gender and no case, `do` in negations and questions, and
-verbs that agree with their subjects in the present. Every source has exactly one translation.
+The source resembles German. Nouns have a gender; articles show gender, number and case; adjectives follow their nouns
+and agree with them; verbs come last and agree with their subjects; the auxiliary of the future is in second place; and
+an object may come before the subject, since the article shows the case. The target resembles English: subject, verb,
+object, place and time in this order, no gender and no case, `do` in negations and questions, and verbs that agree with
+their subjects in the present. Every source sentence has exactly one translation.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 _WORD = "▁"
-"""Begins a word, as in SentencePiece; other pieces go on with it."""
+"""Starts a word, as in SentencePiece; other pieces continue one."""
 
 _ARTICLES = (
     ("▁der", "▁den", "▁die", "▁dir", "▁das", "▁dom", "▁dei", "▁dun"),
@@ -40,14 +40,14 @@ _SYLLABLES = (
     [c + v for c in "bcdfghlmnprstv" for v in "aeiou"],
 )
 MOST_STEMS = 2000
-"""Of each language: more would hardly be seen in a data set of so few sentences."""
+"""Per language. Further ones would be too rare to learn from a small data set."""
 _SHARES = {"nouns": 0.5, "verbs": 0.25, "adjectives": 0.15, "adverbs": 0.1}
 
 
 class NounPhrase(NamedTuple):
     """Attributes:
     noun: number of the noun, or of the pronoun.
-    is_pronoun, is_plural, is_definite: a pronoun has neither number nor article of its own.
+    is_pronoun, is_plural, is_definite: the last two do not matter for pronouns.
     adjective: number of the adjective, or None.
     """
 
@@ -60,12 +60,12 @@ class NounPhrase(NamedTuple):
 
 class Clause(NamedTuple):
     """Attributes:
-    subject, object: what it is about.
+    subject, object: the noun phrases.
     place: preposition and noun phrase, or None.
     verb: number of the verb.
     tense: 0 present, 1 past, 2 future.
-    is_negated: whether it is.
-    is_object_first: in the source, for stress.
+    is_negated: whether the clause is negated.
+    is_object_first: whether the object comes before the subject in the source.
     time: number of an adverb, or None.
     """
 
@@ -81,17 +81,17 @@ class Clause(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ToyLanguages:
-    """The two languages with a vocabulary of a given size, and the pieces that they share.
+    """The two languages, with one vocabulary of a given size for both.
 
     Attributes:
-      vocab_size: number of token ids. Those that stand for nothing are the last ones.
+      vocab_size: number of token ids. The last ones may be unused.
     """
 
     vocab_size: int
 
     @functools.cached_property
     def stems(self) -> dict[str, int]:
-        """How many there are of each part of speech, in either language."""
+        """The number of stems of each part of speech, in either language."""
         count = min(MOST_STEMS, (self.vocab_size - 3 - len(_function_pieces())) // 2)
         found = {part: int(share * count) for part, share in _SHARES.items()}
         if not all(found.values()):
@@ -100,13 +100,13 @@ class ToyLanguages:
 
     @functools.cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The piece of each token id that stands for one."""
+        """The piece of each token id that is used."""
         count = sum(self.stems.values())
         stems = [_WORD + _stem(language, number) for language in range(2) for number in range(count)]
         return ("⁇", "", "", *_function_pieces(), *stems)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of a sequence of token ids; what stands for nothing becomes " ⁇ "."""
+        """The text of a sequence of token ids; unknown and unused ids become " ⁇ "."""
         known = len(self.pieces)
         pieces = (f"{_WORD}⁇{_WORD}" if token == UNKNOWN or token >= known else self.pieces[token] for token in ids)
         return " ".join("".join(pieces).replace(_WORD, " ").split())
@@ -115,9 +115,9 @@ class ToyLanguages:
         """The token ids of a sentence in the source and in the target, `END` at the end.
 
         Args:
-          clauses: one or more.
-          conjunctions: of the clauses after the first.
-          is_question: only where there is one clause.
+          clauses: at least one.
+          conjunctions: one for each clause after the first.
+          is_question: whether the sentence is a question; it must have one clause then.
         """
         mark = self._ids["?" if is_question else "."]
         source, target = self._source(clauses[0]), self._target(clauses[0], is_question)
@@ -209,7 +209,7 @@ def _is_plural(phrase: NounPhrase) -> bool:
 
 @functools.cache
 def _function_pieces() -> tuple[str, ...]:
-    """All pieces but stems, each once."""
+    """All pieces except stems, each once."""
     groups: Iterable[Iterable[str]] = (
         *_ARTICLES,
         _ADJECTIVE_ENDINGS,
@@ -225,13 +225,13 @@ def _function_pieces() -> tuple[str, ...]:
 
 
 def _stem(language: int, number: int) -> str:
-    """A word of two syllables, another one for each number."""
+    """A word of two syllables, unique for each number."""
     syllables = _SYLLABLES[language]
-    # Neither number of words is a multiple of this prime, so no word comes twice.
+    # A prime that divides neither number of possible words, so no word occurs twice.
     first, second = divmod(number * 2053 % len(syllables) ** 2, len(syllables))
     return syllables[first] + syllables[second]
 
 
 NUM_PRONOUNS, NUM_PREPOSITIONS, NUM_CONJUNCTIONS = len(_PRONOUNS), len(_PREPOSITIONS), len(_CONJUNCTIONS)
 LONGEST_CLAUSE = 23
-"""Tokens of a clause in either language with the conjunction before it, at most."""
+"""Most tokens of a clause in either language, with the conjunction before it."""

@@ -16,7 +16,7 @@ from workloads.wmt.data import FIELDS, TranslationData, open_data
 from workloads.wmt.prepare import DATASET
 from workloads.wmt.tokenizer import END_ID, train
 
-SIZES: dict[SplitName, int] = {"train": 500, "eval_train": 60, "validation": 90, "test": 40}
+SIZES: dict[str, int] = {"train": 500, "eval_train": 60, "validation": 90, "test": 40}
 VOCABULARY, LENGTH = 300, 80
 
 
@@ -146,7 +146,7 @@ def opened(data_dir: pathlib.Path) -> TranslationData:
 def test_prepared_batches_are_those_of_the_same_pairs_in_memory(tmp_path: pathlib.Path) -> None:
     write(tmp_path)
     batch = opened(tmp_path).data.open("validation", batch_size=20, seed=0, placement=Placement()).batch(0)
-    sizes: dict[SplitName, int] = {"train": 50, "eval_train": 10, "validation": 20, "test": 20}
+    sizes = {"train": 50, "eval_train": 10, "validation": 20, "test": 20}
     same = open_data(None, vocab_size=VOCABULARY, max_length=LENGTH, split_sizes=sizes).data
     expected = same.open("validation", batch_size=20, seed=0, placement=Placement()).batch(0)
     assert batch["inputs"].dtype == np.int32
@@ -166,7 +166,7 @@ def test_nothing_is_read_before_it_is_needed(tmp_path: pathlib.Path) -> None:
     [
         (
             {"tokenizer": {"vocab_size": 299, "sha256": ""}},
-            "tokenizer that the wmt data are prepared with: found 299; expected 300.*--option=vocab_size=300.*--force",
+            "tokenizer of the prepared wmt data: found 299; expected 300.*--option=vocab_size=300.*--force",
         ),
         ({"max_length": 81}, "longest sentence in the prepared wmt data: found 81; expected at most 80 tokens"),
         ({"tokenizer": None}, "the manifest of the prepared wmt data names no tokenizer"),

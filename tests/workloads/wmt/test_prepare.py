@@ -213,8 +213,8 @@ def test_a_record_that_is_no_translation(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("without", "message"),
     [
-        (["val.en"], "val.de has no translation beside it; expected val.en, gzipped or not"),
-        (["test_2016.de", "test_2016.en"], "no text for the split test in .*wmt14_translate.*--option test=PATTERN"),
+        (["val.en"], "val.de has no translation next to it; expected val.en, gzipped or not"),
+        (["test_2016.de", "test_2016.en"], "no text for the split test in .*wmt14_translate.*--option=test=PATTERN"),
     ],
 )
 def test_missing_text(tmp_path: pathlib.Path, without: list[str], message: str) -> None:
@@ -228,7 +228,7 @@ def test_missing_text(tmp_path: pathlib.Path, without: list[str], message: str) 
 def test_the_documents_of_a_split_can_be_named(tmp_path: pathlib.Path) -> None:
     write_plain(tmp_path / "raw" / "one")
     write_plain(tmp_path / "raw" / "two", packed=True)
-    with pytest.raises(DataError, match=r"the corpus train is there several times: found \['one/train', 'two/train'\]"):
+    with pytest.raises(DataError, match=r"the corpus train exists several times: found \['one/train', 'two/train'\]"):
         convert(tmp_path / "raw", **OPTIONS)
     options = {"train": "one/train.*,two/val.*", "validation": "two/val.*", "test": "one/test_2016.*"}
     found = run(tmp_path / "raw", tmp_path / "data", **options)
