@@ -39,7 +39,7 @@ check: .venv/installed-test
 
 docs: .venv/installed-docs
 	$(BIN)/python -m docs.generate --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 pictures: .venv/installed
 	$(BIN)/python -m docs.generate.pictures
