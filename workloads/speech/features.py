@@ -61,7 +61,7 @@ def log_mel(
     precise = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     spectrum = precise(_frames(emphasized), jnp.asarray(dft_matrix()))
     real, imaginary = jnp.split(spectrum, 2, axis=-1)
-    energies = precise(real**2 + imaginary**2, jnp.asarray(mel_matrix()[_audible()]))
+    energies = precise(real**2 + imaginary**2, jnp.asarray(mel_matrix()[audible()]))
     features = (jnp.log(jnp.maximum(energies, SMALLEST_ENERGY)) - MEAN) / STDDEV
     starts = FRAME_STEP * jnp.arange(num_frames(samples))
     return features, (starts >= lengths[:, None]).astype(jnp.float32)
@@ -116,7 +116,7 @@ def dft_matrix() -> Float[np.ndarray, "window parts"]:
 
     float32 [400, 2 * 239]; made in float64.
     """
-    angles = 2 * math.pi / FFT_LENGTH * np.outer(np.arange(WINDOW_LENGTH), np.arange(NUM_BINS)[_audible()])
+    angles = 2 * math.pi / FFT_LENGTH * np.outer(np.arange(WINDOW_LENGTH), np.arange(NUM_BINS)[audible()])
     windowed = (hann_window() / FULL_SCALE)[:, None]
     return np.concatenate([windowed * np.cos(angles), windowed * np.sin(angles)], axis=1).astype(np.float32)
 
@@ -125,7 +125,7 @@ def _mel(hertz: float | np.ndarray) -> np.ndarray:
     return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
 
 
-def _audible() -> slice:
+def audible() -> slice:
     """The frequencies between the lowest and the highest of all triangles."""
     inside = np.flatnonzero(mel_matrix().any(axis=1))
     return slice(int(inside[0]), int(inside[-1]) + 1)
