@@ -1,0 +1,1 @@
+"""LibriSpeech, and what the models that transcribe it share."""
