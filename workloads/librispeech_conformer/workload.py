@@ -4,6 +4,7 @@ from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.librispeech_conformer.architecture import FULL, SMALL, Architecture
 from workloads.librispeech_conformer.model import Conformer
+from workloads.speech.spec_augment import NO_MASKS, SpecAugment
 from workloads.speech.workload import LIMITS, SPLIT_SIZES, check_choices, chosen_facts, speech_workload
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -40,6 +41,7 @@ def build(
     activation: str = "silu",
     attention_temperature: float = 1.0,
     use_block_layer_norm: bool = True,
+    use_spec_augment: bool = True,
     size: str = "full",
 ) -> Workload:
     """The Conformer, on LibriSpeech prepared in `data_dir` or on the built-in utterances.
@@ -50,6 +52,7 @@ def build(
       activation: of feed-forward modules and convolution blocks, a name from `ACTIVATIONS`.
       attention_temperature: what attention returns is multiplied by it.
       use_block_layer_norm: layer normalization at the end of each block.
+      use_spec_augment: SpecAugment in training.
       size: `full`, or `small` for a model that a CPU can train.
 
     Raises:
@@ -60,7 +63,13 @@ def build(
         name,
         "librispeech_conformer",
         Conformer,
-        architecture=Architecture(SIZES[size], activation, attention_temperature, use_block_layer_norm),
+        architecture=Architecture(
+            SIZES[size],
+            activation,
+            attention_temperature,
+            use_block_layer_norm,
+            SpecAugment() if use_spec_augment else NO_MASKS,
+        ),
         has_batch_stats=True,
         limits=LIMITS[size],
         facts=chosen_facts(BUILTIN, PUBLISHED, size, data_dir),

@@ -7,7 +7,7 @@ from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.librispeech_deepspeech.architecture import FULL, SMALL, Architecture, Normalization
 from workloads.librispeech_deepspeech.model import DeepSpeech
-from workloads.speech.spec_augment import SpecAugment
+from workloads.speech.spec_augment import NO_MASKS, SpecAugment
 from workloads.speech.workload import LIMITS, SPLIT_SIZES, check_choices, chosen_facts, speech_workload
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -47,6 +47,7 @@ def build(
     num_time_masks: int = 10,
     num_frequency_masks: int = 2,
     published_eval_batch_size: int = 256,
+    use_spec_augment: bool = True,
     size: str = "full",
 ) -> Workload:
     """The recurrent network, on LibriSpeech prepared in `data_dir` or on the built-in utterances.
@@ -60,6 +61,7 @@ def build(
       num_time_masks: masks of SpecAugment over time.
       num_frequency_masks: masks of SpecAugment over frequencies.
       published_eval_batch_size: utterances in an evaluation batch of the full model on real data.
+      use_spec_augment: SpecAugment in training.
       size: `full`, or `small` for a model that a CPU can train.
 
     Raises:
@@ -71,7 +73,7 @@ def build(
         normalization=(normalization, get_args(Normalization)),
         size=(size, SIZES),
     )
-    masks = SpecAugment(num_time_masks, num_frequency_masks)
+    masks = SpecAugment(num_time_masks, num_frequency_masks) if use_spec_augment else NO_MASKS
     published = dataclasses.replace(PUBLISHED, eval_batch_size=published_eval_batch_size)
     return speech_workload(
         name,

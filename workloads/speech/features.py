@@ -14,13 +14,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from workloads.speech.feature_statistics import MEAN, STDDEV
+from workloads.speech.sizes import FRAME_SAMPLES, FRAME_STEP, SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
-FRAME_STEP = 160
-"""Samples from the start of a frame to that of the next."""
-WINDOW_LENGTH = 400
-FRAME_LENGTH = WINDOW_LENGTH + 1
-"""Samples that a frame must have. The last one is not used: pre-emphasis of the reference drops it."""
+WINDOW_LENGTH = FRAME_SAMPLES - 1
+"""The last sample of a frame is not used: pre-emphasis of the reference drops it."""
 FFT_LENGTH = 512
 NUM_BINS = FFT_LENGTH // 2 + 1
 NUM_MELS = 80
@@ -33,7 +30,7 @@ FULL_SCALE = 2.0**15
 
 def num_frames(num_samples: int) -> int:
     """Frames of a row of samples: only those that fit."""
-    return max(0, (num_samples - FRAME_LENGTH) // FRAME_STEP + 1)
+    return max(0, (num_samples - FRAME_SAMPLES) // FRAME_STEP + 1)
 
 
 def num_logit_frames(num_samples: int) -> int:
@@ -55,13 +52,14 @@ def log_mel(
       of silence.
     """
     samples = waveforms.shape[1]
+    dtype = jnp.promote_types(waveforms.dtype, jnp.float32)
     is_valid = jnp.arange(samples) < lengths[:, None]
-    emphasized = _pre_emphasized(jnp.where(is_valid, waveforms.astype(jnp.float32), 0))
+    emphasized = _pre_emphasized(jnp.where(is_valid, waveforms.astype(dtype), 0))
     # Silence has small numbers in these features, which an imprecise product would blur.
     precise = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-    spectrum = precise(_frames(emphasized), jnp.asarray(dft_matrix()))
+    spectrum = precise(_frames(emphasized), jnp.asarray(dft_matrix(), dtype))
     real, imaginary = jnp.split(spectrum, 2, axis=-1)
-    energies = precise(real**2 + imaginary**2, jnp.asarray(mel_matrix()[audible()]))
+    energies = precise(real**2 + imaginary**2, jnp.asarray(mel_matrix()[audible()], dtype))
     features = (jnp.log(jnp.maximum(energies, SMALLEST_ENERGY)) - MEAN) / STDDEV
     starts = FRAME_STEP * jnp.arange(num_frames(samples))
     return features, (starts >= lengths[:, None]).astype(jnp.float32)

@@ -52,6 +52,9 @@ class SpecAugment:
         return features * kept
 
 
+NO_MASKS = SpecAugment(num_time_masks=0, num_frequency_masks=0)
+
+
 def visible(
     uniforms: Uniforms, num_valid_frames: Shaped[Any, " batch"], num_frames: int, num_bins: int
 ) -> Float[Any, "batch frames bins"]:
