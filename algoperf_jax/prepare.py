@@ -72,6 +72,7 @@ def prepare(
             remedy=f"Get them as {conversion.__name__} says and run: "
             f"{prepared.command(name, data_dir, '--from=FOLDER')}",
         )
+    prepared.check_replaceable(data_dir, spec)
     with _only_process(data_dir, spec.name):
         source = f"files from {raw.resolve()}" if raw is not None else _urls(conversion)
         folder = raw if raw is not None else _fetch(conversion, data_dir / "downloads" / spec.name)

@@ -19,6 +19,9 @@ _KEYS = (
     (r"train/packed/logits/slice", r"train/logits"),
     (r"grad_ls0\.0/paths", r"grad/path"),
     (r"grad_ls0\.0/(\w+)", r"grad/\1"),
+    # Speech: a part of the logits is stored, 0 at padding; the losses of training are those that are compared.
+    (r"(eval|train)/valid_logits/slice", r"\1/logits"),
+    (r"train/loss/(\w+)", r"loss/\1"),
 )
 _LISTING = {
     "params": "parameters",
@@ -40,6 +43,8 @@ def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         renamed["loss/logits_rounding"] = np.asarray(0.5 / 32768)
     if "train/logits_maxabsdiff_vs_eval" in renamed and "train/logits" not in renamed:
         renamed["train/logits"] = renamed["eval/logits"]
+    if (both := "train/new_batch_stats/sum_sumsq") in renamed:
+        renamed["train/new_batch_stats/sum"], renamed["train/new_batch_stats/sumsq"] = renamed.pop(both).T
     of_training = "loss/summed" in arrays
     logits = renamed.get("train/logits" if of_training else "eval/logits")
     return renamed if logits is None else {**renamed, "loss/logits": logits}
@@ -50,8 +55,7 @@ def listing(content: dict[str, Any]) -> dict[str, Any]:
     if not {"num_params", "total_parameters"} & set(content):
         return content
     renamed = {_LISTING.get(key, key): value for key, value in content.items()}
-    if "batch_stats" in renamed:
-        rows = renamed["batch_stats"]
+    if rows := renamed.pop("batch_stats", None):
         renamed["batch_stats"] = [row[:3] for row in rows]
         renamed["batch_stats_init"] = {row[0]: {"constant": True, "mean": row[3]} for row in rows}
     return renamed

@@ -129,8 +129,9 @@ def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workloa
 
 
 def preparation(name: str) -> ModuleType:
-    """The module that converts a workload's raw data (`workloads.<name>.prepare`)."""
-    entry = _entries[base_name(name)]
+    """The module that converts the raw data of a workload, or a data set that several share (`workloads.*.prepare`)."""
+    shared = (entry for entry in _entries.values() if entry.dataset == name)
+    entry = next(shared, None) or _entries[base_name(name)]
     return importlib.import_module(f"{entry.data or entry.module}.prepare")
 
 

@@ -48,12 +48,14 @@ class Entry:
       base: the workload itself.
       variants: suffix of the name -> variant.
       data: package with the module `prepare`, if it is another one.
+      dataset: name of the data set, if several workloads share it and it can be prepared by a name of its own.
     """
 
     module: str
     base: Variant = Variant()
     variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
     data: str | None = None
+    dataset: str | None = None
 
     @property
     def rows(self) -> dict[str, Variant]:

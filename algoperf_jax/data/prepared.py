@@ -137,6 +137,20 @@ def write(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_replaceable(data_dir: PathLike, spec: DatasetSpec) -> None:
+    """Checks that what `write` will replace, if anything, is a prepared data set and not a folder of the user's.
+
+    Raises:
+      DataError: it is something else.
+    """
+    folder = pathlib.Path(data_dir).expanduser() / spec.name
+    if folder.exists() and not (folder / _MANIFEST).exists() and any(folder.iterdir()):
+        raise DataError(
+            f"{folder} is not a prepared data set, and would be replaced by one",
+            remedy="Move or remove it, or choose another --data_dir.",
+        )
+
+
 def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
     """Opens a prepared data set; checks the manifest and the file sizes, but reads no examples yet.
 

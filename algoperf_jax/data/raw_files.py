@@ -7,7 +7,7 @@ import lzma
 import pathlib
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from algoperf_jax.errors import DataError
 
@@ -47,8 +47,12 @@ def archives(folder: pathlib.Path, *stems: str) -> list[pathlib.Path]:
     return [path for path in found if path.name.endswith(ARCHIVE_SUFFIXES)]
 
 
-def members(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+def members(path: pathlib.Path, is_wanted: Callable[[str], bool] = bool) -> Iterator[tuple[str, bytes]]:
     """Yields names and contents of the files in a tar archive, in its order, without hidden ones.
+
+    Args:
+      path: the archive.
+      is_wanted: whether a file with this name is read; others are skipped.
 
     Raises:
       DataError: the archive is damaged.
@@ -56,7 +60,7 @@ def members(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                if any(is_hidden(part) for part in pathlib.PurePath(member.name).parts):
+                if any(is_hidden(part) for part in pathlib.PurePath(member.name).parts) or not is_wanted(member.name):
                     continue
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:

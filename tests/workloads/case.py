@@ -25,6 +25,7 @@ class Case:
     Attributes:
       golden_batch: reference numbers -> the batch that they belong to, in the workload's schema.
       golden_training_batch: the one that the numbers of training belong to, if it is another one.
+      reference_arguments: arguments of `build` that the reference numbers were made with.
       stored_logits: takes the part of the logits that the reference numbers hold, if it is a part.
       reduced: suffix of a variant -> arguments that make it small enough for tests; "" is for variants not named.
       reduced_batch: `workload -> batch` for a reduced one, if the batch of the reference numbers does not fit it.
@@ -37,6 +38,7 @@ class Case:
 
     golden_batch: Callable[[Golden], dict[str, Any]] = image_batch
     golden_training_batch: Callable[[Golden], dict[str, Any]] | None = None
+    reference_arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     stored_logits: Callable[[Any], Any] | None = None
     reduced: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     reduced_batch: Callable[[Any], dict[str, Any]] | None = None

@@ -15,9 +15,9 @@ from tests.workloads.golden_batches import BATCHES, CASES
 def load(name: str) -> Workload:
     """The reduced workload or variant, on built-in data."""
     base = workloads.base_name(name)
-    arguments = CASES[base].reduced
+    case, arguments = CASES[base], CASES[base].reduced
     suffix = name.removeprefix(base).removeprefix("_")
-    return workloads.load(name, **arguments.get(suffix, arguments.get("", {})))
+    return workloads.load(name, **case.reference_arguments, **arguments.get(suffix, arguments.get("", {})))
 
 
 def batch(name: str) -> dict[str, Any]:

@@ -93,22 +93,27 @@ class Evaluated(NamedTuple):
     partial: Partial | None
 
 
+def of_reference(name: str) -> Workload:
+    """The workload as the reference numbers were made with it."""
+    return workloads.load(name, **CASES[workloads.base_name(name)].reference_arguments)
+
+
 @functools.lru_cache(maxsize=1)
 def recipe_state(name: str) -> tuple[Any, Any]:
-    return golden_support.recipe_state(workloads.load(name))
+    return golden_support.recipe_state(of_reference(name))
 
 
 @functools.lru_cache(maxsize=1)
 def trained(name: str) -> Trained:
     """The forward and backward pass of a training step, without dropout."""
     batch = TRAINING_BATCHES[name](golden_support.numbers(name))
-    return training_step(workloads.load(name), *recipe_state(name), batch)
+    return training_step(of_reference(name), *recipe_state(name), batch)
 
 
 @functools.lru_cache(maxsize=1)
 def evaluated(name: str) -> Evaluated:
     """The forward pass of an evaluation and, where they are compared, its metrics, in one program."""
-    workload, (params, state) = workloads.load(name), recipe_state(name)
+    workload, (params, state) = of_reference(name), recipe_state(name)
 
     @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
     def evaluate(params: Any, state: Any, batch: Any, rng: Any) -> Evaluated:
@@ -282,7 +287,7 @@ def in_float64(golden: Golden) -> dict[str, np.ndarray]:
 @of_one_model_together(IN_FLOAT64)
 def test_float64(name: str) -> None:
     """The same function to eight digits, without the rounding of float32."""
-    workload, golden = workloads.load(name), golden_support.numbers(name)
+    workload, golden = of_reference(name), golden_support.numbers(name)
     wide = in_float64(golden)
     params, state = widened(recipe_state(name))
     batch = widened(BATCHES[name](golden))

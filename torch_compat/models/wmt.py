@@ -21,9 +21,9 @@ from torch_compat.layers.attention import (
 from torch_compat.layers.uninitialized import uninitialized
 from torch_compat.transfer.leaves import linear_leaves, normalization_leaves
 from torch_compat.transfer.torch_model import Joined, Leaf, TorchModel
+from workloads.layers.positions import position_embedding
 from workloads.wmt.architecture import Architecture
 from workloads.wmt.blocks import NORM_EPSILON
-from workloads.wmt.model import position_embedding
 
 Tokens = Float[Tensor, "batch tokens features"]
 TokenMask = Bool[Tensor, "batch 1 tokens tokens"]

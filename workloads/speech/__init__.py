@@ -1,1 +1,1 @@
-"""What the workloads of speech recognition share: log-mel features, layers, loss, decoding and data."""
+"""LibriSpeech, and what the models that transcribe it share."""

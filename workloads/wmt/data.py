@@ -9,25 +9,23 @@ The pairs come from a `ColumnSource` with the columns `inputs` and `targets` [to
 """
 
 import functools
-import hashlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from algoperf_jax.data import arrays, prepared, shuffle
-from algoperf_jax.data.prepared import DatasetSpec, Prepared
+from algoperf_jax.data import arrays, shuffle
 from algoperf_jax.data.sequences import Sequences, packed_training_split, pad_sequences
-from algoperf_jax.data.sources import ColumnSource, GeneratedColumns, PreparedSource
-from algoperf_jax.errors import DataError
+from algoperf_jax.data.sources import ColumnSource, GeneratedColumns
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
+from workloads.prepared_text import PreparedText, PreparedTokenizer
+from workloads.sentence_pieces import Tokenizer
 from workloads.wmt import builtin
 from workloads.wmt.architecture import row_lengths
 from workloads.wmt.builtin import ToyPairs
-from workloads.wmt.prepare import DATASET, TOKENIZER_SPLIT
-from workloads.wmt.tokenizer import SentencePieceTokenizer, Tokenizer
+from workloads.wmt.prepare import DATASET
 
 FIELDS = ("inputs", "targets")
 
@@ -57,7 +55,13 @@ def open_data(
         source = GeneratedColumns(generated.columns, generated.describe())
         tokenizer: Tokenizer = generated.tokenizer
     else:
-        source = PreparedPairs(data_dir, DATASET, vocab_size=vocab_size, max_length=max_length)
+        source = PreparedText(
+            data_dir,
+            DATASET,
+            vocab_size=vocab_size,
+            longest={"max_length": ("sentence", max_length)},
+            options={"vocab_size": vocab_size, "max_length": max_length},
+        )
         tokenizer = PreparedTokenizer(source, vocab_size)
     return TranslationData(translation_data(source, max_length=max_length, num_eval_train=num_eval_train), tokenizer)
 
@@ -128,84 +132,3 @@ def evaluation_split(
 
 def _with_weights(rows: Mapping[str, np.ndarray]) -> Batch:
     return {**rows, "weights": (rows["targets"] > 0).astype(np.float32)}
-
-
-class PreparedPairs(PreparedSource):
-    """A prepared data set, checked against the model."""
-
-    def __init__(
-        self, data_dir: str | os.PathLike[str], dataset: DatasetSpec, *, vocab_size: int, max_length: int
-    ) -> None:
-        super().__init__(data_dir, dataset)
-        self._arguments = vocab_size, max_length
-        self._again = prepared.command(
-            dataset.name,
-            data_dir,
-            "--from=FOLDER",
-            f"--option=vocab_size={vocab_size}",
-            f"--option=max_length={max_length}",
-            "--force",
-        )
-
-    def opened(self) -> Prepared:
-        """The data set.
-
-        Raises:
-          DataError: as `PreparedSource`, and if its tokenizer or its sentences do not fit the model.
-        """
-        found = super().opened()
-        vocab_size, max_length = self._arguments
-        remedy = f"Run: {self._again}"
-        try:
-            found_size, found_length = int(found.facts["tokenizer"]["vocab_size"]), int(found.facts["max_length"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError("the manifest of the prepared wmt data names no tokenizer", remedy=remedy) from error
-        if found_size != vocab_size:
-            raise DataError(
-                "vocabulary of the tokenizer of the prepared wmt data",
-                value=found_size,
-                expected=f"{vocab_size}, as in the model",
-                remedy=remedy,
-            )
-        if found_length > max_length:
-            raise DataError(
-                "longest sentence in the prepared wmt data",
-                value=found_length,
-                expected=f"at most {max_length} tokens, as in the model",
-                remedy=remedy,
-            )
-        return found
-
-    def tokenizer(self) -> SentencePieceTokenizer:
-        """The tokenizer that encoded the data.
-
-        Raises:
-          DataError: its checksum is not that in the manifest.
-        """
-        found = self.opened()
-        model = found.columns(TOKENIZER_SPLIT)["model"].tobytes()
-        checksum = found.facts["tokenizer"]["sha256"]
-        if (actual := hashlib.sha256(model).hexdigest()) != checksum:
-            raise DataError(
-                "SHA-256 of the tokenizer in the prepared wmt data",
-                value=actual,
-                expected=f"{checksum}, as in the manifest",
-                remedy=f"Run: {self._again}",
-            )
-        return SentencePieceTokenizer(model, "the tokenizer in the prepared wmt data")
-
-
-class PreparedTokenizer:
-    """The tokenizer of a prepared data set, read on first use."""
-
-    def __init__(self, source: PreparedPairs, vocab_size: int) -> None:
-        self._source = source
-        self.vocab_size = vocab_size
-
-    @functools.cached_property
-    def _tokenizer(self) -> SentencePieceTokenizer:
-        return self._source.tokenizer()
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """See `Tokenizer.decode`; raises DataError if the data is missing or damaged."""
-        return self._tokenizer.decode(ids)

@@ -12,27 +12,15 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from workloads.dropout import Dropout, Rate
+from workloads.layers.positions import position_embedding
 from workloads.wmt.architecture import Architecture
 from workloads.wmt.blocks import NORM_EPSILON, DecoderBlock, EncoderBlock, KeysAndValues, SourceMask, Tokens
 
-LONGEST_WAVE = 10_000.0
 PACKED = ("inputs_position", "inputs_segmentation", "targets_position", "targets_segmentation")
 """What batches of packed rows have beside `inputs` and `targets`."""
-
-
-def position_embedding(length: int, features: int) -> Float[np.ndarray, "length features"]:
-    """Sines, then cosines of the positions, float64.
-
-    The frequencies form a geometric series from 1 to 1 / 10,000, both included.
-    """
-    half = features // 2
-    frequencies = np.exp(-np.arange(half) * (math.log(LONGEST_WAVE) / (half - 1)))
-    angles = np.outer(np.arange(length), frequencies)
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
 
 def segments(batch: Mapping[str, Any], name: str) -> Int[Array, "batch tokens"]:

@@ -24,14 +24,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from algoperf_jax.data import raw_files
 from algoperf_jax.data.download import Download
 from algoperf_jax.data.prepared import Block, Conversion, DatasetSpec
 from algoperf_jax.data.workers import usable_cores
 from algoperf_jax.errors import ConfigError, DataError
-from workloads.wmt import parallel_text, tfds_text, tokenizer
+from workloads import sentence_pieces
+from workloads.prepared_text import TOKENIZER_SPLIT, tokenizer_block, tokenizer_facts
+from workloads.sentence_pieces import SentencePieceTokenizer
+from workloads.wmt import parallel_text, tfds_text
 from workloads.wmt.parallel_text import Document, Pair
-from workloads.wmt.tokenizer import SentencePieceTokenizer
 
 DATASET = DatasetSpec("wmt", "1.0.0")
 DOWNLOADS: tuple[Download, ...] = ()
@@ -39,7 +40,6 @@ OPTIONS = ("vocab_size", "max_length", "train", "validation", "test")
 """`vocab_size=N`: pieces of the tokenizer. `max_length=N`: pairs with a longer side are left out. `train=PATTERN,...`,
 and likewise for the other splits: the names of its documents, as in `parallel_text.corpora`."""
 VOCAB_SIZE, MAX_LENGTH = 32_000, 256
-TOKENIZER_SPLIT = "tokenizer"
 
 _LARGEST_VOCABULARY = 1 << 16
 """Of the stored type."""
@@ -106,11 +106,11 @@ def convert(
     splits: dict[str, Iterable[Block]] = {
         split: _blocks(split, of_split, pieces, length, counts[split]) for split, of_split in corpora.items()
     }
-    splits[TOKENIZER_SPLIT] = [Block(1, {"model": np.frombuffer(pieces.model, np.uint8)})]
+    splits[TOKENIZER_SPLIT] = [tokenizer_block(pieces)]
     return Conversion(
         splits,
         lambda: {
-            "tokenizer": {"sha256": pieces.sha256, "vocab_size": pieces.vocab_size, "from": pieces.name},
+            "tokenizer": tokenizer_facts(pieces),
             "max_length": length,
             "corpora": {split: [corpus.name for corpus in of_split] for split, of_split in corpora.items()},
             "pairs": {split: dict(counter) for split, counter in counts.items()},
@@ -162,30 +162,12 @@ def _example_parser() -> Callable[[bytes], Any]:
 def _tokenizer(folder: pathlib.Path, corpora: Iterable[Corpus], wanted_size: int | None) -> SentencePieceTokenizer:
     """The tokenizer in the folder, or one trained on the training pairs."""
     size = VOCAB_SIZE if wanted_size is None else wanted_size
-    named = raw_files.find_all(folder, "wmt_sentencepiece_model")
-    paths = named or raw_files.find_all(folder, "*.model")
-    if len(paths) > 1:
-        raise DataError(
-            f"tokenizers in {folder}",
-            value=[str(path) for path in paths],
-            expected="one",
-            remedy="Rename the one to use to wmt_sentencepiece_model.",
-        )
-    if not paths:
-        _log.info("training a tokenizer of %s pieces", f"{size:,}")
-        # The corpora take turns, so that the first one does not decide all pieces.
-        trained = tokenizer.train(_in_turn([corpus.pairs() for corpus in corpora]), vocab_size=size)
-        return SentencePieceTokenizer(trained, "trained on the first pairs of train")
-    pieces = SentencePieceTokenizer(paths[0].read_bytes(), str(paths[0]))
-    if pieces.vocab_size != size:
-        raise DataError(
-            f"vocabulary of the tokenizer {paths[0]}",
-            value=pieces.vocab_size,
-            expected=f"{size} pieces",
-            remedy=f"Use another tokenizer, or pass --option=vocab_size={pieces.vocab_size} for a model of that size.",
-        )
-    _log.info("using the tokenizer %s", paths[0])
-    return pieces
+    if (found := sentence_pieces.find(folder, "wmt_sentencepiece_model", vocab_size=size)) is not None:
+        return found
+    _log.info("training a tokenizer of %s pieces", f"{size:,}")
+    # The corpora take turns, so that the first one does not decide all pieces.
+    trained = sentence_pieces.train(_in_turn([corpus.pairs() for corpus in corpora]), vocab_size=size)
+    return SentencePieceTokenizer(trained, "trained on the first pairs of train")
 
 
 def _in_turn(streams: Iterable[Iterator[Pair]]) -> Iterator[Pair]:

@@ -10,11 +10,11 @@ from algoperf_jax.data import packing, prepared
 from algoperf_jax.data.prepared import Block
 from algoperf_jax.errors import DataError
 from algoperf_jax.workload import EVALUATION_SPLITS, Placement, SplitName
+from workloads.sentence_pieces import END_ID, train
 from workloads.wmt.architecture import row_lengths
 from workloads.wmt.builtin import ToyPairs
 from workloads.wmt.data import FIELDS, TranslationData, open_data
 from workloads.wmt.prepare import DATASET
-from workloads.wmt.tokenizer import END_ID, train
 
 SIZES: dict[str, int] = {"train": 500, "eval_train": 60, "validation": 90, "test": 40}
 VOCABULARY, LENGTH = 300, 80

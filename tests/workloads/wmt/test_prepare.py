@@ -20,9 +20,10 @@ from algoperf_jax.data.prepared import Prepared
 from algoperf_jax.errors import ConfigError, DataError
 from tests.workloads.wmt import texts
 from tests.workloads.wmt.texts import COUNTS, OPTIONS, write_plain, write_tfds, write_wmt
-from workloads.wmt import prepare, tokenizer
+from workloads import sentence_pieces
+from workloads.sentence_pieces import SentencePieceTokenizer
+from workloads.wmt import prepare
 from workloads.wmt.prepare import DATASET, convert
-from workloads.wmt.tokenizer import SentencePieceTokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def sentences(found: Prepared, split: str) -> list[tuple[str, str]]:
     for name in ("inputs", "targets"):
         assert (columns[name].dtype, columns[f"{name}_lengths"].dtype) == (np.uint16, np.int32)
         encoded = np.split(columns[name], np.cumsum(columns[f"{name}_lengths"])[:-1])
-        assert {ids[-1] for ids in encoded} == {tokenizer.END_ID}
+        assert {ids[-1] for ids in encoded} == {sentence_pieces.END_ID}
         sides.append([pieces.decode(ids.tolist()) for ids in encoded])
     return list(zip(*sides, strict=True))
 
@@ -73,7 +74,7 @@ def test_tensorflow_datasets(tmp_path: pathlib.Path, file_format: str) -> None:
 def test_the_manifest_has_the_checksum_of_the_tokenizer_and_all_counts(tmp_path: pathlib.Path) -> None:
     found = run(write_plain(tmp_path / "raw"), tmp_path / "data")
     model = found.columns("tokenizer")["model"].tobytes()
-    assert model == tokenizer.train(texts.pairs("train"), vocab_size=150)
+    assert model == sentence_pieces.train(texts.pairs("train"), vocab_size=150)
     facts = json.loads((tmp_path / "data" / "wmt" / "manifest.json").read_text())["facts"]
     assert facts["tokenizer"]["sha256"] == SentencePieceTokenizer(model).sha256
     assert facts["tokenizer"]["vocab_size"] == 150
@@ -83,7 +84,7 @@ def test_the_manifest_has_the_checksum_of_the_tokenizer_and_all_counts(tmp_path:
 
 def test_a_tokenizer_in_the_folder_is_used(tmp_path: pathlib.Path) -> None:
     folder = write_plain(tmp_path / "raw")
-    model = tokenizer.train(texts.pairs("train")[:200], vocab_size=120)
+    model = sentence_pieces.train(texts.pairs("train")[:200], vocab_size=120)
     (folder / "wmt_sentencepiece_model").write_bytes(model)
     found = run(folder, tmp_path / "data", vocab_size="120")
     assert found.columns("tokenizer")["model"].tobytes() == model

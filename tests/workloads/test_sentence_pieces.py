@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from algoperf_jax.errors import DataError
-from workloads.wmt import tokenizer
-from workloads.wmt.tokenizer import SentencePieceTokenizer
+from workloads import sentence_pieces
+from workloads.sentence_pieces import SentencePieceTokenizer
 
 PAIRS = [
     (f"Der {noun} sieht {count} {other} im Garten.", f"The {translated} sees {count} {seen} in the garden.")
@@ -31,7 +31,7 @@ def golden() -> dict[str, Any]:
 def golden_tokenizer(golden: dict[str, Any]) -> SentencePieceTokenizer:
     corpus = golden["corpus"]
     pairs = list(zip(corpus[::2], corpus[1::2], strict=True))
-    return SentencePieceTokenizer(tokenizer.train(pairs, vocab_size=golden["trainer_options"]["vocab_size"]))
+    return SentencePieceTokenizer(sentence_pieces.train(pairs, vocab_size=golden["trainer_options"]["vocab_size"]))
 
 
 def test_pieces_are_those_of_the_reference(golden: dict[str, Any], golden_tokenizer: SentencePieceTokenizer) -> None:
@@ -51,20 +51,20 @@ def test_encodings_are_those_of_the_reference(golden: dict[str, Any], golden_tok
 
 
 def test_training_twice_gives_the_same_bytes() -> None:
-    first, second = (tokenizer.train(iter(PAIRS), vocab_size=45) for _ in range(2))
+    first, second = (sentence_pieces.train(iter(PAIRS), vocab_size=45) for _ in range(2))
     assert first == second
     assert SentencePieceTokenizer(first).vocab_size == 45
 
 
 def test_text_beyond_the_limit_is_not_read() -> None:
     size = sum(len(sentence.encode()) + 1 for pair in PAIRS[:40] for sentence in pair)
-    limited = tokenizer.train(iter([*PAIRS, ("Ω" * 9, "Ψ" * 9)]), vocab_size=45, num_bytes=size - 1)
-    assert limited == tokenizer.train(PAIRS[:40], vocab_size=45)
+    limited = sentence_pieces.train(iter([*PAIRS, ("Ω" * 9, "Ψ" * 9)]), vocab_size=45, num_bytes=size - 1)
+    assert limited == sentence_pieces.train(PAIRS[:40], vocab_size=45)
 
 
 def test_a_vocabulary_too_large_for_the_text() -> None:
     with pytest.raises(DataError, match=r"9,000 pieces on 128 sentences of .* bytes failed; expected at most \d+ piec"):
-        tokenizer.train(PAIRS, vocab_size=9000)
+        sentence_pieces.train(PAIRS, vocab_size=9000)
 
 
 def test_a_file_that_is_no_model() -> None:

@@ -1,4 +1,4 @@
-"""SentencePiece models, shared by both languages: training, loading, encoding and decoding.
+"""SentencePiece models, which turn text into token ids and back: finding, training, encoding and decoding.
 
 Source: T. Kudo and J. Richardson, "SentencePiece: A simple and language independent subword tokenizer and detokenizer
 for Neural Text Processing", EMNLP 2018 (https://github.com/google/sentencepiece). The ids are its defaults: 0 is the
@@ -9,17 +9,22 @@ import dataclasses
 import functools
 import hashlib
 import io
+import logging
+import pathlib
 import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from algoperf_jax.data import raw_files
 from algoperf_jax.errors import DataError
 
 UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2
 TRAINING_BYTES = 10_000_000
 """Bytes of text that a model is trained on, line ends included."""
 _TOO_LARGE = re.compile(r"Vocabulary size too high .*value <= (\d+)")
+
+_log = logging.getLogger(__name__)
 
 
 class Tokenizer(Protocol):
@@ -82,13 +87,46 @@ class SentencePieceTokenizer:
         return processor
 
 
-def train(pairs: Iterable[tuple[str, str]], *, vocab_size: int, num_bytes: int = TRAINING_BYTES) -> bytes:
-    """Trains a unigram model on both languages. The same text gives the same model, byte for byte.
+def find(folder: pathlib.Path, name: str, *, vocab_size: int) -> SentencePieceTokenizer | None:
+    """The model in a folder or its subfolders, None if there is none.
 
     Args:
-      pairs: sentences in two languages; the two sides of a pair are read one after the other.
+      folder: where to look.
+      name: name of its file; without such a file, one called `*.model` is taken.
+      vocab_size: number of pieces that it must have.
+
+    Raises:
+      DataError: there are several, it is damaged, or it has another number of pieces.
+    """
+    paths = raw_files.find_all(folder, name) or raw_files.find_all(folder, "*.model")
+    if len(paths) > 1:
+        raise DataError(
+            f"tokenizers in {folder}",
+            value=[str(path) for path in paths],
+            expected="one",
+            remedy=f"Rename the one to use to {name}." if paths[0].name != name else "Keep the one to use.",
+        )
+    if not paths:
+        return None
+    pieces = SentencePieceTokenizer(paths[0].read_bytes(), str(paths[0]))
+    if pieces.vocab_size != vocab_size:
+        raise DataError(
+            f"vocabulary of the tokenizer {paths[0]}",
+            value=pieces.vocab_size,
+            expected=f"{vocab_size} pieces",
+            remedy=f"Use another tokenizer, or pass --option=vocab_size={pieces.vocab_size} for a model of that size.",
+        )
+    _log.info("using the tokenizer %s", paths[0])
+    return pieces
+
+
+def train(groups: Iterable[Sequence[str]], *, vocab_size: int, num_bytes: int = TRAINING_BYTES) -> bytes:
+    """Trains a unigram model. The same text gives the same model, byte for byte.
+
+    Args:
+      groups: sentences that belong together, such as a sentence and its translation.
       vocab_size: number of pieces.
-      num_bytes: reading stops after the pair that reaches this number of bytes, line ends included.
+      num_bytes: reading stops after the group that reaches this number of bytes, line ends included.
 
     Returns:
       The content of the model file.
@@ -98,11 +136,11 @@ def train(pairs: Iterable[tuple[str, str]], *, vocab_size: int, num_bytes: int =
     """
     sentences: list[str] = []
     size = 0
-    for pair in pairs:
+    for group in groups:
         if size >= num_bytes:
             break
-        sentences += pair
-        size += sum(len(sentence.encode()) + 1 for sentence in pair)
+        sentences += group
+        size += sum(len(sentence.encode()) + 1 for sentence in group)
     model = io.BytesIO()
     try:
         _library().SentencePieceTrainer.train(

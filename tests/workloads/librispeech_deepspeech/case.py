@@ -1,0 +1,1 @@
+from tests.workloads.speech.batches import CASE as CASE

@@ -1,0 +1,3 @@
+"""LibriSpeech with a recurrent network, DeepSpeech: transcribes read English speech."""
+
+from workloads.librispeech_deepspeech.workload import build as build
