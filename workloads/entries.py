@@ -63,6 +63,7 @@ class Entry:
         return {"": self.base, **self.variants}
 
 
+_SMALL_SPEECH = "transcripts of a small invented spoken language"
 _SMALL_IMAGES = "64x64 images, the built-in ones of 10 classes"
 
 ENTRIES: Mapping[str, Entry] = {
@@ -230,6 +231,83 @@ ENTRIES: Mapping[str, Entry] = {
                 arguments={"size": "small"},
                 model="two blocks each, width 128",
                 examples="translation between two small invented languages",
+            ),
+        },
+    ),
+    "librispeech_conformer": Entry(
+        "workloads.librispeech_conformer",
+        data="workloads.speech",
+        dataset="librispeech",
+        base=Variant(
+            targets=Targets(validation=0.085884, test=0.052981),
+            suite="algoperf",
+            model="Conformer, 4 blocks, width 512",
+            examples="transcripts of read English, LibriSpeech",
+        ),
+        variants={
+            "attention_temperature": Variant(
+                arguments={"attention_temperature": 1.6},
+                targets=Targets(validation=0.109977, test=0.068065),
+                suite="algoperf",
+                model="the same with what attention returns multiplied by 1.6",
+            ),
+            "layernorm": Variant(
+                arguments={"use_block_layer_norm": False},
+                targets=Targets(validation=0.09731, test=0.05996),
+                suite="algoperf",
+                model="the same without layer normalization at the end of a block",
+            ),
+            "gelu": Variant(
+                arguments={"activation": "gelu"},
+                targets=Targets(validation=0.094114, test=0.056629),
+                suite="algoperf",
+                model="the same with GELU (tanh approximation) for SiLU",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="two blocks, width 64",
+                examples=_SMALL_SPEECH,
+            ),
+        },
+    ),
+    "librispeech_deepspeech": Entry(
+        "workloads.librispeech_deepspeech",
+        data="workloads.speech",
+        dataset="librispeech",
+        base=Variant(
+            targets=Targets(validation=0.119936, test=0.074143),
+            suite="algoperf",
+            model="DeepSpeech, 6 recurrent layers in both directions, width 512",
+            examples="transcripts of read English, LibriSpeech",
+        ),
+        variants={
+            "tanh": Variant(
+                arguments={"activation": "tanh"},
+                targets=Targets(validation=0.150883, test=0.098613),
+                suite="algoperf",
+                model="the same with tanh for ReLU",
+            ),
+            "no_resnet": Variant(
+                arguments={"use_residual": False},
+                targets=Targets(validation=0.131564, test=0.079297),
+                suite="algoperf",
+                model="the same without residual connections",
+            ),
+            "norm_and_spec_aug": Variant(
+                arguments={
+                    "normalization": "layer",
+                    "num_time_masks": 15,
+                    "num_frequency_masks": 4,
+                    "published_eval_batch_size": 128,
+                },
+                targets=Targets(validation=0.14342, test=0.090976),
+                suite="algoperf",
+                model="layer normalization for batch normalization, and more of the features masked",
+            ),
+            "small": Variant(
+                arguments={"size": "small"},
+                model="two recurrent layers, width 64",
+                examples=_SMALL_SPEECH,
             ),
         },
     ),
