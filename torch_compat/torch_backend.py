@@ -193,10 +193,14 @@ class TorchBackend:
         return peaks
 
     def _sent(self, arrays: Any, dtypes: Mapping[str, torch.dtype] = _DTYPES) -> Any:
-        """A tree of host arrays as tensors on the device; integers become int64, the type of PyTorch's indices."""
+        """A tree of host arrays as tensors on the device.
+
+        Integers become int64, the type of PyTorch's indices, but for int16, which are samples of audio.
+        """
 
         def sent(array: np.ndarray) -> torch.Tensor:
-            tensor = host_to_torch(array, dtypes[array.dtype.kind])
+            is_audio = array.dtype == np.int16
+            tensor = host_to_torch(array, torch.int16 if is_audio else dtypes[array.dtype.kind])
             return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
         return jax.tree.map(sent, arrays)

@@ -149,4 +149,5 @@ def _attempt(
 def _loss_is_finite(results: Mapping[str, float], error: BaseException | None) -> bool | None:
     if isinstance(error, NonFiniteError):
         return False
-    return math.isfinite(results["validation/loss"]) if "validation/loss" in results else None
+    losses = [value for name, value in results.items() if name in ("validation/loss", "validation/ctc_loss")]
+    return all(map(math.isfinite, losses)) if losses else None

@@ -302,7 +302,7 @@ def _evaluate(trial: Trial, state: RunState, clock: Clock) -> tuple[RunState, Cl
     trial.emit(Event("evaluation", state.step, clock.readings(), results))
     if trial.rules.fail_on_nonfinite:
         for name, value in metrics.items():
-            if name.endswith("/loss") and not math.isfinite(value):
+            if name.endswith(("/loss", "/ctc_loss")) and not math.isfinite(value):
                 raise _TrialFailedError(
                     f"{name} is {value} after step {state.step}: the training diverged, and the trial failed. "
                     "Try a smaller learning rate.",

@@ -42,7 +42,11 @@ def gradients(twin: TorchModel, module: torch.nn.Module, params: Any) -> dict[st
         parts, array = twin.parameters[name].parts, parameter.grad.numpy()
         ends = np.cumsum([part.torch_shape(shapes[part.path])[0] for part in parts])
         for part, piece in zip(parts, np.split(array, ends[:-1]), strict=True):
-            found[part.path] = part.to_jax(piece, shapes[part.path])
+            gradient = part.to_jax(piece, shapes[part.path])
+            if part.path in found:  # One of the tensors is an addend; sums may be in another order.
+                atol = 1e-5 * np.abs(gradient).max()
+                np.testing.assert_allclose(gradient, found[part.path], rtol=0, atol=atol, err_msg=name)
+            found[part.path] = gradient
     return found
 
 

@@ -7,10 +7,10 @@ only on GPUs.
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
-from torch_compat.layers.collectives import sum_over_processes
+from torch_compat.layers.collectives import gather_from_processes, process_count
 
 _Normalized = tuple[
     Float[Tensor, "batch channels height width"], Float[Tensor, " channels"], Float[Tensor, " channels"]
@@ -39,7 +39,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     ) -> Float[Tensor, "batch channels height width"]:
         if not self.training:
             return super().forward(features)
-        if _process_count() > 1:
+        if process_count() > 1:
             output, mean, variance = self._normalize_over_processes(features)
         else:
             output, mean, variance = self._normalize(features)
@@ -61,7 +61,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         """Normalizes by the statistics of all processes' features."""
         wide = features.to(self.weight.dtype)  # Under autocast their type may be too narrow for sums.
         variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
-        means, variances = _gather(torch.stack([mean, variance])).unbind(dim=1)
+        means, variances = gather_from_processes(torch.stack([mean, variance])).unbind(dim=1)
         # The variance of the union, from those of its parts, without the cancellation of E[x²] - E[x]² (Chan et al.
         # 1979, "Updating formulae and a pairwise algorithm for computing sample variances").
         mean = means.mean(dim=0)
@@ -78,14 +78,3 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
         self.running_var.mul_(1 - momentum).add_(variance, alpha=momentum)
-
-
-def _process_count() -> int:
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def _gather(values: Float[Tensor, "*shape"]) -> Float[Tensor, " processes *shape"]:
-    """Stacks all processes' values; differentiable."""
-    padded = values.new_zeros((_process_count(), *values.shape))
-    padded[distributed.get_rank()] = values
-    return sum_over_processes(padded)

@@ -1,4 +1,4 @@
-"""Differentiable sums over the processes of a run."""
+"""Differentiable exchange between the processes of a run."""
 
 from typing import Any
 
@@ -15,6 +15,18 @@ def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape
     if not (distributed.is_available() and distributed.is_initialized()):
         return values
     return _Sum.apply(values)
+
+
+def gather_from_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, " processes *shape"]:
+    """Stacks all processes' tensors, which have one shape; differentiable."""
+    padded = values.new_zeros((process_count(), *values.shape))
+    padded[distributed.get_rank() if process_count() > 1 else 0] = values
+    return sum_over_processes(padded)
+
+
+def process_count() -> int:
+    """The number of processes that share a batch."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 class _Sum(torch.autograd.Function):

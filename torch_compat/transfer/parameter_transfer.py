@@ -136,12 +136,21 @@ class _Group:
         @jax.jit
         def unflatten(flat: jax.Array) -> dict[str, jax.Array]:
             pieces: dict[str, list[jax.Array]] = {path: [] for path in mine}
+            addends: list[tuple[str, jax.Array]] = []
             start = 0
             for part in parts:
                 stop = start + math.prod(part.held_shape(mine[part.path]))
-                pieces[part.path].append(part.to_jax(flat[start:stop], mine[part.path]))
+                piece = part.to_jax(flat[start:stop], mine[part.path])
+                if part.is_addend:
+                    addends.append((part.path, piece))
+                else:
+                    pieces[part.path].append(piece)
                 start = stop
-            return {path: rows[0] if len(rows) == 1 else jnp.concatenate(rows) for path, rows in pieces.items()}
+            found = {path: rows[0] if len(rows) == 1 else jnp.concatenate(rows) for path, rows in pieces.items()}
+            for path, addend in addends:
+                # A sum with 0 may change the bits of a number: those of -0, and of one too small for the processor.
+                found[path] = jnp.where(addend == 0, found[path], found[path] + addend)
+            return found
 
         return cls(
             names,
@@ -191,6 +200,8 @@ def _check_one_to_one(entries: Sequence[Entry], shapes: Mapping[str, tuple[int, 
     for part in sorted(parts, key=lambda part: part.first_row):
         if part.path not in shapes:
             raise ValueError(f"a tensor holds {part.path}, which the JAX model does not have")
+        if part.is_addend:
+            continue
         if part.first_row != missing[part.path]:
             raise ValueError(f"{part.path}: tensors hold row {min(part.first_row, missing[part.path])} twice or never")
         missing[part.path] += (part.held_shape(shapes[part.path]) or (1,))[0]

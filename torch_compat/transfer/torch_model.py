@@ -22,6 +22,8 @@ class Leaf:
       shape: shape that the transposed array is reshaped to (the heads of an attention layer become one axis); None
         keeps it.
       rows: rows of the JAX array, along its first axis, that the tensor holds while others hold the rest; None for all.
+      is_addend: whether the JAX array is the sum of this tensor and of the one that holds it, since PyTorch's recurrent
+        layers have two biases where JAX has one. Values from JAX make the tensor 0.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Leaf:
     shape: tuple[int, ...] | None = None
     reversed_axes: tuple[int, ...] = ()
     rows: slice | None = None
+    is_addend: bool = False
 
     @property
     def parts(self) -> tuple["Leaf", ...]:
@@ -42,8 +45,8 @@ class Leaf:
 
     @property
     def keeps_layout(self) -> bool:
-        """Whether elements have the same order in both frameworks."""
-        return self.axes is None and not self.reversed_axes
+        """Whether both frameworks have the same elements in the same order."""
+        return self.axes is None and not self.reversed_axes and not self.is_addend
 
     def held_shape(self, jax_shape: Sequence[int]) -> tuple[int, ...]:
         """The JAX shape of the part of an array of `jax_shape` that the tensor holds."""
@@ -57,6 +60,8 @@ class Leaf:
 
     def to_torch(self, array: Any) -> Any:
         """Arranges a NumPy or JAX array, of which the tensor may hold some rows, in PyTorch's layout."""
+        if self.is_addend:
+            array = array_api_compat.array_namespace(array).zeros_like(array)
         held = array if self.rows is None else array[self.rows]
         ordered = self._reversed(held).transpose(self.axes or range(array.ndim))
         return ordered.reshape(self.torch_shape(array.shape))
@@ -110,7 +115,7 @@ class TorchModel:
         parameters are uninitialized until the JAX ones are copied over. Submodules with an attribute
         `update_statistics` have running statistics that change in training mode only if it is true.
       parameters: PyTorch name -> `Leaf` or `Joined`, in the order of `named_parameters`; together they hold every
-        row of every JAX parameter once.
+        row of every JAX parameter once, addends aside.
       buffers: PyTorch name -> `Leaf` of the running statistics. A buffer without a counterpart in JAX
         (`num_batches_tracked`) is not listed.
       arrange: maps `inputs` of a batch from the JAX layout to PyTorch's, as views where possible (copying is left to

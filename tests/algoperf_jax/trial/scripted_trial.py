@@ -49,6 +49,7 @@ class Script:
     test_met: Callable[[int], bool] = lambda call: False
     on_step: Callable[[int], None] = lambda step: None
     metric: Callable[[int], float] | None = None
+    metric_name: str = "validation/loss"
 
 
 class StubBackend:
@@ -86,7 +87,7 @@ class StubBackend:
             "test/met": float(self.script.test_met(self.evaluations)),
             "validation/m": self.evaluations,
             "test/m": self.evaluations,
-            **({} if self.script.metric is None else {"validation/loss": self.script.metric(self.evaluations)}),
+            **({} if self.script.metric is None else {self.script.metric_name: self.script.metric(self.evaluations)}),
         }
 
 

@@ -72,11 +72,12 @@ def test_queued_device_work_is_submission_time() -> None:
     assert reference.outcome.clock.seconds(Bucket.SUBMISSION) == 5.0
 
 
-def test_nonfinite_loss_ends_the_trial_as_failed() -> None:
-    script = Script(metric=lambda call: float("nan") if call == 2 else 0.5)
+@pytest.mark.parametrize("name", ["validation/loss", "test/ctc_loss"])
+def test_nonfinite_loss_ends_the_trial_as_failed(name: str) -> None:
+    script = Script(metric=lambda call: float("nan") if call == 2 else 0.5, metric_name=name)
     recorded = run_scripted(script)
     assert recorded.outcome.status == "failed"
-    assert "validation/loss is nan after step 8" in recorded.outcome.reason
+    assert f"{name} is nan after step 8" in recorded.outcome.reason
     assert [event.step for event in recorded.events if event.kind == "evaluation"] == [4, 8]
     assert run_scripted(script, rules="reference").outcome.status == "budget_spent"
 

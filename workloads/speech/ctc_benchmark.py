@@ -1,0 +1,80 @@
+"""The CTC loss and its gradient beside `optax.ctc_loss` under `jax.grad`: processor time and memory.
+
+`python -m workloads.speech.ctc_benchmark`. Both run in turn in one process. Processor time, not wall time, is measured,
+so that other work on the machine matters little; memory is what the compiler plans besides the logits.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from workloads.speech.ctc import ctc_loss
+
+
+def by_optax(targets: jax.Array, target_paddings: jax.Array, logits: jax.Array, logit_paddings: jax.Array) -> jax.Array:
+    """`optax.ctc_loss` with the arguments of ours."""
+    return optax.ctc_loss(logits, logit_paddings, targets, target_paddings)
+
+
+def gradient_of(loss: Callable[..., jax.Array]) -> Callable[..., Any]:
+    """Loss and gradient, `(targets, target_paddings, logits, logit_paddings) -> (loss, gradient)`."""
+
+    def summed(logits: jax.Array, targets: jax.Array, target_paddings: jax.Array, logit_paddings: jax.Array) -> Any:
+        return loss(targets, target_paddings, logits, logit_paddings).sum()
+
+    return lambda targets, target_paddings, logits, logit_paddings: jax.value_and_grad(summed)(
+        logits, targets, target_paddings, logit_paddings
+    )
+
+
+def random_batch(batch: int, frames: int, vocabulary: int, labels: int) -> tuple[jax.Array, ...]:
+    """Utterances of 60 to 100 percent of the frames and labels."""
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(0.6, 1.0, (batch, 1))
+    return (
+        jnp.asarray(rng.integers(1, vocabulary, (batch, labels)), jnp.int32),
+        jnp.asarray(np.arange(labels) >= shares * labels, jnp.float32),
+        jnp.asarray(rng.standard_normal((batch, frames, vocabulary), np.float32)),
+        jnp.asarray(np.arange(frames) >= shares * frames, jnp.float32),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m workloads.speech.ctc_benchmark", description=__doc__)
+    for name, value in (("batch", 32), ("frames", 500), ("vocabulary", 1024), ("labels", 100), ("repetitions", 5)):
+        parser.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    inputs = random_batch(options.batch, options.frames, options.vocabulary, options.labels)
+    compiled = {}
+    for name, loss in (("ours", ctc_loss), ("optax", by_optax)):
+        begin = time.process_time()
+        compiled[name] = jax.jit(gradient_of(loss)).lower(*inputs).compile()
+        print(f"{name}: compiled in {time.process_time() - begin:.2f} s")
+        jax.block_until_ready(compiled[name](*inputs))
+    seconds: dict[str, list[float]] = {name: [] for name in compiled}
+    for _ in range(options.repetitions):
+        for name, compute in compiled.items():
+            begin = time.process_time()
+            jax.block_until_ready(compute(*inputs))
+            seconds[name].append(time.process_time() - begin)
+    fastest = {name: min(times) for name, times in seconds.items()}
+    memory = {name: _megabytes(compute.memory_analysis()) for name, compute in compiled.items()}
+    for name in compiled:
+        print(f"{name}: {1e3 * fastest[name]:.1f} ms of a processor, {memory[name]:.1f} MB besides the logits")
+    print(f"ratio: {fastest['ours'] / fastest['optax']:.3f} in time, {memory['ours'] / memory['optax']:.3f} in memory")
+
+
+def _megabytes(analysis: Any) -> float:
+    """The memory of intermediate values and results."""
+    return (analysis.temp_size_in_bytes + analysis.output_size_in_bytes) / 1e6
+
+
+if __name__ == "__main__":
+    main()
