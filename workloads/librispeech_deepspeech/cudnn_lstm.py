@@ -1,7 +1,8 @@
 """The recurrent layer by cuDNN, through `jax.experimental.rnn`: the same function as the scan, on one NVIDIA GPU.
 
-On several GPUs a batch is divided among them, and XLA cannot divide a call of cuDNN, so the scan is used there. cuDNN has
-first derivatives in reverse mode only. None of this has run on a GPU yet; a test compares the two where there is one.
+On several GPUs a batch is divided among them, and XLA cannot divide a call of cuDNN, so the scan is used there. cuDNN
+has first derivatives in reverse mode only. None of this has run on a GPU yet; a test compares the two where there is
+one.
 """
 
 import jax
