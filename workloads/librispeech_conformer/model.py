@@ -19,6 +19,7 @@ from workloads.layers.attention import multi_head_attention
 from workloads.librispeech_conformer.architecture import Architecture
 from workloads.speech.features import log_mel
 from workloads.speech.layers import BatchNorm, Frames, LayerNorm, Paddings, Subsample
+from workloads.speech.repeated import repeat
 
 KERNEL_SIZE = 5
 """Frames that the convolution of a block sees."""
@@ -155,7 +156,6 @@ class Conformer(nn.Module):
         frames, paddings = subsample(features, paddings, dropout_rate)
         is_valid = paddings == 0
         mask = (is_valid[:, :, None] & is_valid[:, None, :])[:, None]
-        for _ in range(size.depth):
-            block = ConformerBlock(self.architecture, self.deterministic, self.use_running_average)
-            frames = block(frames, paddings, mask, dropout_rate)
+        block = ConformerBlock(self.architecture, self.deterministic, self.use_running_average, parent=None)
+        frames = repeat(self, block, size.depth, frames, paddings, mask, dropout_rate)
         return dense(size.vocab_size)(LayerNorm()(frames)), paddings

@@ -5,8 +5,11 @@ for ReLU, no residual connections, and layer normalization for batch normalizati
 """
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
@@ -16,72 +19,53 @@ from workloads.librispeech_deepspeech.architecture import Architecture
 from workloads.librispeech_deepspeech.lstm import NUM_DIRECTIONS, Weights, bidirectional_lstm
 from workloads.speech.features import log_mel
 from workloads.speech.layers import BatchNorm, Frames, LayerNorm, Paddings, Subsample
+from workloads.speech.repeated import repeat
 
 GATES = ("i", "f", "g", "o")
 
 dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
 
 
-class Gate(nn.Module):
-    """The weights of one gate: of the inputs, or of the hidden state with a bias."""
-
-    shape: tuple[int, int]
-    is_hidden: bool
-
-    @nn.compact
-    def __call__(self) -> tuple[Array, ...]:
-        init = nn.initializers.orthogonal() if self.is_hidden else nn.initializers.lecun_normal()
-        kernel = self.param("kernel", init, self.shape)
-        return (kernel, self.param("bias", nn.initializers.zeros, self.shape[1:])) if self.is_hidden else (kernel,)
-
-
-class Cell(nn.Module):
-    """The weights of one direction, with the gates one after the other: [F, 4 H], [H, 4 H] and the bias [4 H]."""
-
-    num_inputs: int
-    num_hidden: int
-
-    @nn.compact
-    def __call__(self) -> tuple[Array, Array, Array]:
-        of_inputs = [Gate((self.num_inputs, self.num_hidden), False, name=f"i{gate}")() for gate in GATES]
-        of_hidden = [Gate((self.num_hidden, self.num_hidden), True, name=f"h{gate}")() for gate in GATES]
-        parts = [kernel for (kernel,) in of_inputs], *zip(*of_hidden, strict=True)
-        inputs, hidden, bias = (jnp.concatenate(part, axis=-1) for part in parts)
-        return inputs, hidden, bias
-
-
-class SequenceEncoder(nn.Module):
-    """The weights of one direction, where the reference has them."""
-
-    num_inputs: int
-    num_hidden: int
-
-    @nn.compact
-    def __call__(self) -> tuple[Array, Array, Array]:
-        return Cell(self.num_inputs, self.num_hidden, name="cell")()
-
-
-class Directions(nn.Module):
-    """The weights of both directions, where the reference has them."""
-
-    num_inputs: int
-    num_hidden: int
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        arguments = self.num_inputs, self.num_hidden
-        encoders = [SequenceEncoder(*arguments, name=f"LSTMSequenceEncoder_{d}")() for d in range(NUM_DIRECTIONS)]
-        return Weights(*(jnp.stack(part) for part in zip(*encoders, strict=True)))
-
-
 class LSTM(nn.Module):
-    """A bidirectional recurrent layer, as wide as its input."""
+    """A bidirectional recurrent layer, as wide as its input.
+
+    Each direction has `ii`, `if`, `ig` and `io`, the kernels [F, H] of the inputs of its four gates, and `hi`, `hf`, `hg`
+    and `ho`, the kernels [H, H] of the hidden state, with a bias.
+    """
 
     @nn.compact
     def __call__(self, frames: Frames, paddings: Paddings) -> Frames:
         width = frames.shape[-1]
-        weights = Directions(width, width // NUM_DIRECTIONS, name="LSTM")()
-        return bidirectional_lstm(frames, paddings, weights)
+        of_directions = self.param("LSTM", initial_directions, width, width // NUM_DIRECTIONS)
+        return bidirectional_lstm(frames, paddings, joined_weights(of_directions))
+
+
+def initial_directions(key: Array, num_inputs: int, num_hidden: int) -> dict[str, Any]:
+    """Parameters of both directions, under the names that they have in the reference; all kernels are drawn at once."""
+    gates = NUM_DIRECTIONS * len(GATES)
+    input_key, hidden_key = jax.random.split(key)
+    draw_input, draw_hidden = nn.initializers.lecun_normal(), nn.initializers.orthogonal()
+    inputs = jax.vmap(lambda key: draw_input(key, (num_inputs, num_hidden)))(jax.random.split(input_key, gates))
+    hidden = jax.vmap(lambda key: draw_hidden(key, (num_hidden, num_hidden)))(jax.random.split(hidden_key, gates))
+    found = {}
+    for direction in range(NUM_DIRECTIONS):
+        cell = {}
+        for index, gate in enumerate(GATES, start=direction * len(GATES)):
+            cell[f"i{gate}"] = {"kernel": inputs[index]}
+            cell[f"h{gate}"] = {"kernel": hidden[index], "bias": jnp.zeros(num_hidden, hidden.dtype)}
+        found[f"LSTMSequenceEncoder_{direction}"] = {"cell": cell}
+    return found
+
+
+def joined_weights(of_directions: Mapping[str, Any]) -> Weights:
+    """The weights of all gates in one array, for one product."""
+    cells = [of_directions[f"LSTMSequenceEncoder_{direction}"]["cell"] for direction in range(NUM_DIRECTIONS)]
+
+    def joined(letter: str, kind: str) -> Array:
+        of_cells = [jnp.concatenate([cell[f"{letter}{gate}"][kind] for gate in GATES], axis=-1) for cell in cells]
+        return jnp.stack(of_cells)
+
+    return Weights(joined("i", "kernel"), joined("h", "kernel"), joined("h", "bias"))
 
 
 class Layer(nn.Module):
@@ -148,8 +132,8 @@ class DeepSpeech(nn.Module):
         subsample = Subsample(size.width, size.conv_channels, architecture.activation, False, self.deterministic)
         frames, paddings = subsample(features, paddings, dropout_rate)
         arguments = architecture, self.deterministic, self.use_running_average
-        for _ in range(size.num_recurrent_layers):
-            frames = BatchRNN(*arguments)(frames, paddings)
+        recurrent = BatchRNN(*arguments, parent=None)
+        frames = repeat(self, recurrent, size.num_recurrent_layers, frames, paddings)
         for _ in range(size.num_feed_forward_layers):
             frames = FeedForwardModule(*arguments)(frames, paddings, dropout_rate)
         frames = LayerNorm()(frames) if architecture.normalization == "batch" else frames
