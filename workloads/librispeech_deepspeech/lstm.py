@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from workloads.librispeech_deepspeech.cudnn_lstm import cudnn_lstm, is_available
+
 NUM_DIRECTIONS = 2
 CLOSED = -1e4
 """The argument of a gate that lets nothing through: its sigmoid is 0."""
@@ -44,6 +46,13 @@ def bidirectional_lstm(
       paddings: 1 behind the end of an utterance, else 0. Outputs there are 0.
       weights: of the layer.
     """
+    return cudnn_lstm(frames, paddings, *weights) if is_available() else scanned_lstm(frames, paddings, weights)
+
+
+def scanned_lstm(
+    frames: Float[Array, "batch frames features"], paddings: Float[Array, "batch frames"], weights: Weights
+) -> Float[Array, "batch frames outputs"]:
+    """The same on any device."""
     hidden = weights.hidden.shape[1]
     projected = jnp.einsum("btf,dfg->tdbg", frames, weights.inputs) + weights.bias[:, None]
     # Closed gates keep the state at 0, until the backward direction has come to the utterance.
