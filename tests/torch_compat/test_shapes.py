@@ -18,6 +18,8 @@ NAMES = (
     "imagenet_vit_map",
     "imagenet_vit_post_ln",
     "wmt_glu_tanh",
+    "librispeech_conformer_layernorm",
+    "librispeech_deepspeech_norm_and_spec_aug",
 )
 
 

@@ -145,8 +145,10 @@ def in_torch(name: str) -> Outcome:
     trained = module.train()(batch, dropout_rate=0.0)
     scores = scores_of(trained)
     (torch.from_numpy(coefficients(tuple(scores.shape))) * scores**2).sum().backward()
+    evaluated, trained = jax.tree.map(lambda tensor: tensor.detach().numpy(), (evaluated, trained))
     return Outcome(
-        *jax.tree.map(lambda tensor: tensor.detach().numpy(), (evaluated, trained)),
+        evaluated,
+        trained,
         module_support.gradients(twin, module, params),
         module_support.statistics(twin, module),
     )

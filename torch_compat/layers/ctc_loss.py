@@ -1,7 +1,8 @@
 """Connectionist temporal classification, the twin of `workloads/speech/ctc.py`.
 
-PyTorch's own loss is infinite where too few frames leave no alignment. The JAX loss is about 1e5 there and has a
-gradient; such rows are rare, and get a loop of their own.
+PyTorch's own loss is infinite where too few frames leave no alignment; the JAX loss is about 1e5 there and has a
+gradient. And PyTorch's gradient is wrong in the last frame of labels that end with the blank's id, since it forgets the
+alignments that end with a blank. Such rows are rare, and get a loop of their own.
 """
 
 from typing import Any
@@ -59,10 +60,12 @@ def ctc_loss(
         log_probabilities, ids, num_frames, num_labels, blank=BLANK, reduction="none", zero_infinity=True
     )
     num_repeats = (is_label[:, 1:] & (ids[:, 1:] == ids[:, :-1])).sum(dim=1)
-    is_impossible = num_frames < num_labels + num_repeats
-    if not is_impossible.any():
+    is_last = torch.arange(ids.shape[1], device=ids.device) == num_labels[:, None] - 1
+    ends_with_blank = (is_last & (ids == BLANK)).any(dim=1)
+    needs_loop = (num_frames < num_labels + num_repeats) | ends_with_blank
+    if not needs_loop.any():
         return losses
-    rows = is_impossible.nonzero()[:, 0]
+    rows = needs_loop.nonzero()[:, 0]
     return losses.index_put(
         (rows,), -_log_likelihood(log_probabilities[:, rows], ids[rows], num_labels[rows], num_frames[rows])
     )

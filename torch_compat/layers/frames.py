@@ -15,7 +15,7 @@ from torch_compat.layers.uninitialized import uninitialized
 from torch_compat.transfer.leaves import linear_leaves
 from torch_compat.transfer.torch_model import CONVOLUTION, Leaf
 from workloads.layers.positions import LONGEST_WAVE
-from workloads.speech.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, LAYER_NORM_EPSILON
+from workloads.speech.layers import BATCH_NORM_EPSILON, LAYER_NORM_EPSILON
 
 Frames = Float[Tensor, "batch frames features"]
 Paddings = Float[Tensor, "batch frames"]
@@ -40,6 +40,7 @@ class BatchNorm(nn.Module):
 
     Args:
       width: number of features.
+      momentum: what is kept of the running statistics at an update.
       scale: name of the first parameter.
       has_dim: whether there is the buffer in which the reference's Conformer keeps the width.
 
@@ -52,8 +53,9 @@ class BatchNorm(nn.Module):
     bias: Tensor
     update_statistics: bool = True
 
-    def __init__(self, width: int, *, scale: str, has_dim: bool = False) -> None:
+    def __init__(self, width: int, momentum: float, *, scale: str, has_dim: bool = False) -> None:
         super().__init__()
+        self._momentum = momentum
         self._scale = scale
         self.register_buffer("running_mean", torch.empty(width))
         self.register_buffer("running_var", torch.empty(width))
@@ -91,7 +93,7 @@ class BatchNorm(nn.Module):
 
     def _move_statistics(self, mean: Tensor, variance: Tensor) -> None:
         for running, of_batch in ((self.running_mean, mean), (self.running_var, variance)):
-            running.mul_(BATCH_NORM_MOMENTUM).add_(of_batch, alpha=1 - BATCH_NORM_MOMENTUM)
+            running.mul_(self._momentum).add_(of_batch, alpha=1 - self._momentum)
 
 
 class Conv2dSubsampling(nn.Module):

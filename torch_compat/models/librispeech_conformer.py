@@ -151,7 +151,7 @@ class ConvolutionBlock(nn.Module):
         self.conv1 = uninitialized(
             nn.Conv1d, width, width, KERNEL_SIZE, padding=KERNEL_SIZE // 2, groups=width, bias=False
         )
-        self.bn = BatchNorm(width, scale="scale", has_dim=True)
+        self.bn = BatchNorm(width, architecture.size.batch_norm_momentum, scale="scale", has_dim=True)
         self.lin3 = uninitialized(nn.Linear, width, width)
         self._activation = ACTIVATIONS[architecture.activation]
 

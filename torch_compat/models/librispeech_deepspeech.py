@@ -65,9 +65,10 @@ class _Layer(nn.Module):
         width = architecture.size.width
         self._use_residual = architecture.use_residual
         self._norm_name = _norm_name(architecture)
+        momentum = architecture.size.batch_norm_momentum
         self.add_module(
             self._norm_name,
-            BatchNorm(width, scale="weight") if architecture.normalization == "batch" else LayerNorm(width),
+            BatchNorm(width, momentum, scale="weight") if architecture.normalization == "batch" else LayerNorm(width),
         )
 
     def _normalized(self, frames: Frames, paddings: Paddings) -> Frames:

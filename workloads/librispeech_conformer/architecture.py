@@ -16,6 +16,7 @@ class Size:
       num_heads: attention heads of a block.
       hidden_width: features of the hidden layer of a feed-forward module.
       conv_channels: channels of the two convolutions that shorten time.
+      batch_norm_momentum: what is kept of the running statistics of batch normalization at an update.
     """
 
     vocab_size: int
@@ -24,10 +25,15 @@ class Size:
     num_heads: int
     hidden_width: int
     conv_channels: int
+    batch_norm_momentum: float
 
 
-FULL = Size(vocab_size=1_024, width=512, depth=4, num_heads=8, hidden_width=2_048, conv_channels=512)
-SMALL = Size(vocab_size=64, width=64, depth=2, num_heads=4, hidden_width=128, conv_channels=16)
+FULL = Size(
+    vocab_size=1_024, width=512, depth=4, num_heads=8, hidden_width=2_048, conv_channels=512, batch_norm_momentum=0.999
+)
+SMALL = Size(
+    vocab_size=64, width=64, depth=2, num_heads=4, hidden_width=128, conv_channels=16, batch_norm_momentum=0.95
+)
 
 
 @dataclasses.dataclass(frozen=True)

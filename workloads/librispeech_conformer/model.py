@@ -100,7 +100,7 @@ class ConvolutionBlock(nn.Module):
         frames = LayerNorm()(frames)
         hidden = dense(width)(frames) * nn.sigmoid(dense(width)(frames)) * (1 - paddings)[..., None]
         hidden = DepthwiseConv(name="Conv_0")(hidden)
-        hidden = BatchNorm(self.use_running_average)(hidden, paddings)
+        hidden = BatchNorm(self.use_running_average, self.architecture.size.batch_norm_momentum)(hidden, paddings)
         hidden = dense(width)(ACTIVATIONS[self.architecture.activation](hidden))
         return Dropout(self.deterministic)(hidden, dropout_rate)
 

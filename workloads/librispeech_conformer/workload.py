@@ -4,10 +4,11 @@ from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.librispeech_conformer.architecture import FULL, SMALL, Architecture
 from workloads.librispeech_conformer.model import Conformer
-from workloads.speech.spec_augment import NO_MASKS, SpecAugment
+from workloads.speech.spec_augment import FEW_MASKS, NO_MASKS, SpecAugment
 from workloads.speech.workload import LIMITS, SPLIT_SIZES, check_choices, chosen_facts, speech_workload
 
 SIZES = {"full": FULL, "small": SMALL}
+MASKS = {"full": SpecAugment(), "small": FEW_MASKS}
 BUILTIN = {
     "full": Facts(
         goal=Goal("wer", "minimize", validation=0.1, test=0.1),
@@ -19,7 +20,7 @@ BUILTIN = {
     "small": Facts(
         goal=Goal("wer", "minimize", validation=0.1, test=0.1),
         budget=Budget(max_runtime_sec=360, eval_period_sec=30, step_hint=1_500),
-        batch_size=32,
+        batch_size=16,
         eval_batch_size=64,
         split_sizes={"train": 4_096, "eval_train": 256, "validation": 256, "test": 256},
     ),
@@ -68,7 +69,7 @@ def build(
             activation,
             attention_temperature,
             use_block_layer_norm,
-            SpecAugment() if use_spec_augment else NO_MASKS,
+            MASKS[size] if use_spec_augment else NO_MASKS,
         ),
         has_batch_stats=True,
         limits=LIMITS[size],

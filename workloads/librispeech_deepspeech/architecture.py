@@ -18,6 +18,7 @@ class Size:
       num_recurrent_layers: number of recurrent layers.
       num_feed_forward_layers: number of dense layers after them.
       conv_channels: channels of the two convolutions that shorten time.
+      batch_norm_momentum: what is kept of the running statistics of batch normalization at an update.
     """
 
     vocab_size: int
@@ -25,10 +26,25 @@ class Size:
     num_recurrent_layers: int
     num_feed_forward_layers: int
     conv_channels: int
+    batch_norm_momentum: float
 
 
-FULL = Size(vocab_size=1_024, width=512, num_recurrent_layers=6, num_feed_forward_layers=3, conv_channels=512)
-SMALL = Size(vocab_size=64, width=64, num_recurrent_layers=2, num_feed_forward_layers=1, conv_channels=16)
+FULL = Size(
+    vocab_size=1_024,
+    width=512,
+    num_recurrent_layers=6,
+    num_feed_forward_layers=3,
+    conv_channels=512,
+    batch_norm_momentum=0.999,
+)
+SMALL = Size(
+    vocab_size=64,
+    width=64,
+    num_recurrent_layers=2,
+    num_feed_forward_layers=1,
+    conv_channels=16,
+    batch_norm_momentum=0.95,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,8 +29,8 @@ dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform()
 class LSTM(nn.Module):
     """A bidirectional recurrent layer, as wide as its input.
 
-    Each direction has `ii`, `if`, `ig` and `io`, the kernels [F, H] of the inputs of its four gates, and `hi`, `hf`, `hg`
-    and `ho`, the kernels [H, H] of the hidden state, with a bias.
+    Each direction has `ii`, `if`, `ig` and `io`, the kernels [F, H] of the inputs of its four gates, and `hi`, `hf`,
+    `hg` and `ho`, the kernels [H, H] of the hidden state, with a bias.
     """
 
     @nn.compact
@@ -78,7 +78,8 @@ class Layer(nn.Module):
     def normalized(self, frames: Frames, paddings: Paddings) -> Frames:
         if self.architecture.normalization == "layer":
             return LayerNorm(name="LayerNorm_0")(frames)
-        return BatchNorm(self.use_running_average, name="BatchNorm_0")(frames, paddings)
+        momentum = self.architecture.size.batch_norm_momentum
+        return BatchNorm(self.use_running_average, momentum, name="BatchNorm_0")(frames, paddings)
 
     def added(self, frames: Frames, outputs: Frames) -> Frames:
         return frames + outputs if self.architecture.use_residual else outputs

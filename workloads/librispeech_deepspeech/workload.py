@@ -7,7 +7,7 @@ from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.librispeech_deepspeech.architecture import FULL, SMALL, Architecture, Normalization
 from workloads.librispeech_deepspeech.model import DeepSpeech
-from workloads.speech.spec_augment import NO_MASKS, SpecAugment
+from workloads.speech.spec_augment import FEW_MASKS, NO_MASKS, SpecAugment
 from workloads.speech.workload import LIMITS, SPLIT_SIZES, check_choices, chosen_facts, speech_workload
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -21,8 +21,8 @@ BUILTIN = {
     ),
     "small": Facts(
         goal=Goal("wer", "minimize", validation=0.1, test=0.1),
-        budget=Budget(max_runtime_sec=360, eval_period_sec=30, step_hint=1_500),
-        batch_size=32,
+        budget=Budget(max_runtime_sec=360, eval_period_sec=30, step_hint=1_000),
+        batch_size=16,
         eval_batch_size=64,
         split_sizes={"train": 4_096, "eval_train": 256, "validation": 256, "test": 256},
     ),
@@ -58,8 +58,8 @@ def build(
       activation: of convolutions and feed-forward layers, a name from `ACTIVATIONS`.
       use_residual: residual connections around recurrent and feed-forward layers.
       normalization: `batch` or `layer`.
-      num_time_masks: masks of SpecAugment over time.
-      num_frequency_masks: masks of SpecAugment over frequencies.
+      num_time_masks: masks of SpecAugment over time; the small model has few.
+      num_frequency_masks: masks of SpecAugment over frequencies; likewise.
       published_eval_batch_size: utterances in an evaluation batch of the full model on real data.
       use_spec_augment: SpecAugment in training.
       size: `full`, or `small` for a model that a CPU can train.
@@ -73,13 +73,15 @@ def build(
         normalization=(normalization, get_args(Normalization)),
         size=(size, SIZES),
     )
-    masks = SpecAugment(num_time_masks, num_frequency_masks) if use_spec_augment else NO_MASKS
+    masks = SpecAugment(num_time_masks, num_frequency_masks) if size == "full" else FEW_MASKS
     published = dataclasses.replace(PUBLISHED, eval_batch_size=published_eval_batch_size)
     return speech_workload(
         name,
         "librispeech_deepspeech",
         DeepSpeech,
-        architecture=Architecture(SIZES[size], activation, use_residual, normalization, masks),
+        architecture=Architecture(
+            SIZES[size], activation, use_residual, normalization, masks if use_spec_augment else NO_MASKS
+        ),
         has_batch_stats=normalization == "batch",
         limits=LIMITS[size],
         facts=chosen_facts(BUILTIN, published, size, data_dir),

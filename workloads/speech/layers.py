@@ -16,7 +16,6 @@ from workloads.speech.convolution import strided_conv
 
 LAYER_NORM_EPSILON = 1e-6
 BATCH_NORM_EPSILON = 1e-3
-BATCH_NORM_MOMENTUM = 0.999
 
 Frames = Float[Array, "batch frames features"]
 Paddings = Float[Array, "batch frames"]
@@ -42,9 +41,11 @@ class BatchNorm(nn.Module):
 
     Attributes:
       use_running_average: whether to normalize with the running statistics instead of those of the batch.
+      momentum: what is kept of the running statistics at an update.
     """
 
     use_running_average: bool
+    momentum: float
 
     @nn.compact
     def __call__(self, frames: Frames, paddings: Paddings) -> Frames:
@@ -61,7 +62,7 @@ class BatchNorm(nn.Module):
             mean = (frames * is_valid).sum(axis=(0, 1)) / count
             variance = (((frames - mean) * is_valid) ** 2).sum(axis=(0, 1)) / count
             for running, of_batch in ((running_mean, mean), (running_variance, variance)):
-                running.value = BATCH_NORM_MOMENTUM * running.value + (1 - BATCH_NORM_MOMENTUM) * of_batch
+                running.value = self.momentum * running.value + (1 - self.momentum) * of_batch
         factor = (1 + scale) * jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)
         return ((frames - mean) * factor + bias) * is_valid
 

@@ -31,7 +31,7 @@ class Size:
 
 
 FULL = Size(vocab_size=1024, max_samples=320_000, max_targets=256)
-SMALL = Size(vocab_size=64, max_samples=48_000, max_targets=80)
+SMALL = Size(vocab_size=64, max_samples=32_000, max_targets=64)
 """Of the built-in data; on real data, the small models have this vocabulary and the other limits of the full size."""
 
 

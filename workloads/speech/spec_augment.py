@@ -53,6 +53,8 @@ class SpecAugment:
 
 
 NO_MASKS = SpecAugment(num_time_masks=0, num_frequency_masks=0)
+FEW_MASKS = SpecAugment(num_time_masks=2, num_frequency_masks=1)
+"""For the built-in speech, in which two narrow bands tell letters apart."""
 
 
 def visible(

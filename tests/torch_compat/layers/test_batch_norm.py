@@ -1,15 +1,19 @@
-"""Batch normalization: flax's rules for the running statistics, and one batch shared by two ranks."""
+"""Batch normalization: flax's rules for the running statistics, and one batch shared by two ranks.
+
+That of frames of speech is compared with JAX in `tests/torch_compat/test_twins.py`.
+"""
 
 import datetime
 import multiprocessing
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, distributed
 
+from torch_compat.layers import frames
 from torch_compat.layers.batch_norm import BatchNorm2d
 
 CHANNELS, RANKS = 3, 2
@@ -24,8 +28,11 @@ def images(offset: float = 0.0) -> Tensor:
 
 
 def layer() -> BatchNorm2d:
-    """With weights, biases and running statistics that are not the initial ones."""
-    norm = BatchNorm2d(CHANNELS)
+    return filled(BatchNorm2d(CHANNELS))
+
+
+def filled(norm: Any) -> Any:
+    """The layer with weights, biases and running statistics that are not the initial ones."""
     with torch.no_grad():
         for tensor, start in ((norm.weight, 0.5), (norm.bias, -1.0), (norm.running_mean, 2.0), (norm.running_var, 3.0)):
             tensor.copy_(torch.arange(CHANNELS) + start)
@@ -105,18 +112,30 @@ class Result(NamedTuple):
     running_var: Tensor
 
 
-def run(features: Tensor, output_gradient: Tensor) -> Result:
-    norm, features = layer(), features.clone().requires_grad_()
-    output = norm(features)
+def run(features: Tensor, output_gradient: Tensor, paddings: Tensor | None = None) -> Result:
+    features = features.clone().requires_grad_()
+    norm = layer() if paddings is None else filled(frames.BatchNorm(CHANNELS, scale="weight"))
+    output = norm(features) if paddings is None else norm(features, paddings)
     output.backward(output_gradient)
     gradients = (features.grad, norm.weight.grad, norm.bias.grad)
     return Result(*(t.detach() for t in (output, *gradients, norm.running_mean, norm.running_var) if t is not None))
 
 
-def cases() -> list[tuple[Tensor, Tensor]]:
-    """Features and output gradients: around zero, and with a mean of a thousand times the standard deviation."""
+def cases() -> list[tuple[Tensor, ...]]:
+    """Features, output gradients, and paddings of frames.
+
+    Images around zero and with a mean of a thousand times the standard deviation; frames of utterances of different
+    lengths, and such that one process has nothing but padding.
+    """
     gradient = torch.from_numpy(np.random.default_rng(1).standard_normal((8, CHANNELS, 5, 4), np.float32))
-    return [(images(), gradient), (images(offset=2000.0), gradient)]
+    utterances, of_frames = images()[..., 0].transpose(1, 2), gradient[..., 0].transpose(1, 2)
+    lengths = torch.tensor([[1, 1, 2, 0, 5, 3, 5, 4], [5, 4, 3, 2, 0, 0, 0, 0]])
+    paddings = [(torch.arange(5) >= row[:, None]).float() for row in lengths]
+    return [
+        (images(), gradient),
+        (images(offset=2000.0), gradient),
+        *((utterances, of_frames, padding) for padding in paddings),
+    ]
 
 
 def run_rank(rank: int, folder: pathlib.Path) -> None:
@@ -153,7 +172,7 @@ def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[list[Result]]:
 
 
 # At a mean of 2000, float32 resolves 1e-4 of the features' standard deviation.
-@pytest.mark.parametrize(("case", "tolerance"), [(0, 1e-5), (1, 1e-3)])
+@pytest.mark.parametrize(("case", "tolerance"), [(0, 1e-5), (1, 1e-3), (2, 1e-5), (3, 1e-5)])
 def test_two_ranks_compute_what_one_process_does(of_ranks: list[list[Result]], case: int, tolerance: float) -> None:
     whole, (first, second) = run(*cases()[case]), (of_ranks[0][case], of_ranks[1][case])
 

@@ -126,6 +126,51 @@ def test_an_array_may_be_split_into_tensors_by_rows(group_bytes: int) -> None:
     jax.tree.map(lambda array, given: np.testing.assert_array_equal(array, -given), negated, LOOKUP)
 
 
+class TwoBiases(torch.nn.Module):
+    """A layer with two biases for the one of JAX, each of two parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = (torch.nn.Parameter(torch.empty(4)) for _ in range(2))
+
+
+@pytest.mark.parametrize("group_bytes", [0, 2**20])
+def test_an_array_may_be_the_sum_of_two_tensors(group_bytes: int) -> None:
+    params = {name: np.asarray(values, np.float32) for name, values in (("a", [1, -0.0]), ("b", [1e-42, np.inf]))}
+    leaves = {
+        name: Joined(tuple(Leaf(path, is_addend=name == "first") for path in params)) for name in ("first", "second")
+    }
+    transfer = ParameterTransfer(leaves, {}, (params, None), group_bytes=group_bytes)
+    module = TwoBiases()
+    transfer.to_module(params, None, module)
+    assert module.first.tolist() == [0.0] * 4
+    found, _ = transfer.from_module(module, "update_params")
+    for path, array in params.items():
+        assert np.asarray(found[path]).tobytes() == array.tobytes()
+    with torch.no_grad():
+        module.first.copy_(torch.tensor([0.5, 0.25, 1.0, 2.0]))
+        module.second.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    found, _ = transfer.from_module(module, "update_params")
+    np.testing.assert_array_equal(found["a"], [1.5, 2.25])
+    np.testing.assert_array_equal(found["b"], [4.0, 6.0])
+
+
+def test_a_single_array_may_be_the_sum_of_two_tensors() -> None:
+    params = {"a": np.arange(4, dtype=np.float32)}
+    leaves = {"first": Leaf("a", is_addend=True), "second": Leaf("a")}
+    transfer, module = ParameterTransfer(leaves, {}, (params, None), group_bytes=0), TwoBiases()
+    transfer.to_module(params, None, module)
+    np.testing.assert_array_equal(module.second.detach(), params["a"])
+    with torch.no_grad():
+        module.first.fill_(1.0)
+    np.testing.assert_array_equal(transfer.from_module(module, "update_params")[0]["a"], params["a"] + 1)
+
+
+def test_an_addend_without_another_tensor_is_refused() -> None:
+    with pytest.raises(ValueError, match="table: no tensor holds the rows from 0 on"):
+        ParameterTransfer({"first": Leaf("table", is_addend=True)}, {}, ({"table": LOOKUP["table"]}, None))
+
+
 def test_rows_of_a_transposed_array_are_those_of_the_jax_array() -> None:
     leaves = {f"part_{i}": Leaf("table", (1, 0), rows=slice(4 * i, 4 * i + 4)) for i in range(2)}
     module = torch.nn.Module()
