@@ -54,7 +54,8 @@ def numbers(name: str) -> Mapping[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as archive:
         found = golden_layouts.numbers(dict(archive))
     # The copies of a variant have no inputs where they are those of the workload.
-    if name in workloads.names() and not any(key.startswith("inputs/") for key in found):
+    is_variant = name in workloads.names() and name != workloads.base_name(name)
+    if is_variant and not any(key.startswith("inputs/") for key in found):
         base = numbers(workloads.base_name(name))
         found |= {key: base[key] for key in base if key.startswith("inputs/") or key == "odd/inputs"}
     return found
