@@ -214,7 +214,7 @@ NOT_DOWNLOADED = {"fastmri", "imagenet_resnet", "imagenet_vit", "wmt"}
 def test_every_workload_has_a_preparation(name: str) -> None:
     conversion = workloads.preparation(name)
     assert isinstance(conversion.DATASET, DatasetSpec)
-    assert conversion.DATASET.name in workloads.base_names()
+    assert workloads.preparation(conversion.DATASET.name) is conversion
     assert callable(conversion.convert)
     assert (name in NOT_DOWNLOADED) == (not conversion.DOWNLOADS)
     for item in conversion.DOWNLOADS:

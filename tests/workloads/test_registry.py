@@ -88,6 +88,8 @@ def test_what_is_small_has_no_target_on_real_data() -> None:
         "fastmri_small",
         "imagenet_resnet_small",
         "imagenet_vit_small",
+        "librispeech_conformer_small",
+        "librispeech_deepspeech_small",
         "wmt_small",
     ]
 

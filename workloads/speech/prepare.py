@@ -12,10 +12,12 @@ utterances (speaker, chapter and number, one subset after another): `record` int
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import logging
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +107,7 @@ def convert(
     chosen = _chosen(folder, {"train": train, "validation": validation, "test": test}, problems)
     every = {subset.name: subset for of_split in chosen.values() for subset in of_split}
     if any(subset.has_text for subset in every.values()):
-        recordings.soundfile()  # An installation that lacks it should fail at once.
+        _soundfile()  # An installation that lacks it should fail at once.
     transcripts = {name: subset.transcripts(problems) for name, subset in every.items()}
     pieces = _tokenizer(folder, size, chosen, transcripts)
     counts: dict[str, dict[str, collections.Counter[str]]] = {}
@@ -124,6 +126,21 @@ def convert(
     return Conversion(splits, facts)
 
 
+@functools.cache
+def _soundfile() -> ModuleType:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise DataError(
+            "LibriSpeech comes as FLAC, and soundfile is not installed", remedy='Run: pip install -e ".[prepare]"'
+        ) from error
+    return soundfile
+
+
+def _decode_flac(content: bytes) -> Samples:
+    return recordings.decode_flac(_soundfile(), content)
+
+
 def _number(option: str, text: str) -> int:
     if not text.isdecimal() or not 4 <= int(text) <= _LARGEST_VOCABULARY:
         raise ConfigError(f"--option {option}", value=text, expected=f"a number from 4 to {_LARGEST_VOCABULARY:,}")
@@ -135,7 +152,7 @@ def _chosen(
 ) -> dict[str, tuple[Subset, ...]]:
     """The subsets of each split. One that is missing and was not asked for by name is a problem, not an error."""
     wanted = {split: _SUBSETS_OF[split] if names is None else _names(split, names) for split, names in named.items()}
-    found = subsets.find(folder, tuple(dict.fromkeys(itertools.chain.from_iterable(wanted.values()))))
+    found = subsets.find(folder, tuple(dict.fromkeys(itertools.chain.from_iterable(wanted.values()))), _decode_flac)
     chosen = {}
     for split, names in wanted.items():
         missing = [name for name in names if name not in found]

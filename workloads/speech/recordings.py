@@ -4,16 +4,15 @@ FLAC is decoded by libsndfile, which the package soundfile brings along. It does
 that each file has, so this is done here.
 """
 
-import functools
 import hashlib
 import io
 import pathlib
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16
 
-from algoperf_jax.errors import DataError
 from workloads.speech.sizes import FRAME_SAMPLES, SAMPLE_RATE
 
 Samples = Int16[np.ndarray, " samples"]
@@ -55,8 +54,8 @@ def stream_info(content: bytes) -> StreamInfo:
     )
 
 
-def decode_flac(content: bytes) -> Samples:
-    """Decodes a file.
+def decode_flac(soundfile: ModuleType, content: bytes) -> Samples:
+    """Decodes a file with the package soundfile.
 
     Audio with another sample rate, several channels or other than 16 bits is refused: no file of LibriSpeech has them,
     and resampled audio would not be comparable.
@@ -72,10 +71,9 @@ def decode_flac(content: bytes) -> Samples:
     ):
         if found != expected:
             raise BadAudioError(f"has {found:,} {unit}, not {expected:,}")
-    library = soundfile()
     try:
-        samples, _ = library.read(io.BytesIO(content), dtype="int16")
-    except library.SoundFileError as error:
+        samples, _ = soundfile.read(io.BytesIO(content), dtype="int16")
+    except soundfile.SoundFileError as error:
         raise BadAudioError(f"is damaged ({error})") from error
     if info.num_samples and len(samples) != info.num_samples:
         raise BadAudioError(f"is cut short: {len(samples):,} of {info.num_samples:,} samples can be read")
@@ -108,19 +106,3 @@ def _long_enough(samples: Samples) -> Samples:
     if len(samples) < FRAME_SAMPLES:
         raise BadAudioError(f"has {len(samples)} samples, fewer than the {FRAME_SAMPLES} of a frame")
     return samples
-
-
-@functools.cache
-def soundfile() -> Any:
-    """Imports `soundfile`, which only the preparation needs.
-
-    Raises:
-      DataError: it is not installed.
-    """
-    try:
-        import soundfile as library
-    except (ImportError, OSError) as error:
-        raise DataError(
-            "decoding FLAC needs soundfile, which is not installed", remedy='Run: pip install -e ".[prepare]"'
-        ) from error
-    return library

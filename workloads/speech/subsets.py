@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from algoperf_jax.data import raw_files
-from workloads.speech.recordings import BadAudioError, Samples, decode_flac, load_array
+from workloads.speech.recordings import BadAudioError, Samples, load_array
 
 SUBSETS = (
     "train-clean-100",
@@ -32,6 +32,8 @@ _TRANSCRIPTS, _AUDIO = ".trans.txt", ".flac"
 
 Transcript = str | np.ndarray
 """Text, or token ids."""
+Decode = Callable[[bytes], Samples]
+"""Decodes a FLAC file; raises `BadAudioError`."""
 
 
 class Recording(NamedTuple):
@@ -78,7 +80,7 @@ def sort_key(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in name.split("-"))
 
 
-def find(folder: pathlib.Path, names: Sequence[str]) -> dict[str, Subset]:
+def find(folder: pathlib.Path, names: Sequence[str], decode: Decode) -> dict[str, Subset]:
     """The subsets with these names that are in a folder."""
     found: dict[str, Subset] = {}
     for path in raw_files.find_all(folder, *(f"{name}.csv" for name in names)):
@@ -89,7 +91,7 @@ def find(folder: pathlib.Path, names: Sequence[str]) -> dict[str, Subset]:
         unpacked.setdefault(_subset_of(path.relative_to(folder.parent), names), []).append(path)
     for name in names:
         if name in unpacked:
-            found.setdefault(name, FolderSubset(name, folder, tuple(unpacked[name])))
+            found.setdefault(name, FolderSubset(name, folder, tuple(unpacked[name]), decode))
     missing = [name for name in names if name not in found]
     common = raw_files.archives(folder, "LibriSpeech")
     for name in missing:
@@ -97,7 +99,7 @@ def find(folder: pathlib.Path, names: Sequence[str]) -> dict[str, Subset]:
             tuple(path for path in common if name in _subsets_in(path))
         )
         if of_subset:
-            found[name] = ArchiveSubset(name, of_subset)
+            found[name] = ArchiveSubset(name, of_subset, decode)
     return found
 
 
@@ -119,6 +121,7 @@ class FolderSubset:
     name: str
     folder: pathlib.Path
     files: tuple[pathlib.Path, ...] = dataclasses.field(repr=False)
+    decode: Decode
     has_text: bool = True
 
     @property
@@ -135,7 +138,14 @@ class FolderSubset:
         """See `Subset`."""
         for path in self.files:
             if path.name.endswith(_AUDIO):
-                yield Recording(path.stem, str(path), functools.partial(_decode_file, path))
+                yield Recording(path.stem, str(path), functools.partial(self._samples, path))
+
+    def _samples(self, path: pathlib.Path) -> Samples:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BadAudioError(f"cannot be read ({error})") from error
+        return self.decode(content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +154,7 @@ class ArchiveSubset:
 
     name: str
     archives: tuple[pathlib.Path, ...]
+    decode: Decode
     has_text: bool = True
 
     @property
@@ -159,7 +170,7 @@ class ArchiveSubset:
         """See `Subset`."""
         for place, content in self._members(_AUDIO):
             name = pathlib.PurePath(place).name.removesuffix(_AUDIO)
-            yield Recording(name, place, functools.partial(decode_flac, content))
+            yield Recording(name, place, functools.partial(self.decode, content))
 
     def _members(self, suffix: str) -> Iterator[tuple[str, bytes]]:
         def is_wanted(name: str) -> bool:
@@ -216,14 +227,6 @@ class ArraySubset:
 
     def _file(self, name: str, kind: str) -> pathlib.Path:
         return self.csv.with_suffix("") / f"{name}_{kind}.npy"
-
-
-def _decode_file(path: pathlib.Path) -> Samples:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadAudioError(f"cannot be read ({error})") from error
-    return decode_flac(content)
 
 
 def _transcripts(files: Iterator[tuple[str, bytes]], problems: list[str]) -> dict[str, Transcript | None]:

@@ -5,6 +5,7 @@ import lzma
 import os
 import pathlib
 import re
+import sys
 import tarfile
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from tests.workloads.speech import libri
 from tests.workloads.speech.libri import OPTIONS, VOCABULARY, flac
 from workloads import sentence_pieces
 from workloads.sentence_pieces import SentencePieceTokenizer
+from workloads.speech import prepare
 from workloads.speech.prepare import DATASET, DOWNLOADS, convert, index_of
 from workloads.speech.subsets import sort_key
 
@@ -367,3 +369,11 @@ def test_real_utterances(tmp_path: pathlib.Path, caplog: Any) -> None:
     assert [name for name, _, _ in train] == sorted((name for name, _, _ in train), key=sort_key)
     minutes = sum(len(samples) for _, samples, _ in train + test) / 16_000 / 60
     assert minutes == pytest.approx(29.13, abs=0.01)
+
+
+def test_flac_needs_soundfile(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = libri.write_archives(tmp_path / "raw")
+    prepare._soundfile.cache_clear()
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(DataError, match=r"comes as FLAC, and soundfile is not installed. Run: pip install"):
+        convert(folder, **OPTIONS)
