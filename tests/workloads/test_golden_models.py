@@ -20,12 +20,15 @@ from tests.golden_support import COMPILE_FLOAT64, COMPILE_QUICKLY, assert_close
 from tests.workloads.case import Golden, image_batch
 from tests.workloads.fastmri.case import reconstruction_batch
 from tests.workloads.golden_batches import BATCHES, CASES, TRAINING_BATCHES, stored_logits
+from tests.workloads.speech.batches import utterances
 
 VIT_VARIANTS = ("glu", "map", "post_ln")
 CLASSIFIERS = sorted(name for name in BATCHES if BATCHES[name] is image_batch)
 """Rows whose metrics are sums of correct answers and losses."""
 WITH_ALL_LOGITS = sorted(name for name in BATCHES if CASES[workloads.base_name(name)].stored_logits is None)
 """Rows whose losses can be made of the stored logits."""
+SPOKEN = sorted(name for name in BATCHES if BATCHES[name] is utterances)
+"""Rows of whose logits a part is stored, and all losses of training."""
 WITHOUT_MASK = sorted(name for name in BATCHES if BATCHES[name] in (image_batch, reconstruction_batch))
 """Rows whose loss may be asked for without weights."""
 
@@ -38,6 +41,10 @@ WITHOUT_MASK = sorted(name for name in BATCHES if BATCHES[name] in (image_batch,
 _U_NET_ATOL = {"eval": 5e-5, "train": 5e-5}
 # The recipe's embedding is small: the root mean square of these logits is 0.006.
 _TRANSFORMER_ATOL = {"eval": 1e-7, "train": 1e-7}
+# Nine batch normalizations over 137 frames, one after the other, amplify rounding; residual connections soften that.
+# Against float64, the reference numbers of the logits without them are off by 1.1e-3, ours by 3.5e-4.
+_RECURRENT_ATOL = {"eval": 1e-4, "train": 1e-3}
+_CONFORMER_ATOL = {"eval": 1e-4, "train": 1e-4}
 LOGITS_ATOL = {
     "cifar": {"eval": 1e-5, "train": 2e-5},
     "fastmri": _U_NET_ATOL,
@@ -48,6 +55,9 @@ LOGITS_ATOL = {
     "imagenet_resnet_gelu": {"eval": 1e-5, "train": 2e-3},
     "imagenet_resnet_large_bn_init": {"eval": 1e-5, "train": 1e-2},
     "imagenet_resnet_silu": {"eval": 1e-5, "train": 2e-3},
+    **{name: _CONFORMER_ATOL for name in BATCHES if name.startswith("librispeech_conformer")},
+    **{name: _RECURRENT_ATOL for name in BATCHES if name.startswith("librispeech_deepspeech")},
+    "librispeech_deepspeech_no_resnet": {"eval": 1e-4, "train": 4e-3},
     "wmt": _TRANSFORMER_ATOL,
     "wmt_attention_temp": _TRANSFORMER_ATOL,
     "wmt_glu_tanh": _TRANSFORMER_ATOL,
@@ -64,10 +74,13 @@ GRADIENTS_RTOL = {
     "imagenet_resnet_large_bn_init": 5e-2,
     "imagenet_resnet_silu": 5e-3,
     **dict.fromkeys(("imagenet_vit", "imagenet_vit_glu", "imagenet_vit_map", "imagenet_vit_post_ln"), 1e-4),
+    **{name: 4e-3 for name in BATCHES if name.startswith("librispeech_deepspeech")},
     "ogbg_gelu": 1e-5,
     "ogbg_silu": 1e-5,
 }
 DEFAULT_GRADIENTS_RTOL = 1e-3
+ONLY_ROUNDING = {"librispeech_deepspeech_no_resnet": ("Subsample_0/Dense_0/bias",)}
+"""Biases that the batch normalization after them takes away again, so that their gradients are nothing but rounding."""
 STATISTICS_RTOL = {name: 1e-4 for name in BATCHES if name.startswith("imagenet_resnet")}
 DEFAULT_STATISTICS_RTOL = 1e-5
 IN_FLOAT64 = ("imagenet_resnet", "imagenet_resnet_silu", "imagenet_vit", *(f"imagenet_vit_{v}" for v in VIT_VARIANTS))
@@ -231,6 +244,14 @@ def test_training_logits(name: str) -> None:
     logits_close(name, "train", trained(name).logits, golden_support.numbers(name)["train/logits"])
 
 
+@pytest.mark.slow
+@of_one_model_together(SPOKEN)
+def test_training_loss_of_utterances(name: str) -> None:
+    golden = golden_support.numbers(name)
+    expected = golden["loss/summed"] / golden["loss/n_valid_examples"]
+    np.testing.assert_allclose(trained(name).loss, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("name", WITH_ALL_LOGITS)
 def test_loss(name: str, smoothing: float) -> None:
@@ -259,7 +280,9 @@ def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
 @of_one_model_together(BATCHES)
 def test_gradients(name: str) -> None:
     rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
-    golden_support.assert_gradients_match(trained(name).grads, golden_support.numbers(name), rtol=rtol)
+    golden_support.assert_gradients_match(
+        trained(name).grads, golden_support.numbers(name), rtol=rtol, only_rounding=ONLY_ROUNDING.get(name, ())
+    )
 
 
 @pytest.mark.slow
