@@ -5,13 +5,13 @@ import functools
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import rnn
 
 from algoperf_jax.workload import Batch, Workload
 from torch_compat.layers.activations import ACTIVATIONS
 from torch_compat.layers.ctc_loss import loss
 from torch_compat.layers.frames import BatchNorm, Frames, LayerNorm, Paddings, Subsample, norm_leaves, subsample_leaves
 from torch_compat.layers.log_mel import MelFilterbankFrontend, SpecAug
+from torch_compat.layers.lstm import bidirectional_lstm
 from torch_compat.layers.uninitialized import uninitialized
 from torch_compat.transfer.leaves import linear_leaves, statistics_leaves
 from torch_compat.transfer.torch_model import LINEAR, Joined, Leaf, TorchModel
@@ -80,7 +80,7 @@ class _Layer(nn.Module):
 
 
 class BatchRNN(_Layer):
-    """A normalization and a bidirectional recurrent layer, whose outputs at padding are 0."""
+    """A normalization and a bidirectional recurrent layer."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
@@ -88,12 +88,7 @@ class BatchRNN(_Layer):
         self.lstm = uninitialized(nn.LSTM, width, width // 2, batch_first=True, bidirectional=True)
 
     def forward(self, frames: Frames, paddings: Paddings) -> Frames:
-        # A row without frames has no place in a packed sequence; nothing reads what comes out of its first one.
-        lengths = (paddings == 0).sum(dim=1).clamp(min=1).cpu()
-        packed = rnn.pack_padded_sequence(
-            self._normalized(frames, paddings), lengths, batch_first=True, enforce_sorted=False
-        )
-        outputs, _ = rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames.shape[1])
+        outputs = bidirectional_lstm(self.lstm, self._normalized(frames, paddings), paddings)
         return self._added(frames, outputs)
 
 
