@@ -12,9 +12,9 @@ Rate = float | Float[Array, ""]
 class Dropout(nn.Module):
     """Zeroes entries with probability `rate` and scales the others by `1 / (1 - rate)` (Srivastava et al. 2014).
 
-    A mask is drawn at every rate, including 0, so that changing a traced rate changes neither the compiled program nor
-    later random numbers. Drawing random bits takes as long as a dense layer, so each entry gets only 16 of them: the
-    rate is rounded up to a multiple of 2^-16.
+    Drawing random bits takes as long as a dense layer. So each entry gets only 16 of them: the rate is rounded up to a
+    multiple of 2^-16. A rate of 0 that is not traced draws none. A traced one does, so that its value changes neither
+    the compiled program nor the random numbers of other layers, which have keys of their own.
 
     Attributes:
       deterministic: whether to pass the inputs through, without needing a `dropout` random key.
@@ -24,7 +24,8 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "*batch features"], rate: Rate) -> Float[Array, "*batch features"]:
-        if self.deterministic:
+        is_off = not isinstance(rate, jax.Array) and rate == 0
+        if self.deterministic or is_off:
             return inputs
         *batch, features = inputs.shape
         words = jax.random.bits(self.make_rng("dropout"), (*batch, -(-features // 2)), jnp.uint32)

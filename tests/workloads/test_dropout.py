@@ -50,6 +50,15 @@ def test_nothing_is_drawn_or_changed_when_deterministic() -> None:
     np.testing.assert_array_equal(Dropout(deterministic=True).apply({}, inputs, 0.5), inputs)  # pyright: ignore
 
 
+def test_a_rate_of_zero_draws_only_if_it_is_traced() -> None:
+    inputs = jnp.arange(6.0).reshape(2, 3)
+    fixed = jax.make_jaxpr(lambda inputs: dropped(inputs, 0.0))(inputs)
+    traced = jax.make_jaxpr(dropped)(inputs, 0.0)
+    assert "random_bits" not in str(fixed)
+    assert "random_bits" in str(traced)
+    np.testing.assert_array_equal(jax.jit(dropped)(inputs, 0.0), dropped(inputs, 0.0))
+
+
 def test_gradient_passes_where_the_value_does() -> None:
     inputs = jnp.ones((30, 20))
     gradient = jax.grad(lambda inputs: dropped(inputs, 0.5).sum())(inputs)

@@ -35,10 +35,11 @@ BUILTIN = {
         budget=Budget(max_runtime_sec=3_600, eval_period_sec=300, step_hint=4_000),
         batch_size=16,
         eval_batch_size=64,
-        split_sizes={"train": 16_384, "eval_train": 256, "validation": 256, "test": 256},
+        # An untrained model ends no sentence: 64 are translated to their full length in minutes on a CPU.
+        split_sizes={"train": 16_384, "eval_train": 64, "validation": 64, "test": 64},
     ),
     "small": Facts(
-        goal=Goal("bleu", "maximize", validation=80.0, test=80.0),
+        goal=Goal("bleu", "maximize", validation=90.0, test=90.0),
         budget=Budget(max_runtime_sec=300, eval_period_sec=30, step_hint=1_000),
         batch_size=32,
         eval_batch_size=64,

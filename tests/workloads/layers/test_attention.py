@@ -99,7 +99,9 @@ def test_the_layer_in_two_steps_is_that_in_one(mask: np.ndarray | None, temperat
         layer.apply(params, QUERY_TOKENS, KEY_TOKENS, mask),
         layer.apply(params, QUERY_TOKENS, *kept, mask, method=TwoStepAttention.attend),
     ):
-        np.testing.assert_allclose(outcome, outputs(net, found, QUERY_TOKENS, KEY_TOKENS, mask), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            np.asarray(outcome), outputs(net, found, QUERY_TOKENS, KEY_TOKENS, mask), rtol=1e-5, atol=1e-5
+        )
 
 
 class QueryScaler(nn.Module):
