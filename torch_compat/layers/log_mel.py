@@ -14,13 +14,13 @@ from workloads.speech.spec_augment import SpecAugment, Uniforms, visible
 
 
 class SpectrogramFrontend(nn.Module):
-    """The window, under the name that the reference has for it; it is part of `dft_matrix`."""
+    """The window, under the name that the reference has for it."""
 
     window: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("window", torch.from_numpy(features.hann_window()).float()[None, :, None].unsqueeze(0))
+        self.register_buffer("window", torch.from_numpy(features.hann_window())[None, :, None].unsqueeze(0))
 
 
 class MelFilterbankFrontend(nn.Module):
@@ -34,7 +34,7 @@ class MelFilterbankFrontend(nn.Module):
         for name, values in (("_normalizer_mean", MEAN), ("_normalizer_stddev", STDDEV)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None].expand(1, 1, -1, 1).clone())
         self.stft = SpectrogramFrontend()
-        self._matrices = self._constants()
+        self._to_mels = self._constant()
 
     def forward(
         self, waveforms: Shaped[Tensor, "batch samples"], lengths: Int[Tensor, " batch"]
@@ -46,27 +46,25 @@ class MelFilterbankFrontend(nn.Module):
         emphasized = waveforms - features.PRE_EMPHASIS * functional.pad(waveforms, (1, 0))[:, :-1]
         num_frames = features.num_frames(num_samples)
         frames = emphasized.unfold(1, features.WINDOW_LENGTH, features.FRAME_STEP)[:, :num_frames]
-        to_spectrum, to_mels = self._matrices
+        window = self.stft.window.flatten() / features.FULL_SCALE
+        spectrum = torch.fft.rfft(frames * window, features.FFT_LENGTH)[..., features.audible()]
         # Silence has small numbers in these features, which an imprecise product would blur.
         with torch.autocast(waveforms.device.type, enabled=False):
-            real, imaginary = (frames @ to_spectrum).chunk(2, dim=-1)
-            energies = (real.square() + imaginary.square()) @ to_mels
+            energies = (spectrum.real.square() + spectrum.imag.square()) @ self._to_mels
         logarithms = energies.clamp(min=features.SMALLEST_ENERGY).log()
         normalized = (logarithms - self._normalizer_mean[0, 0, :, 0]) / self._normalizer_stddev[0, 0, :, 0]
         starts = features.FRAME_STEP * torch.arange(num_frames, device=waveforms.device)
         return normalized, (starts >= lengths[:, None]).float()
 
     @staticmethod
-    def _constants() -> tuple[Float[Tensor, "window parts"], Float[Tensor, "bins mels"]]:
-        """Spectrum of a frame, and energies of a power spectrum, as products of matrices."""
-        to_mels = features.mel_matrix()[features.audible()]
-        return torch.from_numpy(features.dft_matrix().copy()), torch.from_numpy(to_mels.copy())
+    def _constant() -> Float[Tensor, "bins mels"]:
+        """Sums the powers of a spectrum to energies."""
+        return torch.from_numpy(features.mel_matrix()[features.audible()].copy())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Moves the matrices along with the parameters. They are no buffers, because the reference has none.
+        # Moves the matrix along with the parameters. It is no buffer, because the reference has none.
         super()._apply(fn, recurse)
-        to_spectrum, to_mels = self._constants()
-        self._matrices = fn(to_spectrum), fn(to_mels)
+        self._to_mels = fn(self._constant())
         return self
 
 

@@ -5,6 +5,8 @@ has first derivatives in reverse mode only. None of this has run on a GPU yet; a
 one.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.experimental import rnn
@@ -15,7 +17,7 @@ def is_available() -> bool:
     """Whether there is exactly one device, an NVIDIA GPU, and JAX came with cuDNN."""
     if jax.default_backend() != "gpu" or jax.device_count() != 1:
         return False
-    return rnn.gpu_rnn is not None and "rocm" not in jax.devices()[0].client.platform_version
+    return getattr(rnn, "gpu_rnn", None) is not None and "rocm" not in jax.devices()[0].client.platform_version
 
 
 def cudnn_lstm(
@@ -29,7 +31,7 @@ def cudnn_lstm(
     start = jnp.zeros((len(hidden), len(frames), hidden.shape[1]), frames.dtype)
     # cuDNN knows no empty sequences.
     lengths = jnp.maximum((paddings == 0).sum(axis=1), 1).astype(jnp.int32)
-    outputs, _, _ = rnn.lstm(
+    found: Any = rnn.lstm(
         frames,
         start,
         start,
@@ -41,13 +43,14 @@ def cudnn_lstm(
         dropout=0.0,
         bidirectional=True,
     )
-    return outputs * (1 - paddings)[..., None]
+    return found[0] * (1 - paddings)[..., None]
 
 
 def packed(
     inputs: Float[Array, "2 features gates"], hidden: Float[Array, "2 hidden gates"], bias: Float[Array, "2 gates"]
 ) -> Float[Array, " weights"]:
     """The weights in the order of cuDNN: matrices of each direction, then its two biases, of which the second is 0."""
-    matrices = [matrix.T.ravel() for pair in zip(inputs, hidden, strict=True) for matrix in pair]
-    biases = [part for own in bias for part in (own, jnp.zeros_like(own))]
+    directions = range(len(bias))
+    matrices = [matrix[direction].T.ravel() for direction in directions for matrix in (inputs, hidden)]
+    biases = [part[direction] for direction in directions for part in (bias, jnp.zeros_like(bias))]
     return jnp.concatenate([*matrices, *biases])

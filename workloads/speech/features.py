@@ -1,8 +1,8 @@
 """Normalized log-mel features of speech: waveforms of 16 kHz to 100 frames per second.
 
-A frame is 25 ms long. Its power spectrum comes from one product of matrices, since pre-emphasis, window and Fourier
-transform of a frame are linear: for frames this short that is faster than a fast Fourier transform, and on all devices.
-Frames overlap by more than a half, so they are put together from blocks of 10 ms, without a gather.
+A frame is 25 ms long. Frames overlap by more than a half, so they are put together from blocks of 10 ms, without a
+gather, after a pre-emphasis of the whole waveform. On one core, 40 s of speech take 7 ms of the processor so, 10 ms
+with a gather and pre-emphasis of each frame, and 22 ms with one matrix product for window and Fourier transform.
 """
 
 import functools
@@ -25,7 +25,7 @@ LOWEST_HZ, HIGHEST_HZ = 125.0, 7_600.0
 PRE_EMPHASIS = 0.97
 SMALLEST_ENERGY = 1e-5
 FULL_SCALE = 2.0**15
-"""What the integer samples of 16 bits are divided by."""
+"""What samples of 16 bits are divided by; a power of two, so that it may be done anywhere."""
 
 
 def num_frames(num_samples: int) -> int:
@@ -55,11 +55,11 @@ def log_mel(
     dtype = jnp.promote_types(waveforms.dtype, jnp.float32)
     is_valid = jnp.arange(samples) < lengths[:, None]
     emphasized = _pre_emphasized(jnp.where(is_valid, waveforms.astype(dtype), 0))
+    window = jnp.asarray(hann_window() / FULL_SCALE, dtype)
+    spectrum = jnp.fft.rfft(_frames(emphasized) * window, FFT_LENGTH)[..., audible()]
+    powers, to_mels = spectrum.real**2 + spectrum.imag**2, jnp.asarray(mel_matrix()[audible()], dtype)
     # Silence has small numbers in these features, which an imprecise product would blur.
-    precise = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-    spectrum = precise(_frames(emphasized), jnp.asarray(dft_matrix(), dtype))
-    real, imaginary = jnp.split(spectrum, 2, axis=-1)
-    energies = precise(real**2 + imaginary**2, jnp.asarray(mel_matrix()[audible()], dtype))
+    energies = jnp.matmul(powers, to_mels, precision=jax.lax.Precision.HIGHEST)
     features = (jnp.log(jnp.maximum(energies, SMALLEST_ENERGY)) - MEAN) / STDDEV
     starts = FRAME_STEP * jnp.arange(num_frames(samples))
     return features, (starts >= lengths[:, None]).astype(jnp.float32)
@@ -89,8 +89,8 @@ def _frames(waveforms: Float[Array, "batch samples"]) -> Float[Array, "batch fra
 
 
 def hann_window() -> Float[np.ndarray, " window"]:
-    """The periodic Hann window, float64."""
-    return 0.5 - 0.5 * np.cos(2 * math.pi * np.arange(WINDOW_LENGTH) / WINDOW_LENGTH)
+    """The periodic Hann window, float32."""
+    return (0.5 - 0.5 * np.cos(2 * math.pi * np.arange(WINDOW_LENGTH) / WINDOW_LENGTH)).astype(np.float32)
 
 
 @functools.cache
@@ -106,17 +106,6 @@ def mel_matrix() -> Float[np.ndarray, "bins mels"]:
     triangles = np.minimum((bins - lower) / (center - lower), (upper - bins) / (upper - center))
     triangles[0] = 0
     return np.maximum(triangles, 0).astype(np.float32)
-
-
-@functools.cache
-def dft_matrix() -> Float[np.ndarray, "window parts"]:
-    """Windows samples of 16 bits and transforms them: cosines, then sines of the frequencies in any triangle.
-
-    float32 [400, 2 * 239]; made in float64.
-    """
-    angles = 2 * math.pi / FFT_LENGTH * np.outer(np.arange(WINDOW_LENGTH), np.arange(NUM_BINS)[audible()])
-    windowed = (hann_window() / FULL_SCALE)[:, None]
-    return np.concatenate([windowed * np.cos(angles), windowed * np.sin(angles)], axis=1).astype(np.float32)
 
 
 def _mel(hertz: float | np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ FRAMES, BINS = 400, 80
 @pytest.mark.parametrize("kind", ["noise", "speechlike"])
 def test_features_are_those_of_the_reference(kind: str) -> None:
     numbers = golden_support.numbers("librispeech_features")
+    if f"{kind}/features" not in numbers:
+        pytest.skip("only the folder of ALGOPERF_GOLDEN_DIR has these numbers")
     lengths = (numbers[f"{kind}/paddings"] == 0).sum(axis=1)
     waveforms = torch.from_numpy(numbers[f"{kind}/audio_int16"])
     features, paddings = MelFilterbankFrontend()(waveforms, torch.from_numpy(lengths))
@@ -24,7 +26,7 @@ def test_features_are_those_of_the_reference(kind: str) -> None:
     np.testing.assert_array_equal(paddings, numbers[f"{kind}/feature_paddings"])
 
 
-def test_matrices_follow_the_precision_and_are_no_buffers() -> None:
+def test_constants_follow_the_precision_and_the_matrix_is_no_buffer() -> None:
     frontend = MelFilterbankFrontend()
     assert [name for name, _ in frontend.named_buffers()] == ["_normalizer_mean", "_normalizer_stddev", "stft.window"]
     waveforms, lengths = torch.from_numpy(np.arange(1280, dtype=np.int16)[None]), torch.tensor([1280])

@@ -16,14 +16,15 @@ from workloads.librispeech_deepspeech.lstm import Weights, bidirectional_lstm, s
 
 BATCH, FRAMES, FEATURES, HIDDEN = 3, 11, 6, 4
 LENGTHS = np.array([11, 7, 1], np.int32)
-PADDINGS = (np.arange(FRAMES) >= LENGTHS[:, None]).astype(np.float32)
+PADDINGS: Any = (np.arange(FRAMES) >= LENGTHS[:, None]).astype(np.float32)
 
 
 def arguments(dtype: Any = np.float32) -> tuple[Any, Weights]:
     rng = np.random.default_rng(0)
     frames = rng.standard_normal((BATCH, FRAMES, FEATURES)).astype(dtype)
     shapes = (2, FEATURES, 4 * HIDDEN), (2, HIDDEN, 4 * HIDDEN), (2, 4 * HIDDEN)
-    return frames, Weights(*(rng.standard_normal(shape).astype(dtype) for shape in shapes))
+    weights: Any = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    return frames, Weights(*weights)
 
 
 def of_valid(layer: Any, frames: Any, weights: Weights) -> Any:

@@ -1,4 +1,4 @@
-"""Log-mel features step by step, with a fast Fourier transform: what `features.log_mel` must equal."""
+"""Log-mel features step by step, each frame by itself: what `features.log_mel` must equal."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def plain_log_mel(
     frames = waveforms[:, places]
     first = (1 - PRE_EMPHASIS) * frames[..., :1]
     emphasized = jnp.concatenate([first, frames[..., 1:-1] - PRE_EMPHASIS * frames[..., :-2]], axis=-1)
-    spectrum = jnp.fft.rfft(emphasized * jnp.asarray(hann_window(), jnp.float32), FFT_LENGTH)
+    spectrum = jnp.fft.rfft(emphasized * hann_window(), FFT_LENGTH)
     energies = jnp.matmul(jnp.abs(spectrum) ** 2, mel_matrix(), precision=jax.lax.Precision.HIGHEST)
     features = (jnp.log(jnp.maximum(energies, SMALLEST_ENERGY)) - MEAN) / STDDEV
     return features, paddings[:, places].min(axis=-1)

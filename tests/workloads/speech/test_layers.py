@@ -38,7 +38,7 @@ def test_statistics_are_those_of_the_frames_without_padding() -> None:
     expected = (frames - mean) / np.sqrt(variance + 1e-3) * (1 + variables["params"]["scale"])
     expected = (expected + variables["params"]["bias"]) * (1 - PADDINGS)[..., None]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    statistics = updated["batch_stats"]
+    statistics: Any = updated["batch_stats"]
     np.testing.assert_allclose(statistics["mean"], 0.9 + 0.1 * mean, rtol=1e-5)
     np.testing.assert_allclose(statistics["var"], 1.8 + 0.1 * variance, rtol=1e-5)
     others = frames + 100 * PADDINGS[..., None]
@@ -60,7 +60,8 @@ def test_layer_normalization_multiplies_by_one_more_than_its_scale() -> None:
     wide = frames.astype(np.float64)
     expected = (wide - wide.mean(-1, keepdims=True)) / wide.std(-1, keepdims=True) * 1.5 + 0.25
     # Far from zero, too, the variance is right.
-    np.testing.assert_allclose(LayerNorm().apply({"params": params}, frames), expected, rtol=1e-3, atol=1e-3)
+    found: Any = LayerNorm().apply({"params": params}, frames)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 # --- convolution ----------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def test_repeated_layers_are_those_of_a_loop() -> None:
 def test_repeated_layers_have_their_own_parameters_and_dropout() -> None:
     frames, key = np.ones((2, 4, 64), np.float32), jax.random.PRNGKey(0)
     variables = Repeated(False).init(key, frames, PADDINGS, 0.0)
-    kernels = [variables["params"][f"Block_{index}"]["Dense_0"]["kernel"] for index in range(3)]
+    kernels: list[Any] = [variables["params"][f"Block_{index}"]["Dense_0"]["kernel"] for index in range(3)]
     assert not np.allclose(kernels[0], kernels[1])
     assert not np.allclose(kernels[1], kernels[2])
 
