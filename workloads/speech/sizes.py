@@ -12,7 +12,6 @@ FRAME_SAMPLES, FRAME_STEP = 401, 160
 """Samples of a frame, and from one frame to the next. An utterance that is shorter than a frame has none."""
 SAMPLES_MULTIPLE = 640
 """Samples in a row of a batch are a multiple of this."""
-_NUM_SHAPES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,16 +21,18 @@ class Size:
     Attributes:
       vocab_size: number of token ids.
       max_samples: samples of the longest utterance; a multiple of `SAMPLES_MULTIPLE`.
-      max_targets: tokens of the longest transcript, its end included; a multiple of 16.
+      max_targets: tokens of the longest transcript, its end included; a multiple of `2 * num_lengths`.
+      num_lengths: lengths of batches. Each one costs a compilation.
     """
 
     vocab_size: int
     max_samples: int
     max_targets: int
+    num_lengths: int = 8
 
 
 FULL = Size(vocab_size=1024, max_samples=320_000, max_targets=256)
-SMALL = Size(vocab_size=64, max_samples=32_000, max_targets=64)
+SMALL = Size(vocab_size=64, max_samples=32_000, max_targets=64, num_lengths=2)
 """Of the built-in data; on real data, the small models have this vocabulary and the other limits of the full size."""
 
 
@@ -52,15 +53,15 @@ def samples_needed(num_samples: Int[np.ndarray, " n"], most: int) -> Int[np.ndar
 
 
 def shapes(size: Size) -> tuple[Shape, ...]:
-    """The shapes of batches, in ascending order. Each one costs a compilation.
+    """The shapes of batches, in ascending order.
 
-    Samples grow in eighths of the longest utterance. So do targets, but at half of that rate, since few transcripts
+    Samples grow in equal parts of the longest utterance. So do targets, but at half of that rate, since few transcripts
     have half as many tokens as the longest may have; the last shape is for those.
     """
     parts = []
-    for part in range(1, _NUM_SHAPES + 1):
-        samples = -(-size.max_samples * part // (_NUM_SHAPES * SAMPLES_MULTIPLE)) * SAMPLES_MULTIPLE
-        parts.append(Shape(min(samples, size.max_samples), size.max_targets * part // (2 * _NUM_SHAPES)))
+    for part in range(1, size.num_lengths + 1):
+        samples = -(-size.max_samples * part // (size.num_lengths * SAMPLES_MULTIPLE)) * SAMPLES_MULTIPLE
+        parts.append(Shape(min(samples, size.max_samples), size.max_targets * part // (2 * size.num_lengths)))
     return (*parts, Shape(size.max_samples, size.max_targets))
 
 

@@ -19,17 +19,19 @@ from workloads.sentence_pieces import END_ID, SentencePieceTokenizer
 from workloads.speech.builtin import ToyUtterances
 from workloads.speech.data import SpeechData, open_data
 from workloads.speech.prepare import DATASET, index_of
-from workloads.speech.sizes import SMALL, Shape, Size, samples_needed, shape_of, shapes
+from workloads.speech.sizes import FULL, SMALL, Shape, Size, samples_needed, shape_of, shapes
 
+SIZE = Size(64, 32_000, 64)
+"""With more lengths than the small workloads have."""
 SIZES: dict[str, int] = {"train": 90, "eval_train": 20, "validation": 45, "test": 20}
 
 
 def builtin() -> SpeechData:
-    return open_data(None, size=SMALL, split_sizes=SIZES)
+    return open_data(None, size=SIZE, split_sizes=SIZES)
 
 
 def toy() -> ToyUtterances:
-    return ToyUtterances(SMALL, {split: SIZES[split] for split in ("train", "validation", "test")})
+    return ToyUtterances(SIZE, {split: SIZES[split] for split in ("train", "validation", "test")})
 
 
 def batches(split: SplitName, placement: Placement = Placement(), seed: int = 3) -> list[Any]:
@@ -60,8 +62,8 @@ def test_batches_are_as_long_as_they_need_to_be(split: SplitName) -> None:
         (rows, num_samples), (ids, paddings) = batch["inputs"].shape, batch["targets"]
         num_targets = (1 - paddings).sum(1).astype(int)
         shape = Shape(num_samples, ids.shape[1])
-        assert shape in shapes(SMALL)
-        assert shape == shape_of(SMALL, batch["input_lengths"], num_targets)
+        assert shape in shapes(SIZE)
+        assert shape == shape_of(SIZE, batch["input_lengths"], num_targets)
         assert batch["inputs"].dtype == np.int16
         assert batch["input_lengths"].dtype == ids.dtype == np.int32
         assert paddings.dtype == batch["weights"].dtype == np.float32
@@ -114,7 +116,7 @@ def test_padding_repeats_a_row_with_weight_0() -> None:
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [SMALL, Size(1024, 320_000, 256)])
+@pytest.mark.parametrize("size", [SIZE, SMALL, FULL])
 def test_shapes_grow_to_the_limits(size: Size) -> None:
     found = shapes(size)
     assert found[-1] == (size.max_samples, size.max_targets)
@@ -160,7 +162,7 @@ def write(data_dir: pathlib.Path, vocab_size: int = 64, **changes: Any) -> Sente
 @pytest.mark.parametrize("split", ["train", *EVALUATION_SPLITS])
 def test_prepared_utterances_are_those_in_memory(tmp_path: pathlib.Path, split: SplitName) -> None:
     write(tmp_path)
-    found = open_data(tmp_path, size=SMALL, split_sizes=SIZES)
+    found = open_data(tmp_path, size=SIZE, split_sizes=SIZES)
     assert found.size == Size(64, 320_000, 256)
     assert found.data.origin == "prepared"
     reader = found.data.open(split, batch_size=16, seed=3, placement=Placement())
@@ -172,14 +174,14 @@ def test_prepared_utterances_are_those_in_memory(tmp_path: pathlib.Path, split: 
 
 def test_the_tokenizer_is_the_one_in_the_data(tmp_path: pathlib.Path) -> None:
     pieces = write(tmp_path)
-    found = open_data(tmp_path, size=SMALL, split_sizes=SIZES)
+    found = open_data(tmp_path, size=SIZE, split_sizes=SIZES)
     (ids,) = pieces.encode(["ZWEI EINS"])
     assert found.tokenizer.decode(ids) == "ZWEI EINS"
 
 
 def test_nothing_is_read_before_it_is_needed(tmp_path: pathlib.Path) -> None:
-    found = open_data(tmp_path / "nowhere", size=SMALL, split_sizes=SIZES)
-    assert found.tokenizer.vocab_size == SMALL.vocab_size
+    found = open_data(tmp_path / "nowhere", size=SIZE, split_sizes=SIZES)
+    assert found.tokenizer.vocab_size == SIZE.vocab_size
     with pytest.raises(DataError, match=r"no prepared librispeech data in .*algoperf_jax.prepare librispeech"):
         found.data.open("train", batch_size=4, seed=0, placement=Placement())
 
@@ -188,7 +190,7 @@ def test_a_tokenizer_of_another_size_than_the_model(tmp_path: pathlib.Path) -> N
     write(tmp_path, vocab_size=1024)
     message = r"tokenizer of the prepared librispeech data: found 1024; expected 64, .*--option=vocab_size=64 --force"
     with pytest.raises(DataError, match=message):
-        open_data(tmp_path, size=SMALL, split_sizes=SIZES).data.describe()
+        open_data(tmp_path, size=SIZE, split_sizes=SIZES).data.describe()
 
 
 def test_a_damaged_record_is_named(tmp_path: pathlib.Path) -> None:
@@ -197,7 +199,7 @@ def test_a_damaged_record_is_named(tmp_path: pathlib.Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
-    reader = open_data(tmp_path, size=SMALL, split_sizes=SIZES).data.open(
+    reader = open_data(tmp_path, size=SIZE, split_sizes=SIZES).data.open(
         "test", batch_size=SIZES["test"], seed=0, placement=Placement()
     )
     with pytest.raises(DataError, match=rf"record \d+ of {path} is damaged"):
@@ -209,5 +211,5 @@ def test_the_description_names_what_the_data_are() -> None:
         "dataset": "generated",
         "version": "1",
         "split_sizes": {split: SIZES[split] for split in ("train", "validation", "test")},
-        **dataclasses.asdict(SMALL),
+        **dataclasses.asdict(SIZE),
     }
