@@ -42,8 +42,9 @@ ALL_CASES = {**CASES, **dict.fromkeys(sequences.ENTRIES, Case())}
 BASE_NAMES = list(ALL_CASES)
 MODELS = [*NAMES, *sequences.ENTRIES]
 """The workloads of the project, and two that use every freedom that the contract leaves."""
-ROUNDING = 1e-8
-"""What may be left of gradients that are zero, such as those of biases that move all scores of a query alike."""
+ROUNDING = 5e-8
+"""What may be left of gradients that are zero, such as those of biases that move all scores of a query alike; it was up
+to 2e-8 in librispeech_conformer."""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -163,6 +163,17 @@ def test_missing_data_name_the_command(tmp_path: pathlib.Path) -> None:
     assert str(caught.value).endswith(f"Run: python -m algoperf_jax.prepare mnist '--data_dir={path}'")
 
 
+def test_only_a_prepared_data_set_may_be_replaced(tmp_path: pathlib.Path) -> None:
+    prepared.check_replaceable(tmp_path, SPEC)
+    (tmp_path / "mnist").mkdir()
+    prepared.check_replaceable(tmp_path, SPEC)
+    (tmp_path / "mnist" / "train-images.gz").touch()
+    with pytest.raises(DataError, match=r"mnist is not a prepared data set, .*choose another --data_dir"):
+        prepared.check_replaceable(tmp_path, SPEC)
+    write_images(tmp_path, SPEC)
+    prepared.check_replaceable(tmp_path, SPEC)
+
+
 def test_other_version_names_both(tmp_path: pathlib.Path) -> None:
     write_images(tmp_path, DatasetSpec("mnist", "0.9.0"))
     with pytest.raises(DataError, match=r"'0\.9\.0'; expected 1\.0\.0\. Run: python -m algoperf_jax\.prepare mnist"):

@@ -43,6 +43,16 @@ def test_hidden_members_are_passed_over(tmp_path: pathlib.Path) -> None:
     assert list(raw_files.members(tmp_path / "x.tar")) == [("./a/x", b"x")]
 
 
+def test_members_can_be_chosen_by_name(tmp_path: pathlib.Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a.txt", "b.bin", "c/d.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    found = raw_files.members(tmp_path / "x.tar", lambda name: name.endswith(".txt"))
+    assert [name for name, _ in found] == ["a.txt", "c/d.txt"]
+
+
 @pytest.mark.parametrize("suffix", ["gz", "xz", "bz2"])
 def test_a_damaged_archive(tmp_path: pathlib.Path, suffix: str) -> None:
     path = tmp_path / f"x.tar.{suffix}"
