@@ -1,7 +1,8 @@
-"""The CTC loss and its gradient beside `optax.ctc_loss` under `jax.grad`: processor time and memory.
+"""The CTC loss with its gradient beside `optax.ctc_loss` under `jax.grad`, and the word error rates of a split.
 
-`python -m workloads.speech.ctc_benchmark`. Both run in turn in one process. Processor time, not wall time, is measured,
-so that other work on the machine matters little; memory is what the compiler plans besides the logits.
+`python -m workloads.speech.metrics_benchmark`. Both losses run in one process, in blocks that take turns. Processor
+time is measured, not wall time, so that other work on the machine matters little; memory is what the compiler plans
+besides the logits.
 """
 
 import argparse
@@ -15,6 +16,11 @@ import numpy as np
 import optax
 
 from workloads.speech.ctc import ctc_loss
+from workloads.speech.wer import published_word_error_rate, word_error_rate
+
+NUM_UTTERANCES = 5_348
+"""Of the validation split."""
+NUM_BLOCKS = 2
 
 
 def by_optax(targets: jax.Array, target_paddings: jax.Array, logits: jax.Array, logit_paddings: jax.Array) -> jax.Array:
@@ -45,9 +51,20 @@ def random_batch(batch: int, frames: int, vocabulary: int, labels: int) -> tuple
     )
 
 
+def random_texts(count: int) -> tuple[list[str], list[str]]:
+    """Hypotheses and references of 20 words on average, of which one in ten is wrong."""
+    rng = np.random.default_rng(0)
+    references = [rng.integers(0, 10_000, length) for length in rng.integers(1, 40, count)]
+    hypotheses = [np.where(rng.random(len(words)) < 0.1, -1, words) for words in references]
+    found, expected = (
+        [" ".join(f"W{word}" for word in words) for words in texts] for texts in (hypotheses, references)
+    )
+    return found, expected
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.speech.ctc_benchmark", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m workloads.speech.metrics_benchmark", description=__doc__)
     for name, value in (("batch", 32), ("frames", 500), ("vocabulary", 1024), ("labels", 100), ("repetitions", 5)):
         parser.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
     options = parser.parse_args(arguments)
@@ -59,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name}: compiled in {time.process_time() - begin:.2f} s")
         jax.block_until_ready(compiled[name](*inputs))
     seconds: dict[str, list[float]] = {name: [] for name in compiled}
-    for _ in range(options.repetitions):
-        for name, compute in compiled.items():
+    for name, compute in [*compiled.items()] * NUM_BLOCKS:
+        # As in training, where a step follows another one like it.
+        jax.block_until_ready(compute(*inputs))
+        for _ in range(options.repetitions):
             begin = time.process_time()
             jax.block_until_ready(compute(*inputs))
             seconds[name].append(time.process_time() - begin)
@@ -69,6 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in compiled:
         print(f"{name}: {1e3 * fastest[name]:.1f} ms of a processor, {memory[name]:.1f} MB besides the logits")
     print(f"ratio: {fastest['ours'] / fastest['optax']:.3f} in time, {memory['ours'] / memory['optax']:.3f} in memory")
+
+    texts = random_texts(NUM_UTTERANCES)
+    for rate in (published_word_error_rate, word_error_rate):
+        begin = time.process_time()
+        rate(*texts)
+        print(f"{rate.__name__} of {NUM_UTTERANCES:,} utterances: {1e3 * (time.process_time() - begin):.0f} ms")
 
 
 def _megabytes(analysis: Any) -> float:
