@@ -32,6 +32,8 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
     "workloads.imagenet.benchmark": ("--count=2",),
+    "workloads.wmt.packing_benchmark": ("--pairs=5000", "--steps=3"),
+    "workloads.wmt.translation_benchmark": ("--size=small", "--count=4", "--batch_size=2"),
 }
 """Module -> the arguments that a walk sets. Models are narrow too, see `tests/narrow_workloads.py`."""
 

@@ -21,7 +21,9 @@ from tests.workloads.fastmri import test_prepare as fastmri
 from tests.workloads.imagenet import test_prepare as imagenet
 from tests.workloads.mnist import test_prepare as mnist
 from tests.workloads.ogbg import test_prepare as ogbg
+from tests.workloads.wmt import texts as wmt
 from workloads.cifar import prepare as cifar_conversion
+from workloads.wmt import prepare as wmt_conversion
 
 EVALUATIONS = "global_step,score,validation/bleu\n1,1.0,0.1\n9,100.0,31.0\n"
 MUON = "submissions_algorithms/submissions/self_tuning/muon/submission.py"
@@ -53,6 +55,8 @@ def raw(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
         fastmri.write_volume(raw / part / f"{name}.h5")
     for split in ("train", "val", "test"):
         imagenet.write_tree(raw / split, count=1)
+    wmt.write_plain(raw)
+    monkeypatch.setattr(wmt_conversion, "VOCAB_SIZE", int(wmt.OPTIONS["vocab_size"]))
     return raw
 
 
@@ -116,7 +120,7 @@ def test_from_raw_data_to_the_leaderboard(
 ) -> None:
     copy(folder, "my_submission.py", "search_space.json")
     ran = walk("docs/data.md", more={"algoperf_jax.main": ("--config.batch_size=16",)})
-    assert ran.count("algoperf_jax.prepare") == 5
+    assert ran.count("algoperf_jax.prepare") == 6
     ran = walk("docs/guides/leaderboard.md", more={"algoperf_jax.main": ONE_TRIAL})
     assert [ran.count(module) for module in ("algoperf_jax.prepare", "algoperf_jax.main", "scoring")] == [1, 2, 2]
     assert (folder / "scores/report.html").is_file()
