@@ -10,7 +10,7 @@ import numpy as np
 import algoperf_jax
 import workloads
 from algoperf_jax.data import arrays, shuffle
-from algoperf_jax.data.sources import GeneratedColumns
+from algoperf_jax.data.sources import ColumnSource, GeneratedColumns
 from algoperf_jax.workload import (
     ArraySpec,
     Batch,
@@ -66,16 +66,21 @@ def to_batch(examples: arrays.Columns) -> Batch:
     return {"inputs": examples["point"], "targets": examples["arm"]}
 
 
-def open_split(split: str, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
-    if split == "train":
-        return arrays.training_split(
-            SOURCE.columns("train"), batch_size=batch_size, seed=seed, placement=placement, transform=to_batch
-        )
-    examples = SOURCE.columns("train" if split == "eval_train" else split)
-    if split == "eval_train":
-        chosen = shuffle.eval_train_indices(len(examples["arm"]), FACTS.split_sizes["eval_train"])
-        examples = arrays.take(examples, chosen)
-    return arrays.evaluation_split(examples, batch_size=batch_size, placement=placement, transform=to_batch)
+def open_data(source: ColumnSource) -> Data:
+    """The splits of a source with the columns of `generate`."""
+
+    def open_split(split: str, *, batch_size: int, seed: int, placement: Placement) -> SplitReader:
+        if split == "train":
+            return arrays.training_split(
+                source.columns("train"), batch_size=batch_size, seed=seed, placement=placement, transform=to_batch
+            )
+        examples = source.columns("train" if split == "eval_train" else split)
+        if split == "eval_train":
+            chosen = shuffle.eval_train_indices(len(examples["arm"]), FACTS.split_sizes["eval_train"])
+            examples = arrays.take(examples, chosen)
+        return arrays.evaluation_split(examples, batch_size=batch_size, placement=placement, transform=to_batch)
+
+    return Data(origin=source.origin, open=open_split, describe=source.describe)
 
 
 def build(name: str, *, data_dir: str | None = None) -> Workload:
@@ -88,7 +93,7 @@ def build(name: str, *, data_dir: str | None = None) -> Workload:
         loss=losses.softmax_cross_entropy,
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
         metrics=metrics.classification(apply, losses.softmax_cross_entropy),
-        data=Data(origin="builtin", open=open_split, describe=SOURCE.describe),
+        data=open_data(SOURCE),
         schema=schemas.every_split(
             {"inputs": ArraySpec((2,)), "targets": ArraySpec(dtype="int32"), "weights": ArraySpec()}
         ),

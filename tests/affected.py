@@ -1,7 +1,7 @@
 """Lists the test files that a change may break, the most likely first, from the imports of the changed files.
 
-    python -m tests.affected              since the branch `main`, including uncommitted changes python -m
-    tests.affected --since=HEAD uncommitted changes
+    python -m tests.affected                  since the branch `main`, including uncommitted changes
+    python -m tests.affected --since=HEAD     uncommitted changes only
 
 A test file is affected if it is the changed file's mirror in `tests/`, or imports it in at most `--steps` steps. Other
 tests are left to `make test`, and files other than Python to the tests of documents.
@@ -11,10 +11,15 @@ import argparse
 import ast
 import pathlib
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).parents[1]
-ALWAYS = ("tests/test_imports.py", "tests/test_documents.py", "tests/test_document_commands.py")
+ALWAYS = (
+    "tests/test_imports.py",
+    "tests/test_documents.py",
+    "tests/test_document_commands.py",
+    "tests/test_document_coverage.py",
+)
 
 
 def changed_files(since: str) -> list[str]:
@@ -75,12 +80,12 @@ def _mirror(path: str) -> str:
     return str(file.with_name(f"test_{file.name}"))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--since", default="main", help="branch or commit (default: main)")
     parser.add_argument("--steps", type=int, default=1, help="imports between a changed file and a test (default: 1)")
-    arguments = parser.parse_args()
-    files = affected(changed_files(arguments.since), import_graph(ROOT), arguments.steps)
+    options = parser.parse_args(arguments)
+    files = affected(changed_files(options.since), import_graph(ROOT), options.steps)
     print(*dict.fromkeys([*files, *ALWAYS]))
 
 

@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import functools
 import importlib
 import itertools
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +21,14 @@ from algoperf_jax.tuning import search_space
 
 ROOT = pathlib.Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`((?:python -m|algoperf|make|torchrun) [^`\n]+)`")
+_INLINE = re.compile(r"`((?:python -m|algoperf|make|torchrun|pip|ruff|pytest|apt|docker|\.venv/bin/\w+) [^`\n]+)`")
 _PLACEHOLDER = re.compile(r"\.\.\.|KEY|<\w+>")
-_VARIABLE = re.compile(r"[A-Z_]+=")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=")
 """What sets an environment variable for one command."""
-_UNCHECKED = (".", "docker", "pre-commit", "ruff", "python3")
+_UNCHECKED = (".", "apt", "docker", "make", "mkdocs", "pre-commit", "pytest", "pyright", "python3", "ruff")
 """Programs that are not the project's, where a name is all that could be wrong."""
+_INSTALLED = ("installed", "installed-test", "installed-docs")
+"""What the Makefile touches in `.venv` after an installation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +40,55 @@ class Command:
 
 
 def shown(document: pathlib.Path, *, inline: bool = True) -> list[str]:
-    """The command lines of a document, each in one line; those within sentences last."""
+    """The command lines of a document, each in one line; those within sentences last.
+
+    Cells of a notebook are `text`, and their commands begin with an exclamation mark.
+    """
     text = document.read_text()
-    blocks = [body.replace("\\\n", " ") for language, body in FENCE.findall(text) if language == "sh"]
-    lines = [part.strip() for block in blocks for line in block.splitlines() for part in line.split(" && ")]
+    lines = [line for language, body in FENCE.findall(text) for line in block_lines(language, body)]
     prose = FENCE.sub("", text)
     found = _INLINE.findall(prose) if inline else []
-    return [line for line in [*lines, *found] if line and not _PLACEHOLDER.search(line)]
+    return [line for line in [*lines, *found] if not _PLACEHOLDER.search(line)]
+
+
+def block_lines(language: str, body: str) -> list[str]:
+    """The command lines of a block, without those that only join others."""
+    lines = body.replace("\\\n", " ").splitlines()
+    if language == "text":
+        lines = [line[1:] for line in lines if line.startswith("!")]
+    elif language != "sh":
+        return []
+    return [part.strip() for line in lines for part in line.split(" && ") if part.strip()]
+
+
+def words(line: str) -> list[str]:
+    """The words of a command line, without variables in front and comments."""
+    return list(itertools.dropwhile(_VARIABLE.match, shlex.split(line, comments=True)))
+
+
+@functools.cache
+def expanded(line: str) -> tuple[str, ...]:
+    """What a line runs: the commands of the targets of `make`, as make itself prints them, or the line.
+
+    Raises:
+      AssertionError: there is no such target.
+    """
+    program, *rest = words(line)
+    if program != "make":
+        return (line,)
+    installed = [f"--assume-old=.venv/{name}" for name in _INSTALLED]
+    done = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", *installed, *rest],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    variables = {one.partition("=")[0] for one in rest if "=" in one}
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{name} \?=", makefile, re.MULTILINE) for name in variables), line
+    return tuple(line for line in done.stdout.splitlines() if not line.startswith("make: "))
 
 
 def command(line: str) -> Command | None:
@@ -51,16 +97,14 @@ def command(line: str) -> Command | None:
     Raises:
       AssertionError: what it names does not exist.
     """
-    words = shlex.split(line, comments=True)
-    program, *rest = itertools.dropwhile(_VARIABLE.match, words)
+    program, *rest = words(line)
     program = program.removeprefix(".venv/bin/")
     if program in ("python", "torchrun"):
         if "-m" in rest:
             module, *arguments = rest[rest.index("-m") + 1 :]
             if module == "pytest":
-                assert all((ROOT / one).exists() for one in arguments if "/" in one), line
-                return None
-            return Command(module, tuple(arguments))
+                assert all((ROOT / one).exists() for one in arguments if one.startswith("tests/")), line
+            return None if module in ("pytest", "mkdocs", "pip") else Command(module, tuple(arguments))
         assert rest[0] == "-c" or (ROOT / rest[0]).is_file(), line
         return None
     if program == "algoperf":
@@ -68,24 +112,16 @@ def command(line: str) -> Command | None:
             return None
         assert rest[0] in COMMANDS, line
         return Command(COMMANDS[rest[0]][0], tuple(rest[1:]))
-    if program == "make":
-        return _make(rest)
     if program == "pip":
         _check_extras(rest)
         return None
+    if program == "docker" and rest[0] == "run":
+        (image,) = (position for position, word in enumerate(rest) if word.startswith("algoperf-jax"))
+        return Command("algoperf_jax.main", tuple(rest[image + 1 :]))
     if (ROOT / program).is_file():
         return None
     assert program in _UNCHECKED, f"{line}: a program that is not known here"
     return None
-
-
-def _make(rest: Sequence[str]) -> Command | None:
-    target, *variables = rest
-    makefile = (ROOT / "Makefile").read_text()
-    assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    values = dict(one.split("=", 1) for one in variables)
-    assert all(re.search(rf"^{name} \?=", makefile, re.MULTILINE) for name in values), rest
-    return Command("algoperf_jax.main", tuple(shlex.split(values["ARGS"]))) if "ARGS" in values else None
 
 
 def _check_extras(arguments: Sequence[str]) -> None:

@@ -2,6 +2,9 @@
 
 import pathlib
 
+import pytest
+
+from tests import affected as command
 from tests.affected import ROOT, affected, import_graph
 
 GRAPH = {
@@ -38,3 +41,12 @@ def test_all_forms_of_imports_count(tmp_path: pathlib.Path) -> None:
 
 def test_the_graph_of_this_project_has_its_tests() -> None:
     assert "tests/affected.py" in import_graph(ROOT)["tests/test_affected.py"]
+
+
+def test_the_command_lists_tests(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(command, "changed_files", lambda since: asked.append(since) or ["pkg/low.py"])
+    monkeypatch.setattr(command, "import_graph", lambda root: GRAPH)
+    command.main(["--steps=2"])
+    assert capsys.readouterr().out.split() == ["tests/pkg/test_low.py", "tests/test_direct.py", *command.ALWAYS]
+    assert asked == ["main"]

@@ -42,9 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
 def test_commands_are_taken(document: pathlib.Path, folder: pathlib.Path) -> None:
     del folder
     for line in document_commands.shown(document):
-        command = document_commands.command(line)
-        if command is not None:
-            document_commands.parse(command)
+        for part in document_commands.expanded(line):
+            command = document_commands.command(part)
+            if command is not None:
+                document_commands.parse(command)
 
 
 def test_the_documents_show_many_commands() -> None:
@@ -76,6 +77,7 @@ def test_a_wrong_command_is_found(line: str, error: type[Exception], folder: pat
 
 
 def parse(line: str) -> None:
-    command = document_commands.command(line)
+    (part,) = document_commands.expanded(line)
+    command = document_commands.command(part)
     assert isinstance(command, Command)
     document_commands.parse(command)

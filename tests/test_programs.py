@@ -3,15 +3,16 @@
 The digest is that of one training step with the ready-made `nadamw`. A change that only moves code must not change it.
 Nothing is compiled except the optimizer's initial state, and nothing is trained.
 
-    python -m tests.test_programs
+    python -m tests.test_programs [NAME ...]
 
-records the digests of the installed JAX in `tests/golden/programs.json`.
+records the digests of these workloads, or of all, in `tests/golden/programs.json`. All belong to one version of JAX.
 """
 
+import argparse
 import functools
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def test_the_training_step_is_the_one_recorded(name: str) -> None:
     recorded = json.loads(RECORDED.read_text())
     if recorded["jax"] != jax.__version__:
         pytest.skip(f"the programs of jax {recorded['jax']} are recorded, not those of {jax.__version__}")
-    assert name in recorded["programs"], f"no digest is recorded for {name}; record it with: {COMMAND}"
+    assert name in recorded["programs"], f"no digest is recorded for {name}; record it with: {COMMAND} {name}"
     expected = recorded["programs"][name]
     with jax.default_matmul_precision("highest"):
         lowered = training_step(name)
@@ -71,7 +72,7 @@ def test_the_training_step_is_the_one_recorded(name: str) -> None:
         was, now = ({key: known[key] for key in cost(lowered)} for known in (expected, cost(lowered)))
         pytest.fail(
             f"the training step of {name} has changed: it cost {was}, and now costs {now}\n"
-            f"If this change is intended, mention it in CHANGELOG.md and record the program with: {COMMAND}"
+            f"If this change is intended, mention it in CHANGELOG.md and record the program with: {COMMAND} {name}"
         )
 
 
@@ -103,14 +104,24 @@ def test_how_a_program_is_written_does_not_matter_but_what_it_computes() -> None
     assert len(set(digests)) == len(digests)
 
 
-def record() -> None:
-    found = {}
+def record(names: Sequence[str]) -> None:
+    recorded = json.loads(RECORDED.read_text())
+    if recorded["jax"] != jax.__version__:
+        recorded, names = {"jax": jax.__version__, "programs": {}}, ()
+    found = recorded["programs"]
     with jax.default_matmul_precision("highest"):
-        for name in workloads.names():
+        for name in names or workloads.names():
             lowered = training_step(name)
             found[name] = {"sha256": digest(lowered), **cost(lowered)}
-    RECORDED.write_text(json.dumps({"jax": jax.__version__, "programs": found}, indent=1) + "\n")
+    ordered = {name: found[name] for name in workloads.names()}
+    RECORDED.write_text(json.dumps({"jax": jax.__version__, "programs": ordered}, indent=1) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Records what the training step of workloads computes.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a workload or variant (default: all)")
+    record(parser.parse_args(arguments).names)
 
 
 if __name__ == "__main__":
-    record()
+    main()

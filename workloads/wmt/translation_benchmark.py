@@ -1,6 +1,6 @@
 """How fast sentences are translated.
 
-    python -m workloads.wmt.translation_benchmark --size full --count 64 --batch_size 16
+    python -m workloads.wmt.translation_benchmark --size=full --count=64 --batch_size=16
 
 Times two ways to the same translations in one run: the search of `translation.py` over sorted sentences, and the plain
 one over sentences in their own order, every row of full length. Compilation is not counted.
