@@ -32,6 +32,8 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
     "workloads.imagenet.benchmark": ("--count=2",),
+    "workloads.speech.data_benchmark": ("--batch_sizes=8",),
+    "workloads.speech.metrics_benchmark": ("--batch=2", "--frames=20", "--labels=5", "--repetitions=1"),
     "workloads.wmt.packing_benchmark": ("--pairs=5000", "--steps=3"),
     "workloads.wmt.translation_benchmark": ("--size=small", "--count=4", "--batch_size=2"),
 }

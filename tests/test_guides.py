@@ -4,6 +4,7 @@ Trials end after two steps of narrow models, and commands that go through all wo
 `python -m tests.document_coverage` lists how every command of every page is tested.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 
@@ -21,8 +22,10 @@ from tests.workloads.fastmri import test_prepare as fastmri
 from tests.workloads.imagenet import test_prepare as imagenet
 from tests.workloads.mnist import test_prepare as mnist
 from tests.workloads.ogbg import test_prepare as ogbg
+from tests.workloads.speech import libri
 from tests.workloads.wmt import texts as wmt
 from workloads.cifar import prepare as cifar_conversion
+from workloads.speech import prepare as speech_conversion
 from workloads.wmt import prepare as wmt_conversion
 
 EVALUATIONS = "global_step,score,validation/bleu\n1,1.0,0.1\n9,100.0,31.0\n"
@@ -57,6 +60,10 @@ def raw(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
         imagenet.write_tree(raw / split, count=1)
     wmt.write_plain(raw)
     monkeypatch.setattr(wmt_conversion, "VOCAB_SIZE", int(wmt.OPTIONS["vocab_size"]))
+    libri.write_folders(raw)
+    monkeypatch.setattr(
+        speech_conversion, "FULL", dataclasses.replace(speech_conversion.FULL, vocab_size=libri.VOCABULARY)
+    )
     return raw
 
 
@@ -120,7 +127,7 @@ def test_from_raw_data_to_the_leaderboard(
 ) -> None:
     copy(folder, "my_submission.py", "search_space.json")
     ran = walk("docs/data.md", more={"algoperf_jax.main": ("--config.batch_size=16",)})
-    assert ran.count("algoperf_jax.prepare") == 6
+    assert ran.count("algoperf_jax.prepare") == 7
     ran = walk("docs/guides/leaderboard.md", more={"algoperf_jax.main": ONE_TRIAL})
     assert [ran.count(module) for module in ("algoperf_jax.prepare", "algoperf_jax.main", "scoring")] == [1, 2, 2]
     assert (folder / "scores/report.html").is_file()
@@ -143,7 +150,7 @@ def test_measuring(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> 
     imagenet.write_tree(folder / "images", count=1)
     for study in range(2):
         write_text(folder / "external_tuning", f"s/study_{study}/wmt_jax/trial_1", EVALUATIONS)
-    ran = walk("docs/performance.md", replaced={"FOLDER": "images"})
+    ran = walk("docs/performance.md", replaced={"FOLDER": "images", " --data_dir=DATA": ""})
     assert ran.count("algoperf_jax.bench") == 4
     out = capsys.readouterr().out
     assert "now / earlier" in out

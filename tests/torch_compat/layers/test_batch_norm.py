@@ -114,7 +114,7 @@ class Result(NamedTuple):
 
 def run(features: Tensor, output_gradient: Tensor, paddings: Tensor | None = None) -> Result:
     features = features.clone().requires_grad_()
-    norm = layer() if paddings is None else filled(frames.BatchNorm(CHANNELS, scale="weight"))
+    norm = layer() if paddings is None else filled(frames.BatchNorm(CHANNELS, 0.999, scale="weight"))
     output = norm(features) if paddings is None else norm(features, paddings)
     output.backward(output_gradient)
     gradients = (features.grad, norm.weight.grad, norm.bias.grad)
