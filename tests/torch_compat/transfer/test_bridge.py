@@ -144,7 +144,7 @@ def jax_gradients(module: torch.nn.Module, batch: Any) -> dict[str, np.ndarray]:
         loss = WORKLOAD.loss(arrays["targets"], logits, arrays["weights"])
         return loss.summed / loss.n_valid_examples
 
-    return {path: np.asarray(leaf) for path, leaf in parameters.paths(jax.grad(objective)(params)).items()}
+    return {path: np.asarray(leaf) for path, leaf in parameters.paths(jax.jit(jax.grad(objective))(params)).items()}
 
 
 def assert_gradients(module: torch.nn.Module, expected: dict[str, np.ndarray], scale: float = 1.0) -> None:
