@@ -3,12 +3,10 @@
 Another release of optax shows here what it adds, takes away or changes.
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +20,7 @@ from algoperf_jax.errors import SubmissionError
 from algoperf_jax.submission import optax_factory
 from algoperf_jax.submission.optax_factory import make_functions
 from algoperf_jax.trial.backend import Packed
-from tests.golden_support import COMPILE_QUICKLY
+from tests.golden_support import compiling_quickly
 
 # Neither optimizers nor parts or wrappers of one.
 OTHERS: Mapping[ModuleType, str] = {
@@ -273,10 +271,9 @@ def test_every_public_name_is_in_a_table(module: ModuleType, table: Mapping[str,
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation() -> Iterator[None]:
     """Reduces compile times, as each function runs for only a few steps."""
-    quick = functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
-    with mock.patch.object(optax_factory, "jax", SimpleNamespace(**{**vars(jax), "jit": quick})):
+    with compiling_quickly(optax_factory):
         yield
     jax.config.update("jax_disable_most_optimizations", before)
 

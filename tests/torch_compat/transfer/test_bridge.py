@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from tests.algoperf_jax import tiny_workload
 from tests.torch_compat import module_support
 from tests.workloads import reduced
 from torch_compat import twins
-from torch_compat.transfer import bridge
+from torch_compat.transfer import bridge, jax_function
 from torch_compat.transfer.crossing import host_to_torch
 from torch_compat.transfer.jax_function import JaxFunction, Outputs
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
@@ -38,6 +38,13 @@ RTOL = {
 
 # What may remain of gradients that are zero, such as those of biases that change all scores of a query alike.
 ROUNDING = 1e-8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Each pass runs once or a few times."""
+    with golden_support.compiling_quickly(jax_function):
+        yield
 
 
 def tensors(tree: Any) -> Any:
