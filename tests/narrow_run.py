@@ -1,4 +1,6 @@
-"""`algoperf_jax.main` with one more workload, `narrow`: ogbg with a small model, for tests that start processes.
+"""`algoperf_jax.main` with narrow workloads and one more, `narrow`, which has no twin in PyTorch.
+
+For tests that start processes.
 
 Usage: python -m tests.narrow_run --config=tests/narrow_config.py [CONFIG OVERRIDES]
 """
@@ -7,11 +9,11 @@ import sys
 
 import workloads
 from algoperf_jax.main import main
-from tests.workloads.ogbg.case import CASE
+from tests.narrow_workloads import NARROW_GRAPHS, narrow
 
 NAME = "narrow"
-ENTRY = workloads.Entry("workloads.ogbg", workloads.Variant(arguments=CASE.reduced[""]))
+ENTRY = workloads.Entry("workloads.ogbg", workloads.Variant(arguments=NARROW_GRAPHS))
 
 if __name__ == "__main__":
-    with workloads.registered(NAME, ENTRY):
+    with narrow(), workloads.registered(NAME, ENTRY):
         sys.exit(main(sys.argv[1:]))

@@ -18,7 +18,7 @@ from workloads.imagenet_vit import workload as vit
 from workloads.mnist import builtin as mnist_builtin
 from workloads.ogbg import builtin as ogbg_builtin
 
-_NARROW_GRAPHS = {"latent_dim": 8, "hidden_dims": (8,), "num_message_passing_steps": 1}
+NARROW_GRAPHS = {"latent_dim": 8, "hidden_dims": (8,), "num_message_passing_steps": 1}
 _UNOPTIMIZED = "jax_disable_most_optimizations"
 
 
@@ -52,7 +52,7 @@ def _narrow_ogbg() -> workloads.Entry:
     entry = workloads.ENTRIES["ogbg"]
 
     def narrowed(row: workloads.Variant) -> workloads.Variant:
-        return dataclasses.replace(row, arguments={**_NARROW_GRAPHS, **row.arguments})
+        return dataclasses.replace(row, arguments={**NARROW_GRAPHS, **row.arguments})
 
     variants = {suffix: narrowed(row) for suffix, row in entry.variants.items()}
     return dataclasses.replace(entry, base=narrowed(entry.base), variants=variants)

@@ -13,6 +13,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests import one_device
+
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
 KERNEL = "this-python"
@@ -29,10 +31,7 @@ def run(notebook: Any, folder: pathlib.Path, home: pathlib.Path, monkeypatch: py
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(home))
     # The kernel is like a user's, without the tests' eight virtual devices.
-    environment = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
-    environment["XLA_FLAGS"] = " ".join(
-        flag for flag in environment.get("XLA_FLAGS", "").split() if "host_platform_device_count" not in flag
-    )
+    environment = {name: value for name, value in one_device.environment().items() if name != "JAX_NUM_CPU_DEVICES"}
     environment["IPYTHONDIR"] = str(home / "ipython")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     client = NotebookClient(notebook, kernel_name=KERNEL, timeout=CELL_TIMEOUT_SEC)

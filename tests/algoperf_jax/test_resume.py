@@ -1,7 +1,6 @@
 """A trial killed at any moment resumes as if it had never been interrupted."""
 
 import json
-import os
 import pathlib
 import random
 import signal
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from algoperf_jax.submission.framework_names import ENTRIES
+from tests import one_device
 
 ROOT = pathlib.Path(__file__).parents[2]
 TIME_LIMIT_SEC = 300
@@ -24,7 +24,7 @@ def start(experiment_dir: pathlib.Path, *arguments: str) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-m", "tests.algoperf_jax.killable_run", str(experiment_dir), framework, *arguments],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": ""},  # one device: the tests' eight would only share the cores
+        env=one_device.unoptimized(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

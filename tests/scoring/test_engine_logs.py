@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -15,6 +14,7 @@ import scoring
 from configs import mnist
 from scoring.__main__ import main
 from scoring.machines import machines
+from tests import one_device
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Columns that a trial's table always has, in addition to the metrics of each split.
@@ -48,8 +48,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             f"--config.experiment_dir={folder}",
         ],
         cwd=ROOT,
-        # On the machine's real devices, not on the virtual ones of other tests.
-        env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
+        env=one_device.environment(),
         capture_output=True,
         text=True,
         check=True,

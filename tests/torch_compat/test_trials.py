@@ -26,7 +26,7 @@ from tests.torch_compat.test_twins import LISTINGS, NAMES
 
 Write = Callable[..., pathlib.Path]
 SMALL = {
-    "ogbg": {"batch_size": 24, "eval_batch_size": 4096},
+    "ogbg": {"batch_size": 24, "eval_batch_size": 1024},
     **{name: {"batch_size": 4, "eval_batch_size": 64} for name in ("cifar", "imagenet_resnet", "imagenet_vit")},
 }
 # The reference calls these weights and biases; in the JAX model, they belong to an attention layer.

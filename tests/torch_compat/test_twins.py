@@ -24,7 +24,7 @@ from algoperf_jax.workload import Placement
 from tests import golden_support
 from tests.torch_compat import module_support
 from tests.workloads import reduced
-from tests.workloads.golden_batches import BATCHES, TRAINING_BATCHES
+from tests.workloads.golden_batches import BATCHES, CASES, TRAINING_BATCHES
 from tests.workloads.test_golden_models import (
     DEFAULT_GRADIENTS_RTOL,
     DEFAULT_STATISTICS_RTOL,
@@ -118,6 +118,8 @@ def in_jax(name: str) -> Outcome:
     workload = reduced.load(name)
     params, state = widened(golden_support.recipe_state(workload))
     batch = widened(reduced.batch(name))
+    is_quick = CASES[workload.base_name].compiles_quickly
+    options = golden_support.COMPILE_QUICKLY if is_quick else golden_support.COMPILE_FLOAT64
     with jax.enable_x64(True):
         apply = functools.partial(workload.apply, rng=jax.random.PRNGKey(0), dropout_rate=0.0)
 
@@ -126,7 +128,7 @@ def in_jax(name: str) -> Outcome:
             scores = scores_of(logits)
             return (coefficients(scores.shape) * scores**2).sum(), (logits, new_state)
 
-        @functools.partial(jax.jit, compiler_options=golden_support.COMPILE_FLOAT64)
+        @functools.partial(jax.jit, compiler_options=options)
         def run(params: Any, state: Any, batch: Any) -> Any:
             evaluated, _ = apply(params, state, batch, train=False, update_batch_norm=False)
             gradients, (trained, new_state) = jax.grad(objective, has_aux=True)(params, state, batch)

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pytest
+from jax.extend import core
 
 import workloads
 from algoperf_jax import parameters
-from algoperf_jax.workload import Partial, Workload
+from algoperf_jax.workload import Partial
 from tests import golden_support
 from tests.golden_support import COMPILE_FLOAT64, COMPILE_QUICKLY, assert_close
 from tests.workloads.case import Golden, image_batch
@@ -117,29 +118,26 @@ def recipe_state(name: str) -> tuple[Any, Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def trained(name: str) -> Trained:
-    """The forward and backward pass of a training step, without dropout."""
-    batch = TRAINING_BATCHES[name](golden_support.numbers(name))
-    return training_step(of_reference(name), *recipe_state(name), batch)
+def computed(name: str) -> tuple[Evaluated, Trained]:
+    return compute(name, *recipe_state(name), batches(name), COMPILE_QUICKLY)
 
 
-@functools.lru_cache(maxsize=1)
-def evaluated(name: str) -> Evaluated:
-    """The forward pass of an evaluation and, where they are compared, its metrics, in one program."""
-    workload, (params, state) = of_reference(name), recipe_state(name)
-
-    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
-    def evaluate(params: Any, state: Any, batch: Any, rng: Any) -> Evaluated:
-        logits, new_state = workload.apply(params, state, batch, rng, train=False, update_batch_norm=False)
-        partial = workload.metrics.batch_step(params, state, batch, rng) if name in CLASSIFIERS else None
-        return Evaluated(logits, new_state, partial)
-
-    return evaluate(params, state, BATCHES[name](golden_support.numbers(name)), jax.random.PRNGKey(0))
+def batches(name: str) -> tuple[dict[str, Any], ...]:
+    """The batch of an evaluation, and that of a training step where it is another one."""
+    golden = golden_support.numbers(name)
+    return tuple(make(golden) for make in dict.fromkeys((BATCHES[name], TRAINING_BATCHES[name])))
 
 
-def training_step(
-    workload: Workload, params: Any, state: Any, batch: Any, compiler_options: Mapping[str, Any] = COMPILE_QUICKLY
-) -> Trained:
+def compute(
+    name: str, params: Any, state: Any, batches: tuple[dict[str, Any], ...], compiler_options: Mapping[str, Any]
+) -> tuple[Evaluated, Trained]:
+    """An evaluation with its metrics, where they are compared, and a training step without dropout.
+
+    They are one program, because the compiler merges what they have in common: without batch normalization, the forward
+    pass.
+    """
+    workload = of_reference(name)
+
     def objective(params: Any, state: Any, batch: Any) -> tuple[Any, tuple[Any, Any]]:
         logits, new_state = workload.apply(
             params, state, batch, jax.random.PRNGKey(0), train=True, update_batch_norm=True, dropout_rate=0.0
@@ -148,9 +146,16 @@ def training_step(
         return loss.summed / loss.n_valid_examples, (logits, new_state)
 
     # The arrays are arguments: the compiler would compute with constants at length.
-    step = jax.jit(jax.value_and_grad(objective, has_aux=True), compiler_options=dict(compiler_options))
-    (loss, (logits, new_state)), grads = step(params, state, batch)
-    return Trained(logits, new_state, grads, loss)
+    @functools.partial(jax.jit, compiler_options=dict(compiler_options))
+    def run(params: Any, state: Any, batches: tuple[Any, ...], rng: Any) -> tuple[Evaluated, Trained]:
+        batch = batches[0]
+        logits, kept_state = workload.apply(params, state, batch, rng, train=False, update_batch_norm=False)
+        partial = workload.metrics.batch_step(params, state, batch, rng) if name in CLASSIFIERS else None
+        gradient = jax.value_and_grad(objective, has_aux=True)
+        (loss, (trained_logits, new_state)), grads = gradient(params, state, batches[-1])
+        return Evaluated(logits, kept_state, partial), Trained(trained_logits, new_state, grads, loss)
+
+    return run(params, state, batches, jax.random.PRNGKey(0))
 
 
 def logits_close(name: str, mode: str, actual: Any, expected: np.ndarray) -> None:
@@ -160,8 +165,28 @@ def logits_close(name: str, mode: str, actual: Any, expected: np.ndarray) -> Non
 
 @functools.cache
 def initial(name: str) -> tuple[Any, Any]:
+    """Parameters and model state, drawn one array after the other.
+
+    Arrays of one shape and distribution then share a program, where all in one program take three times as long to
+    compile.
+    """
     # A generator whose numbers are one instruction compiles in half the time; the distributions are made of them alike.
-    return jax.jit(workloads.load(name).init)(jax.random.key(2, impl="unsafe_rbg"))
+    key = jax.random.key(2, impl="unsafe_rbg")
+    traced, shapes = jax.make_jaxpr(workloads.load(name).init, return_shape=True)(key)
+    while [step.primitive.name for step in traced.eqns] == ["jit"]:
+        traced = traced.eqns[0].params["jaxpr"]
+    arrays = core.jaxpr_as_fun(without_unused_steps(traced))(key)
+    return jax.tree.unflatten(jax.tree.structure(shapes), arrays)
+
+
+def without_unused_steps(traced: core.ClosedJaxpr) -> core.ClosedJaxpr:
+    """The same without what only the forward pass needs, whose shapes decide those of the parameters."""
+    kept, needed = [], {id(result) for result in traced.jaxpr.outvars}
+    for step in reversed(traced.eqns):
+        if any(id(result) in needed for result in step.outvars):
+            kept.append(step)
+            needed |= {id(operand) for operand in step.invars}
+    return core.ClosedJaxpr(traced.jaxpr.replace(eqns=kept[::-1]), traced.consts)
 
 
 def test_the_models_of_the_benchmark_have_reference_numbers() -> None:
@@ -233,7 +258,7 @@ def same_distribution(path: str, ours: np.ndarray, theirs: Mapping[str, float]) 
 @pytest.mark.slow
 @of_one_model_together(BATCHES)
 def test_evaluation_logits(name: str) -> None:
-    logits, new_state, _ = evaluated(name)
+    (logits, new_state, _), _ = computed(name)
     logits_close(name, "eval", logits, golden_support.numbers(name)["eval/logits"])
     jax.tree.map(np.testing.assert_array_equal, new_state, recipe_state(name)[1])
 
@@ -241,7 +266,7 @@ def test_evaluation_logits(name: str) -> None:
 @pytest.mark.slow
 @of_one_model_together(BATCHES)
 def test_training_logits(name: str) -> None:
-    logits_close(name, "train", trained(name).logits, golden_support.numbers(name)["train/logits"])
+    logits_close(name, "train", computed(name)[1].logits, golden_support.numbers(name)["train/logits"])
 
 
 @pytest.mark.slow
@@ -249,7 +274,7 @@ def test_training_logits(name: str) -> None:
 def test_training_loss_of_utterances(name: str) -> None:
     golden = golden_support.numbers(name)
     expected = golden["loss/summed"] / golden["loss/n_valid_examples"]
-    np.testing.assert_allclose(trained(name).loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(computed(name)[1].loss, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -281,14 +306,14 @@ def same_loss(loss: Any, golden: Golden, prefix: str) -> None:
 def test_gradients(name: str) -> None:
     rtol = GRADIENTS_RTOL.get(name, DEFAULT_GRADIENTS_RTOL)
     golden_support.assert_gradients_match(
-        trained(name).grads, golden_support.numbers(name), rtol=rtol, only_rounding=ONLY_ROUNDING.get(name, ())
+        computed(name)[1].grads, golden_support.numbers(name), rtol=rtol, only_rounding=ONLY_ROUNDING.get(name, ())
     )
 
 
 @pytest.mark.slow
 @of_one_model_together(BATCHES)
 def test_new_batch_statistics(name: str) -> None:
-    golden, new_state = golden_support.numbers(name), trained(name).new_state
+    golden, new_state = golden_support.numbers(name), computed(name)[1].new_state
     if "train/new_batch_stats/path" not in golden:
         assert new_state is None
         return
@@ -310,16 +335,12 @@ def in_float64(golden: Golden) -> dict[str, np.ndarray]:
 @of_one_model_together(IN_FLOAT64)
 def test_float64(name: str) -> None:
     """The same function to eight digits, without the rounding of float32."""
-    workload, golden = of_reference(name), golden_support.numbers(name)
-    wide = in_float64(golden)
+    wide = in_float64(golden_support.numbers(name))
     params, state = widened(recipe_state(name))
-    batch = widened(BATCHES[name](golden))
     with jax.enable_x64(True):
-        evaluate = functools.partial(workload.apply, train=False, update_batch_norm=False)
-        logits, _ = jax.jit(evaluate, compiler_options=COMPILE_FLOAT64)(params, state, batch, jax.random.PRNGKey(0))
-        ours = training_step(workload, params, state, batch, COMPILE_FLOAT64)
-        logits, ours = jax.device_get((logits, ours))
-    assert_close(logits, wide["eval/logits"], rtol=0, atol=FLOAT64_RTOL)
+        outcome = compute(name, params, state, widened(batches(name)), COMPILE_FLOAT64)
+        evaluated, ours = jax.device_get(outcome)
+    assert_close(evaluated.logits, wide["eval/logits"], rtol=0, atol=FLOAT64_RTOL)
     assert_close(ours.loss, wide["train/loss"], rtol=FLOAT64_RTOL, atol=0)
     golden_support.assert_gradients_match(ours.grads, wide, rtol=FLOAT64_RTOL)
     if "train/logits" in wide:
@@ -331,7 +352,7 @@ def test_float64(name: str) -> None:
 @pytest.mark.slow
 @of_one_model_together(CLASSIFIERS)
 def test_metric_sums(name: str) -> None:
-    golden, partial = golden_support.numbers(name), evaluated(name).partial
+    golden, partial = golden_support.numbers(name), computed(name)[0].partial
     assert partial is not None
     assert_close(partial.sums["accuracy"], golden["eval/metric_sums/accuracy"], rtol=0, atol=0)
     assert_close(partial.sums["loss"], golden["eval/metric_sums/loss"], rtol=1e-5, atol=1e-5)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -23,7 +22,8 @@ from algoperf_jax.trial.clock import Bucket, Clock
 from algoperf_jax.trial.loop import run
 from algoperf_jax.trial.rules import TIMING_RULES
 from configs import base
-from tests import narrow_run
+from tests import narrow_run, one_device
+from tests.narrow_workloads import narrow
 
 ROOT = pathlib.Path(__file__).parents[3]
 TIME_LIMIT_SEC = 300
@@ -34,8 +34,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
     config: Any = base.named(name, "")
     config.mesh.data = devices
     config.hyperparameters = {"learning_rate": 1e-3, "dropout_rate": 0.0}
-    if name == narrow_run.NAME:
-        config.batch_size, config.eval_batch_size = 32, 64
+    config.batch_size, config.eval_batch_size = 32, 8 if name == "mnist" else 32
     workload = load_workload(config)
     submission = load_submission(locate(config.submission), workload)
     scalars = ScalarLog()
@@ -62,7 +61,7 @@ def train(name: str, devices: int, steps: int) -> tuple[list[float], dict[str, f
 @pytest.mark.parametrize("name", ["mnist", narrow_run.NAME])
 def test_one_and_eight_devices_train_alike(name: str) -> None:
     assert len(jax.devices()) == 8
-    with workloads.registered(narrow_run.NAME, narrow_run.ENTRY):
+    with narrow(), workloads.registered(narrow_run.NAME, narrow_run.ENTRY):
         one, one_metrics = train(name, 1, 5)
         eight, eight_metrics = train(name, 8, 5)
     np.testing.assert_allclose(eight, one, rtol=1e-5)
@@ -79,7 +78,7 @@ def free_port() -> int:
 
 def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> dict[str, Any]:
     """Trains on graphs, on the built-in data, in `count` processes and returns the result."""
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
+    environment = one_device.unoptimized(JAX_DEFAULT_MATMUL_PRECISION="highest")
     address = f"127.0.0.1:{free_port()}"
     processes = []
     for index in range(count):
@@ -97,7 +96,7 @@ def run_processes(experiment_dir: pathlib.Path, count: int, *arguments: str) -> 
             "--config.batch_size=32",
             "--config.max_steps=4",
             "--config.hyperparameters.dropout_rate=0.0",
-            "--config.eval_batch_size=128",
+            "--config.eval_batch_size=16",
             "--config.max_runtime_sec=1000",
             "--config.eval_period_sec=1000",  # otherwise a slow machine evaluates more often
             *(joined if count > 1 else ()),

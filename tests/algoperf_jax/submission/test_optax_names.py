@@ -17,8 +17,10 @@ import pytest
 
 from algoperf_jax.checkpoints import jax_packing
 from algoperf_jax.errors import SubmissionError
+from algoperf_jax.submission import optax_factory
 from algoperf_jax.submission.optax_factory import make_functions
 from algoperf_jax.trial.backend import Packed
+from tests.golden_support import compiling_quickly
 
 # Neither optimizers nor parts or wrappers of one.
 OTHERS: Mapping[ModuleType, str] = {
@@ -271,7 +273,8 @@ def quick_compilation() -> Iterator[None]:
     """Reduces compile times, as each function runs for only a few steps."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    with compiling_quickly(optax_factory):
+        yield
     jax.config.update("jax_disable_most_optimizations", before)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import signal
@@ -19,6 +18,7 @@ from algoperf_jax.errors import DataError, SubmissionError
 from algoperf_jax.outputs.result import TrialResult
 from algoperf_jax.tuning import study
 from configs import base
+from tests import one_device
 from tests.algoperf_jax.conftest import Command
 from tests.algoperf_jax.example_result import RESULT
 
@@ -310,7 +310,7 @@ def start(space: pathlib.Path, experiment_dir: pathlib.Path) -> subprocess.Popen
     return subprocess.Popen(
         [sys.executable, "-m", "tests.algoperf_jax.tuning.killable_study", str(space), str(experiment_dir)],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": "", **compilation_cache},
+        env=one_device.unoptimized(**compilation_cache),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

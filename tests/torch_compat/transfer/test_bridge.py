@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from tests.algoperf_jax import tiny_workload
 from tests.torch_compat import module_support
 from tests.workloads import reduced
 from torch_compat import twins
-from torch_compat.transfer import bridge
+from torch_compat.transfer import bridge, jax_function
 from torch_compat.transfer.crossing import host_to_torch
 from torch_compat.transfer.jax_function import JaxFunction, Outputs
 from torch_compat.transfer.parameter_transfer import ParameterTransfer
@@ -41,6 +41,13 @@ RTOL = {
 # What may remain of gradients that are zero, such as those of biases that change all scores of a query alike; relative
 # to the largest gradient, about the precision of float32.
 ROUNDING = 5e-8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Each pass runs once or a few times."""
+    with golden_support.compiling_quickly(jax_function):
+        yield
 
 
 def tensors(tree: Any) -> Any:
@@ -153,7 +160,7 @@ def jax_gradients(module: torch.nn.Module, batch: Any) -> dict[str, np.ndarray]:
         loss = WORKLOAD.loss(arrays["targets"], logits, arrays["weights"])
         return loss.summed / loss.n_valid_examples
 
-    return {path: np.asarray(leaf) for path, leaf in parameters.paths(jax.grad(objective)(params)).items()}
+    return {path: np.asarray(leaf) for path, leaf in parameters.paths(jax.jit(jax.grad(objective))(params)).items()}
 
 
 def assert_gradients(module: torch.nn.Module, expected: dict[str, np.ndarray], scale: float = 1.0) -> None:

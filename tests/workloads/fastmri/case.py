@@ -23,8 +23,8 @@ def part_of_the_images(workload: Workload) -> dict[str, Any]:
 CASE = Case(
     golden_batch=reconstruction_batch,
     reduced={
-        "": {"size": dataclasses.replace(SIZES["full"], image_size=48)},
-        "model_size": {"size": dataclasses.replace(SIZES["wide"], image_size=48)},
+        "": {"size": dataclasses.replace(SIZES["full"], image_size=48, num_channels=8)},
+        "model_size": {"size": dataclasses.replace(SIZES["wide"], image_size=48, num_channels=16)},
         "small": {},
     },
     reduced_batch=part_of_the_images,

@@ -13,6 +13,7 @@ import workloads
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import Workload
 from tests import golden_support
+from tests.golden_support import COMPILE_QUICKLY
 from tests.workloads.fastmri.case import reconstruction_batch
 from tests.workloads.golden_batches import BATCHES
 from workloads.fastmri.metrics import ssim
@@ -29,11 +30,15 @@ def small() -> tuple[Workload, Any]:
     return workload, golden_support.recipe_state(workload)[0]
 
 
-def forward(images: np.ndarray, rate: Any = None, *, train: bool = True, seed: int = 0) -> np.ndarray:
-    workload, params = small()
-    key = jax.random.PRNGKey(seed)
+def forward(images: np.ndarray, rate: float | None = None, *, train: bool = True, seed: int = 0) -> np.ndarray:
+    logits, _ = compiled(rate, train)(small()[1], None, {"inputs": images}, jax.random.PRNGKey(seed))
+    return np.asarray(logits)
+
+
+@functools.cache
+def compiled(rate: float | None, train: bool) -> Any:
     options = {"train": train, "update_batch_norm": train, "dropout_rate": rate}
-    return np.asarray(workload.apply(params, None, {"inputs": images}, key, **options)[0])
+    return jax.jit(functools.partial(small()[0].apply, **options), compiler_options=COMPILE_QUICKLY)
 
 
 def images() -> np.ndarray:
@@ -62,7 +67,7 @@ def test_dropout_acts_in_training_at_its_rate() -> None:
 
 
 def test_the_dropout_rate_may_be_traced() -> None:
-    traced = jax.jit(forward_traced)(jnp.float32(0.5))
+    traced = jax.jit(forward_traced, compiler_options=COMPILE_QUICKLY)(jnp.float32(0.5))
     np.testing.assert_allclose(traced, forward(images(), 0.5), rtol=0, atol=1e-4)
 
 
@@ -90,9 +95,10 @@ def test_similarity(case: str) -> None:
 
 def test_similarity_does_not_depend_on_the_unit() -> None:
     one, other = np.random.default_rng(1).random((2, 3, 20, 20), np.float32)
-    expected = ssim(jnp.asarray(one), jnp.asarray(other), jnp.ones(3))
-    tiny = jnp.float32(1e-12)
-    np.testing.assert_allclose(ssim(one * tiny, other * tiny, jnp.full(3, tiny)), expected, rtol=0, atol=1e-5)
+    similarity = jax.jit(ssim)
+    expected = similarity(one, other, np.ones(3, np.float32))
+    tiny = np.float32(1e-12)
+    np.testing.assert_allclose(similarity(one * tiny, other * tiny, np.full(3, tiny)), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,6 @@
 """Published facts of imagenet_vit and its variants, the position embedding, and dropout."""
 
+import functools
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 import workloads
 from tests import golden_support
+from tests.golden_support import COMPILE_QUICKLY
 from tests.workloads import reduced
 from workloads.imagenet_vit.model import position_embedding
 
@@ -54,9 +56,10 @@ def test_a_rate_of_zero_changes_nothing_and_another_needs_no_new_program(name: s
         key = jax.random.PRNGKey(seed)
         return workload.apply(params, state, batch, key, train=True, update_batch_norm=True, dropout_rate=rate)[0]
 
-    trained: Any = jax.jit(forward)
+    trained: Any = jax.jit(forward, compiler_options=COMPILE_QUICKLY)
     evaluated, new_state = jax.jit(
-        lambda: workload.apply(params, state, batch, None, train=False, update_batch_norm=False)
+        lambda: workload.apply(params, state, batch, None, train=False, update_batch_norm=False),
+        compiler_options=COMPILE_QUICKLY,
     )()
     assert new_state is None
     np.testing.assert_allclose(trained(0.0, 0), evaluated, rtol=0, atol=1e-5)
@@ -68,8 +71,13 @@ def test_a_rate_of_zero_changes_nothing_and_another_needs_no_new_program(name: s
 
 def test_all_classes_are_equally_likely_at_the_start() -> None:
     workload, batch = reduced.load("imagenet_vit"), reduced.batch("imagenet_vit")
-    params, state = workload.init(jax.random.PRNGKey(0))
-    logits, _ = workload.apply(params, state, batch, None, train=False, update_batch_norm=False)
+
+    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
+    def logits_at_the_start(batch: Any) -> Any:
+        params, state = workload.init(jax.random.PRNGKey(0))
+        return workload.apply(params, state, batch, None, train=False, update_batch_norm=False)[0]
+
+    logits = logits_at_the_start(batch)
     assert not np.any(logits)
     loss = workload.loss(batch["targets"], logits)
     np.testing.assert_allclose(loss.per_example, np.log(10), rtol=1e-6)

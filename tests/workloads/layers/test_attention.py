@@ -185,7 +185,7 @@ def test_the_twins_have_the_same_gradients_with_a_query_that_may_look_at_no_key(
     def weighted(queries: jax.Array, tokens: jax.Array) -> jax.Array:
         return jnp.vdot(weights, jnp.asarray(net.apply(found, queries, tokens, MASK)))
 
-    expected = jax.grad(weighted, argnums=(0, 1))(QUERY_TOKENS, KEY_TOKENS)
+    expected = jax.jit(jax.grad(weighted, argnums=(0, 1)))(QUERY_TOKENS, KEY_TOKENS)
     inputs = [torch.tensor(array, requires_grad=True) for array in (QUERY_TOKENS, KEY_TOKENS)]
     (torch.from_numpy(weights) * cross(*inputs, torch.from_numpy(MASK))).sum().backward()
     for ours, theirs in zip(expected, inputs, strict=True):

@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import workloads
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import LossType, Workload
+from tests.golden_support import COMPILE_QUICKLY
 from tests.workloads.ogbg.molecule_columns import random_molecules
 from torch_compat.models import ogbg as torch_ogbg
 from workloads.ogbg import graph_batching, model
@@ -25,14 +26,19 @@ from workloads.ogbg.graph_batching import ShardBudget
 def small() -> tuple[Workload, Any]:
     """A small variant and parameters for it."""
     workload = workloads.load("ogbg", latent_dim=16, hidden_dims=(16, 24), num_message_passing_steps=2)
-    return workload, workload.init(jax.random.PRNGKey(0))[0]
+    return workload, jax.jit(workload.init, compiler_options=COMPILE_QUICKLY)(jax.random.PRNGKey(0))[0]
 
 
 def evaluated(graph: Any) -> Any:
     """Logits of the small variant."""
-    workload, params = small()
-    apply = jax.jit(functools.partial(workload.apply, train=False, update_batch_norm=False))
-    return apply(params, None, {"inputs": graph}, jax.random.PRNGKey(0))[0]
+    return apply(train=False)(small()[1], None, {"inputs": graph}, jax.random.PRNGKey(0))[0]
+
+
+@functools.cache
+def apply(*, train: bool) -> Any:
+    """The forward pass of the small variant, compiled once for each shape of graphs."""
+    forward = functools.partial(small()[0].apply, train=train, update_batch_norm=train)
+    return jax.jit(forward, compiler_options=COMPILE_QUICKLY)
 
 
 def small_batch(num_shards: int) -> dict[str, Any]:
@@ -68,12 +74,19 @@ def test_the_forward_pass_needs_no_communication(train: bool) -> None:
         return workload.apply(params, None, batch, rng, train=train, update_batch_norm=train)[0]
 
     rng = jax.random.PRNGKey(1)
-    jitted = jax.jit(forward, in_shardings=(replicated, along_batch, replicated), out_shardings=along_batch)
-    program = jitted.lower(params, batch, rng).compile().as_text()
+    jitted = jax.jit(
+        forward,
+        in_shardings=(replicated, along_batch, replicated),
+        out_shardings=along_batch,
+        compiler_options=COMPILE_QUICKLY,
+    )
+    compiled = jitted.lower(params, batch, rng).compile()
+    program = compiled.as_text()
     assert program is not None
     assert not re.findall(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter", program)
     split = jax.device_put((params, batch, rng), (replicated, along_batch, replicated))
-    np.testing.assert_allclose(jitted(*split), jax.jit(forward)(params, batch, rng), rtol=1e-5, atol=1e-6)
+    alone, _ = apply(train=train)(params, None, batch, rng)
+    np.testing.assert_allclose(compiled(*split), alone, rtol=1e-5, atol=1e-6)
 
 
 def test_dropout_rate_may_be_traced() -> None:
@@ -81,7 +94,7 @@ def test_dropout_rate_may_be_traced() -> None:
 
     traces = []
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
     def trained(rate: Any, rng: Any) -> Any:
         traces.append(rate)
         return workload.apply(params, None, batch, rng, train=True, update_batch_norm=True, dropout_rate=rate)[0]
@@ -89,8 +102,8 @@ def test_dropout_rate_may_be_traced() -> None:
     rng = jax.random.PRNGKey(1)
     expected = evaluated(batch["inputs"])
     np.testing.assert_allclose(trained(0.0, rng), expected, rtol=1e-5, atol=1e-6)
-    by_default = jax.jit(functools.partial(workload.apply, train=True, update_batch_norm=True))
-    np.testing.assert_allclose(trained(0.1, rng), by_default(params, None, batch, rng)[0], rtol=1e-5, atol=1e-6)
+    by_default, _ = apply(train=True)(params, None, batch, rng)
+    np.testing.assert_allclose(trained(0.1, rng), by_default, rtol=1e-5, atol=1e-6)
     assert not np.allclose(trained(0.1, rng), trained(0.0, rng))
     assert not np.allclose(trained(0.1, rng), trained(0.1, jax.random.PRNGKey(2)))
     assert len(traces) == 1
