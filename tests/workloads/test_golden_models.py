@@ -15,7 +15,7 @@ from jax.extend import core
 
 import workloads
 from algoperf_jax import parameters
-from algoperf_jax.workload import Partial
+from algoperf_jax.workload import Partial, Workload
 from tests import golden_support
 from tests.golden_support import COMPILE_FLOAT64, COMPILE_QUICKLY, assert_close
 from tests.workloads.case import Golden, image_batch
