@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import importlib
 import itertools
+import os
 import pathlib
 import re
 import shlex
@@ -80,6 +81,8 @@ def expanded(line: str) -> tuple[str, ...]:
     done = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", *installed, *rest],
         cwd=ROOT,
+        # The tests may run under make themselves, whose variables and messages would come along.
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
