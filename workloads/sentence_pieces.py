@@ -13,7 +13,7 @@ import logging
 import pathlib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from algoperf_jax.data import raw_files
@@ -25,6 +25,10 @@ TRAINING_BYTES = 10_000_000
 _TOO_LARGE = re.compile(r"Vocabulary size too high .*value <= (\d+)")
 
 _log = logging.getLogger(__name__)
+
+
+Detokenize = Callable[[Sequence[int]], str]
+"""Token ids of one sentence -> its text."""
 
 
 class Tokenizer(Protocol):

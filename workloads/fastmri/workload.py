@@ -5,9 +5,10 @@ import functools
 
 import jax
 
-from algoperf_jax.errors import ConfigError, did_you_mean
+from algoperf_jax.errors import ConfigError
 from algoperf_jax.workload import ArraySpec, Budget, Facts, Goal, LossType, Workload
 from workloads import schemas
+from workloads.arguments import check_choices
 from workloads.fastmri import builtin
 from workloads.fastmri.data import PreparedSlices, slice_data
 from workloads.fastmri.metrics import WINDOW, reconstruction_metrics
@@ -68,12 +69,7 @@ def build(
     Raises:
       ConfigError: an argument is invalid.
     """
-    for what, value, known in (
-        ("activation", activation, ACTIVATIONS),
-        ("normalization", normalization, NORMALIZATIONS),
-    ):
-        if value not in known:
-            raise ConfigError(f"{what} of fastmri", value=value, remedy=did_you_mean(value, known))
+    check_choices("fastmri", activation=(activation, ACTIVATIONS), normalization=(normalization, NORMALIZATIONS))
     chosen = _chosen_size(size)
     arguments = {
         "num_pool_layers": chosen.num_pool_layers,
@@ -119,8 +115,7 @@ def build(
 
 def _chosen_size(size: str | Size) -> Size:
     if isinstance(size, str):
-        if size not in SIZES:
-            raise ConfigError("size of fastmri", value=size, remedy=did_you_mean(size, SIZES))
+        check_choices("fastmri", size=(size, SIZES))
         return SIZES[size]
     smallest = max(WINDOW, 2 ** (size.num_pool_layers + 1))
     if not smallest <= size.image_size <= IMAGE_SIZE:

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from algoperf_jax.errors import ConfigError, did_you_mean
-from algoperf_jax.workload import Facts
+from workloads.arguments import check_choices
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 1_281_167, 50_000, 10_000
 """Number of images of ILSVRC2012 for training and validation, and of ImageNet-v2 (matched frequency) for test."""
@@ -40,14 +39,5 @@ def chosen_size(workload: str, size: str, sizes: Mapping[str, _Size], data_dir: 
     Raises:
       ConfigError: there is no such size.
     """
-    if size not in sizes:
-        raise ConfigError(f"size of {workload}", value=size, remedy=did_you_mean(size, sizes))
+    check_choices(workload, size=(size, sizes))
     return sizes[size] if data_dir is None else dataclasses.replace(sizes[size], num_classes=NUM_CLASSES)
-
-
-def with_batches_of(builtin: Mapping[str, Facts], size: str, published: Facts) -> Facts:
-    """The published facts, except that a small model keeps the small batches that it has on built-in data."""
-    if size == "full":
-        return published
-    small = builtin[size]
-    return dataclasses.replace(published, batch_size=small.batch_size, eval_batch_size=small.eval_batch_size)

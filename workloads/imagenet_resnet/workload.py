@@ -4,13 +4,13 @@ import functools
 
 import jax
 
-from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
 from workloads.activations import ACTIVATIONS
+from workloads.arguments import check_choices, chosen_facts
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
-from workloads.imagenet.facts import chosen_size, published_split_sizes, with_batches_of
+from workloads.imagenet.facts import chosen_size, published_split_sizes
 from workloads.imagenet_resnet.model import CHANNELS, FULL, SMALL, ResNet
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -61,11 +61,9 @@ def build(
     Raises:
       ConfigError: the activation or size is unknown.
     """
-    if activation not in ACTIVATIONS:
-        remedy = did_you_mean(activation, ACTIVATIONS)
-        raise ConfigError("activation of imagenet_resnet", value=activation, remedy=remedy)
+    check_choices("imagenet_resnet", activation=(activation, ACTIVATIONS))
     model_size = chosen_size("imagenet_resnet", size, SIZES, data_dir)
-    facts = BUILTIN[size] if data_dir is None else with_batches_of(BUILTIN, size, PUBLISHED)
+    facts = chosen_facts(BUILTIN, PUBLISHED, size, data_dir)
     arguments = {"size": model_size, "activation": activation, "bn_init_scale": bn_init_scale}
     images = jax.ShapeDtypeStruct((1, model_size.image_size, model_size.image_size, CHANNELS), "float32")
     network = functools.partial(ResNet, **arguments)

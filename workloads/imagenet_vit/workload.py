@@ -6,9 +6,10 @@ import jax
 
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
+from workloads.arguments import chosen_facts
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
-from workloads.imagenet.facts import chosen_size, published_split_sizes, with_batches_of
+from workloads.imagenet.facts import chosen_size, published_split_sizes
 from workloads.imagenet_vit.model import CHANNELS, FULL, SMALL, ViT
 
 SIZES = {"full": FULL, "small": SMALL}
@@ -63,7 +64,7 @@ def build(
       ConfigError: the size is unknown.
     """
     model_size = chosen_size("imagenet_vit", size, SIZES, data_dir)
-    facts = BUILTIN[size] if data_dir is None else with_batches_of(BUILTIN, size, PUBLISHED)
+    facts = chosen_facts(BUILTIN, PUBLISHED, size, data_dir)
     arguments = {
         "size": model_size,
         "use_glu": use_glu,

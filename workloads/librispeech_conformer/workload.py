@@ -2,10 +2,11 @@
 
 from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
+from workloads.arguments import check_choices, chosen_facts
 from workloads.librispeech_conformer.architecture import FULL, SMALL, Architecture
 from workloads.librispeech_conformer.model import Conformer
 from workloads.speech.spec_augment import FEW_MASKS, NO_MASKS, SpecAugment
-from workloads.speech.workload import LIMITS, SPLIT_SIZES, check_choices, chosen_facts, speech_workload
+from workloads.speech.workload import LIMITS, SPLIT_SIZES, speech_workload
 
 SIZES = {"full": FULL, "small": SMALL}
 MASKS = {"full": SpecAugment(), "small": FEW_MASKS}

@@ -5,10 +5,10 @@ from typing import Any
 
 import jraph
 
-from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import ArraySpec, Budget, Data, Facts, Goal, LossType, Schema, Workload
 from workloads import schemas
 from workloads.activations import ACTIVATIONS
+from workloads.arguments import check_choices
 from workloads.flax_model import flax_model
 from workloads.ogbg import builtin
 from workloads.ogbg.data import generated_data, prepared_data
@@ -60,8 +60,7 @@ def build(
     Raises:
       ConfigError: the activation is unknown.
     """
-    if activation not in ACTIVATIONS:
-        raise ConfigError("activation of ogbg", value=activation, remedy=did_you_mean(activation, ACTIVATIONS))
+    check_choices("ogbg", activation=(activation, ACTIVATIONS))
     arguments = {
         "activation": activation,
         "latent_dim": latent_dim,

@@ -15,9 +15,10 @@ from jaxtyping import Float32, Int16, Int64
 
 from algoperf_jax.data.shuffle import ranges
 from algoperf_jax.data.sources import Origin
+from workloads.sentence_pieces import END_ID
 from workloads.speech import toy_speech
 from workloads.speech.sizes import SAMPLE_RATE, Size
-from workloads.speech.toy_speech import END_ID, NUM_VOICES, PAUSE, SOUND_SAMPLES, ToyLanguage
+from workloads.speech.toy_speech import NUM_VOICES, PAUSE, SOUND_SAMPLES, ToyLanguage
 
 VERSION = "1"
 """Changes whenever the utterances change."""

@@ -1,17 +1,15 @@
 """Loss and word error rates of a split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from algoperf_jax.workload import Apply, Batch, LossFunction, Metrics, ModelState, Parameters, Partial, RandomKey
+from workloads.sentence_pieces import Detokenize
 from workloads.speech.decoding import greedy_decode
 from workloads.speech.wer import published_word_error_rate, word_error_rate
-
-Detokenize = Callable[[Sequence[int]], str]
-"""Token ids of one utterance -> its text."""
 
 
 def speech_metrics(

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from workloads.sentence_pieces import UNKNOWN_ID
 from workloads.speech.sizes import SAMPLE_RATE
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PAUSE = len(LETTERS)
 """The sound between words, which is silent."""
-UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2
 WORD_START = "\u2581"
 NUM_VOICES = 16
 SOUND_SAMPLES = 4096

@@ -1,14 +1,12 @@
 """What both speech workloads are made of, but for the network."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 
-from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import ArraySpec, Batch, Facts, LossType, Workload
 from workloads import schemas
 from workloads.flax_model import flax_model
@@ -85,27 +83,6 @@ def speech_workload(
         ),
         **vars(facts),
     )
-
-
-def chosen_facts(builtin: Mapping[str, Facts], published: Facts, size: str, data_dir: str | None) -> Facts:
-    """The facts for the data in use; on real data, the small model keeps its small batches."""
-    if data_dir is None:
-        return builtin[size]
-    if size == "full":
-        return published
-    small = builtin[size]
-    return dataclasses.replace(published, batch_size=small.batch_size, eval_batch_size=small.eval_batch_size)
-
-
-def check_choices(workload: str, **chosen: tuple[str, Mapping[str, Any] | tuple[str, ...]]) -> None:
-    """Checks arguments `name=(value, choices)`.
-
-    Raises:
-      ConfigError: a value is not among its choices.
-    """
-    for what, (value, choices) in chosen.items():
-        if value not in choices:
-            raise ConfigError(f"{what} of {workload}", value=value, remedy=did_you_mean(value, choices))
 
 
 def _utterances_of(batch: Batch) -> tuple[Any, Any]:

@@ -1,16 +1,13 @@
 """From tokens to text, and BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040) of a whole corpus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-EOS_ID = 2
-
-Detokenize = Callable[[Sequence[int]], str]
-"""Token ids of one sentence -> its text."""
+from workloads.sentence_pieces import END_ID, Detokenize
 
 
-def until_end(ids: np.ndarray, eos_id: int = EOS_ID) -> np.ndarray:
+def until_end(ids: np.ndarray, eos_id: int = END_ID) -> np.ndarray:
     """The tokens [L] of a sentence up to its end, which is included; the first one alone where there is no end.
 
     The latter is what the benchmark's reference does with translations that were cut off.

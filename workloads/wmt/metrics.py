@@ -8,7 +8,8 @@ import numpy as np
 
 from algoperf_jax.workload import Apply, Batch, LossFunction, Metrics, ModelState, Parameters, Partial, RandomKey
 from workloads.metrics import classification
-from workloads.wmt.bleu import Detokenize, corpus_bleu, texts
+from workloads.sentence_pieces import Detokenize
+from workloads.wmt.bleu import corpus_bleu, texts
 
 Translate = Callable[[Parameters, jax.Array], jax.Array]
 """`(params, inputs [B, N]) -> token ids [B, L]`, with the same L for inputs of any length."""

@@ -12,7 +12,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-UNKNOWN, BEGIN, END = 0, 1, 2
+from workloads.sentence_pieces import END_ID, UNKNOWN_ID
+
 _WORD = "▁"
 """Starts a word, as in SentencePiece; other pieces continue one."""
 
@@ -108,11 +109,11 @@ class ToyLanguages:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a sequence of token ids; unknown and unused ids become " ⁇ "."""
         known = len(self.pieces)
-        pieces = (f"{_WORD}⁇{_WORD}" if token == UNKNOWN or token >= known else self.pieces[token] for token in ids)
+        pieces = (f"{_WORD}⁇{_WORD}" if token == UNKNOWN_ID or token >= known else self.pieces[token] for token in ids)
         return " ".join("".join(pieces).replace(_WORD, " ").split())
 
     def sentence(self, clauses: Sequence[Clause], conjunctions: Sequence[int], *, is_question: bool) -> list[list[int]]:
-        """The token ids of a sentence in the source and in the target, `END` at the end.
+        """The token ids of a sentence in the source and in the target, `END_ID` at the end.
 
         Args:
           clauses: at least one.
@@ -125,7 +126,7 @@ class ToyLanguages:
             ids = [self._ids[piece] for piece in _CONJUNCTIONS[conjunction]]
             source += [self._ids[","], ids[0], *self._source(clause)]
             target += [self._ids[","], ids[1], *self._target(clause, False)]
-        return [[*source, mark, END], [*target, mark, END]]
+        return [[*source, mark, END_ID], [*target, mark, END_ID]]
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:

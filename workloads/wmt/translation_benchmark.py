@@ -21,9 +21,9 @@ import numpy as np
 
 from algoperf_jax.data.sequences import Sequences
 from algoperf_jax.workload import Parameters, Placement
+from workloads.sentence_pieces import END_ID
 from workloads.wmt.architecture import FULL, SMALL, Architecture, Size
 from workloads.wmt.beam_search import Found
-from workloads.wmt.bleu import EOS_ID
 from workloads.wmt.data import evaluation_split
 from workloads.wmt.incremental import Cache, Decoder, Source
 from workloads.wmt.model import Transformer
@@ -50,7 +50,7 @@ class EndingDecoder(Decoder):
         logits = _SHARPNESS * logits
         lengths = source.is_token.sum(axis=1)
         late = position - jnp.repeat(lengths, len(tokens) // len(lengths))
-        return logits.at[:, EOS_ID].set(logits.max(axis=1) + late), cache
+        return logits.at[:, END_ID].set(logits.max(axis=1) + late), cache
 
 
 def random_sentences(count: int, size: Size, seed: int = 0) -> list[list[int]]:
@@ -61,7 +61,7 @@ def random_sentences(count: int, size: Size, seed: int = 0) -> list[list[int]]:
     lengths = rng.lognormal(np.log(MEAN_TOKENS * scale) - variance / 2, np.sqrt(variance), count)
     # Translations may be longer than their source, and must not be cut off.
     lengths = np.clip(np.rint(lengths), 2, size.max_length * 3 // 4).astype(int)
-    return [[*rng.integers(3, size.vocab_size, length - 1).tolist(), EOS_ID] for length in lengths]
+    return [[*rng.integers(3, size.vocab_size, length - 1).tolist(), END_ID] for length in lengths]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """The wmt workload: published facts for real data, and facts of its own for the built-in data."""
 
-import dataclasses
 import functools
 
 import jax
 
-from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import (
     EVALUATION_SPLITS,
     ArraySpec,
@@ -19,6 +17,7 @@ from algoperf_jax.workload import (
     Workload,
 )
 from workloads.activations import ACTIVATIONS
+from workloads.arguments import check_choices, chosen_facts
 from workloads.flax_model import flax_model
 from workloads.wmt.architecture import FULL, SMALL, Architecture, Size
 from workloads.wmt.data import open_data
@@ -81,11 +80,9 @@ def build(
     Raises:
       ConfigError: unknown activation or size.
     """
-    for what, value, choices in (("activation", activation, ACTIVATIONS), ("size", size, SIZES)):
-        if value not in choices:
-            raise ConfigError(f"{what} of wmt", value=value, remedy=did_you_mean(value, choices))
+    check_choices("wmt", activation=(activation, ACTIVATIONS), size=(size, SIZES))
     architecture = Architecture(SIZES[size], activation, use_glu, use_post_layer_norm, attention_temperature)
-    facts = BUILTIN[size] if data_dir is None else _published(size)
+    facts = chosen_facts(BUILTIN, PUBLISHED, size, data_dir)
     network = functools.partial(Transformer, architecture)
     data, tokenizer = open_data(
         data_dir,
@@ -110,13 +107,6 @@ def build(
         schema=_schema(architecture.size),
         **vars(facts),
     )
-
-
-def _published(size: str) -> Facts:
-    """The published facts; the small model keeps to the small batches that it has on built-in data."""
-    small = BUILTIN[size]
-    batches = {} if size == "full" else {"batch_size": small.batch_size, "eval_batch_size": small.eval_batch_size}
-    return dataclasses.replace(PUBLISHED, **batches)
 
 
 def _tokens_of(batch: Batch) -> Batch:

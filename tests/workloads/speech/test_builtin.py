@@ -5,11 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
+from workloads.sentence_pieces import END_ID
 from workloads.speech import toy_speech
 from workloads.speech.builtin import Plan, ToyUtterances
 from workloads.speech.prepare import index_of
 from workloads.speech.sizes import FULL, SMALL, Size
-from workloads.speech.toy_speech import END_ID, LETTERS, PAUSE, ToyLanguage
+from workloads.speech.toy_speech import LETTERS, PAUSE, ToyLanguage
 
 SIZES = {"train": 60, "validation": 20, "test": 10}
 LANGUAGES = {"small": ToyLanguage(200, SMALL.vocab_size), "full": ToyLanguage(2000, FULL.vocab_size)}
