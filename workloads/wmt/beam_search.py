@@ -201,7 +201,8 @@ def _best_continuations(log_probabilities: jax.Array, count: int) -> tuple[jax.A
 def _largest(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     """`jax.lax.top_k` of [B, N], one value after another.
 
-    Of a batch that is shared out over devices, `top_k` would send all values to each of them.
+    Of a batch that is divided over devices, `top_k` would send all values to each of them
+    (findings/jax_top_k_gathers.sh).
     """
     places = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
     found = []
