@@ -37,16 +37,19 @@ def swapped(module: SplitTable) -> SplitTable:
     return module
 
 
+def transposed(module: SplitTable) -> SplitTable:
+    for parameter in module.parameters():
+        parameter.data = parameter.data.T.contiguous().T
+    return module
+
+
 MOVES: dict[str, tuple[Callable[[SplitTable], SplitTable], bool]] = {
     "new": (lambda module: module, True),
     "copied": (copy.deepcopy, False),
     "of another type": (lambda module: module.double(), True),
     "shared": (lambda module: module.share_memory(), True),
     "with a chunk elsewhere": (swapped, False),
-    "with a transposed chunk": (
-        lambda module: [setattr(p, "data", p.data.T.contiguous().T) for p in module.parameters()] and module,
-        False,
-    ),
+    "with transposed chunks": (transposed, False),
 }
 """What a submission may do with the module, and whether the chunks are neighbors afterwards."""
 
