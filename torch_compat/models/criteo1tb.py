@@ -67,7 +67,7 @@ class DlrmSmall(ClickModel):
     def crossed(self, bottom: Features, embedded: Float[Tensor, "batch categories width"]) -> Features:
         """The products of all pairs of vectors, the result of the first perceptron included."""
         embedded = embedded if self.embed_ln is None else self.embed_ln(embedded)
-        return dot_interaction(torch.cat([bottom[:, None], embedded], dim=1))
+        return dot_interaction(bottom, embedded)
 
 
 class DLRMResNet(ClickModel):
