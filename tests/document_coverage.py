@@ -31,6 +31,12 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.dry_run": ("--workloads=mnist",),
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
+    "tests.workloads.criteo1tb.step_benchmark": (
+        "--size=small",
+        "--vocab_size=64",
+        "--batch_size=8",
+        "--repetitions=1",
+    ),
     "tests.workloads.librispeech_deepspeech.lstm_benchmark": ("--rounds=1", "--width=4"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
