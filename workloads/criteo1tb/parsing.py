@@ -203,8 +203,9 @@ def _parse_categories(
     """Hashes categories, with their last eight bytes in `words`, into `values`; returns which lines are bad."""
     lengths = fields.lengths[CATEGORIES]
     np.copyto(words, _MISSING, where=lengths == 0)
-    bad = ((words & np.uint64(0xFF)) == _MINUS).any(axis=0)
-    is_other = lengths != hashing.ID_BYTES
+    is_full = lengths == hashing.ID_BYTES
+    bad = ((words.astype(np.uint8) == _MINUS) & is_full).any(axis=0)
+    is_other = ~is_full
     is_other &= lengths != 0
     others = np.nonzero(is_other) if is_other.any() else None
     if others is not None:
