@@ -132,7 +132,7 @@ def _check_complete(folder: pathlib.Path, by_day: Mapping[int, Mapping[int | Non
             raise DataError(
                 f"{extra.path}",
                 expected=f"{count} files of day {day}, of {LINES_PER_PIECE:,} lines each except for the last",
-                remedy="Split the day again: split --lines=5000000 --numeric-suffixes day_23 day_23_",
+                remedy="Split the day again: split --lines=5000000 --numeric-suffixes --suffix-length=2 day_23 day_23_",
             )
 
 

@@ -81,11 +81,13 @@ class Lines:
 def bytes_per_line(path: pathlib.Path) -> float:
     """Bytes of a file, as it is stored, for each of its lines, from a sample at its beginning."""
     with path.open("rb") as file:
-        sample = text = file.read(_READ_BYTES)
-    if sample.startswith(_GZIP):
-        with contextlib.suppress(_DamagedError):
-            text = b"".join(_decompressed([sample]))
-    return len(sample) / max(1, text.count(b"\n"))
+        sample = file.read(_READ_BYTES)
+    num_lines = 0
+    # A sample is truncated.
+    with contextlib.suppress(_DamagedError):
+        for text in _decompressed([sample]) if sample.startswith(_GZIP) else [sample]:
+            num_lines += text.count(b"\n")
+    return len(sample) / max(1, num_lines)
 
 
 def _blocks(path: pathlib.Path) -> Iterator[bytes]:
