@@ -228,11 +228,6 @@ class Prepared:
         return tuple(self._splits)
 
     @property
-    def remedy(self) -> str:
-        """The command that prepares the data again, as a sentence for errors."""
-        return self._remedy
-
-    @property
     def facts(self) -> Mapping[str, Any]:
         """Further values from the conversion; see `Conversion`."""
         return self._manifest.get("facts", {})

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from algoperf_jax.data.manifest import Column, File, Split
+from algoperf_jax.data.prepared import DatasetSpec
 from algoperf_jax.errors import DataError
 from workloads.criteo1tb.schema import NUM_COLUMNS
 
@@ -29,6 +30,9 @@ blocks at both ends of a process's part of a batch cost little."""
 BYTES_PER_ROW = 4 * NUM_COLUMNS
 FORMAT = 1
 DTYPE = np.dtype("<i4")
+
+DATASET = DatasetSpec("criteo1tb", "1.0.0")
+"""The prepared data set; its version changes whenever the rows or their files do."""
 
 Rows = Int32[np.ndarray, "rows 40"]
 
