@@ -142,6 +142,15 @@ def _convert(job: Job, lines: raw_text.Lines, check: Callable[[], None]) -> list
     return counts
 
 
+def keep_freed_memory() -> None:
+    """Makes glibc keep the memory of freed arrays in the process.
+
+    It returns large blocks to the system, and new ones cost a page fault for each 4 KiB, until it has seen a block of
+    that size freed (`man mallopt`, M_MMAP_THRESHOLD). Parsing takes half as long with this.
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Request:
     """A job for the process `parent`."""
@@ -161,7 +170,7 @@ def _convert_for_parent(request: _Request, row: np.ndarray) -> None:
         if request.parent not in (os.getpid(), os.getppid()):
             os._exit(1)
 
-    _keep_freed_memory()
+    keep_freed_memory()
     counts = convert(request.job, check=check)
     row[: len(counts)] = counts
 
@@ -223,12 +232,3 @@ def _source(job: Job, piece: int) -> Mapping[str, Any]:
         "first_line": piece * job.lines_per_piece,
         "lines_per_piece": job.lines_per_piece,
     }
-
-
-def _keep_freed_memory() -> None:
-    """Makes glibc keep the memory of freed arrays in the process.
-
-    It returns large blocks to the system, and new ones cost a page fault for each 4 KiB, until it has seen a block of
-    that size freed (`man mallopt`, M_MMAP_THRESHOLD). Parsing takes half as long with this.
-    """
-    np.empty(_KEPT_BYTES, np.uint8)

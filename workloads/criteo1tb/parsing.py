@@ -24,7 +24,7 @@ _ZEROS = np.uint64(int.from_bytes(b"0" * 8, "little"))
 _MISSING = _ZEROS
 _LAST_BYTES = np.array([(2**64 - 1) ^ (2 ** (64 - 8 * length) - 1) for length in range(9)], np.uint64)
 """Masks that keep the last bytes of a word: the number of bytes -> the mask."""
-_INT32 = np.iinfo(np.int32)
+_MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1
 _MAX_DIGITS = 10
 _NUMBERS = slice(LABEL, INTEGERS.stop)
 _SIZES = np.array(COLUMN_SIZES, np.uint64)
@@ -92,13 +92,11 @@ class _Fields:
         index = ends >> 3
         # `take` is much faster than an index into a view with a stride of one byte.
         upper = aligned.take(index)
-        upper <<= np.uint64(1)
-        np.subtract(np.uint64(63), shift, out=shift)
-        upper <<= shift
         index -= 1
         lower = aligned.take(index)
-        np.subtract(np.uint64(63), shift, out=shift)
         lower >>= shift
+        np.subtract(np.uint64(64), shift, out=shift)
+        upper <<= shift  # by 64 or less: in numpy, nothing is left after a shift by 64
         lower |= upper
         return lower
 
@@ -164,7 +162,7 @@ def _parse_other_numbers(
     value = (_decimal(high) * np.uint64(10**8) + _decimal(low)).astype(np.int64)
     value[is_negative] *= -1
     bad = (count < 1) | (count > _MAX_DIGITS) | _has_other_than_digits(low) | _has_other_than_digits(high)
-    bad |= (value < _INT32.min) | (value > _INT32.max)
+    bad |= (value < _MIN_INT32) | (value > _MAX_INT32)
     value[bad | (value == -1)] = 0
     return value, bad
 
@@ -273,7 +271,7 @@ def _wrong_field(number: int, field: bytes) -> str | None:
         return None
     if number <= _NUMBERS.stop:
         digits = field.removeprefix(b"-")
-        is_integer = digits.isdigit() and len(digits) <= _MAX_DIGITS and _INT32.min <= int(field) <= _INT32.max
+        is_integer = digits.isdigit() and len(digits) <= _MAX_DIGITS and _MIN_INT32 <= int(field) <= _MAX_INT32
         if number == LABEL + 1:
             return None if is_integer and int(field) in (0, 1) else "the label 0 or 1"
         return None if is_integer else f"an integer of 32 bits with at most {_MAX_DIGITS} digits"

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 
 from algoperf_jax.data.continued import Written
 from algoperf_jax.data.download import Download
-from algoperf_jax.data.prepared import DatasetSpec
 from algoperf_jax.data.workers import usable_cores
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.criteo1tb import conversion, raw_days, raw_text, rows
 from workloads.criteo1tb.conversion import Job
 from workloads.criteo1tb.raw_days import RawFile
 
-DATASET = DatasetSpec("criteo1tb", "1.0.0")
+DATASET = rows.DATASET
 DOWNLOADS: tuple[Download, ...] = ()
 OPTIONS = ("days", "processes")
 """`days=partial` prepares the files that are there, even if some are missing; `processes=N` converts N at a time."""

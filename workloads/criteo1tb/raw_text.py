@@ -22,7 +22,8 @@ else:
 
 BLOCK_BYTES = 1 << 20
 """Enough that the calls of numpy for one block cost little, and little enough for the caches."""
-_READ_BYTES = 1 << 18
+READ_BYTES = 1 << 17
+"""How much of a gzipped file is decompressed at once."""
 _LONGEST_LINE = 1 << 16
 _ERRORS = (zlib.error, decompression.error)
 _GZIP = b"\x1f\x8b"
@@ -81,7 +82,7 @@ class Lines:
 def bytes_per_line(path: pathlib.Path) -> float:
     """Bytes of a file, as it is stored, for each of its lines, from a sample at its beginning."""
     with path.open("rb") as file:
-        sample = file.read(_READ_BYTES)
+        sample = file.read(READ_BYTES)
     num_lines = 0
     # A sample is truncated.
     with contextlib.suppress(_DamagedError):
@@ -94,11 +95,11 @@ def _blocks(path: pathlib.Path) -> Iterator[bytes]:
     """Yields complete lines, up to about `BLOCK_BYTES` at a time."""
     beginning = b""
     for part in _parts(path):
-        text = beginning + part
-        end = text.rfind(b"\n") + 1
-        beginning = text[end:]
+        end = part.rfind(b"\n") + 1
         if end:
-            yield text[:end]
+            yield b"".join((beginning, memoryview(part)[:end]))
+            beginning = b""
+        beginning += part[end:]
         if len(beginning) > _LONGEST_LINE:
             raise _DamagedError(f"has a line of more than {_LONGEST_LINE:,} bytes")
     if beginning:
@@ -110,7 +111,7 @@ def _parts(path: pathlib.Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         is_gzipped = file.read(len(_GZIP)) == _GZIP
         file.seek(0)
-        stored = iter(lambda: file.read(_READ_BYTES if is_gzipped else BLOCK_BYTES), b"")
+        stored = iter(lambda: file.read(READ_BYTES if is_gzipped else BLOCK_BYTES), b"")
         is_empty = True
         for part in _decompressed(stored) if is_gzipped else stored:
             for begin in range(0, len(part), BLOCK_BYTES):
