@@ -38,6 +38,7 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
         "--repetitions=1",
     ),
     "tests.workloads.librispeech_deepspeech.lstm_benchmark": ("--rounds=1", "--width=4"),
+    "workloads.criteo1tb.parsing_benchmark": ("--lines=500", "--repetitions=1"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
     "workloads.speech.metrics_benchmark": ("--batch=2", "--frames=20", "--labels=5", "--repetitions=1"),

@@ -125,6 +125,12 @@ class GeneratedRows:
     def __len__(self) -> int:
         return self.num_rows
 
+    def drawn(self) -> Int32[np.ndarray, "rows 40"]:
+        """All rows, in a new array."""
+        rows = np.empty((self.num_rows, NUM_COLUMNS), np.int32)
+        self.read(0, rows)
+        return rows
+
     def read(self, start: int, out: Int32[np.ndarray, "rows 40"]) -> None:
         """Draws `len(out)` consecutive rows from row `start` on into `out`."""
         start += self.start
