@@ -30,7 +30,9 @@ def loss(
     shapes = [tuple(array.shape) for array in (targets, logits, weights) if array is not None]
     rows = (shapes[0][0],)
     if any(shape not in (rows, (*rows, 1)) for shape in shapes):
-        raise ValueError(f"criteo1tb loss: targets, logits and weights of shapes {shapes} must be [batch] or [batch, 1]")
+        raise ValueError(
+            f"criteo1tb loss: targets, logits and weights of shapes {shapes} must be [batch] or [batch, 1]"
+        )
     namespace = array_api_compat.array_namespace(logits)
     # [batch, 1] and [batch] would otherwise be broadcast to [batch, batch].
     targets, logits = namespace.reshape(namespace.asarray(targets), rows), namespace.reshape(logits, rows)

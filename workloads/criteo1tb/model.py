@@ -62,9 +62,7 @@ class ClickModel(nn.Module):
             top = self._hidden(top, _dense(width, _TOP_KERNEL), is_first=number == 0, dropout_rate=rate)
         return _dense(num_outputs, _TOP_KERNEL)(top)
 
-    def _hidden(
-        self, features: Array, dense: nn.Dense, *, is_first: bool, dropout_rate: Rate | None = None
-    ) -> Array:
+    def _hidden(self, features: Array, dense: nn.Dense, *, is_first: bool, dropout_rate: Rate | None = None) -> Array:
         """A dense layer and what follows it; layers after the first of a perceptron may have a residual connection."""
         activated = nn.relu(dense(features))
         if self.architecture.use_layer_norm:

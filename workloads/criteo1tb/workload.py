@@ -68,9 +68,7 @@ def build(
         )
     architecture = Architecture(SIZES[size], vocab_size, use_layer_norm, use_residual, embedding_scale)
     facts = chosen_facts(BUILTIN, PUBLISHED, size, data_dir)
-    init, apply = flax_model(
-        functools.partial(ClickModel, architecture), EXAMPLE_INPUTS, dropout_rate=DROPOUT_RATE
-    )
+    init, apply = flax_model(functools.partial(ClickModel, architecture), EXAMPLE_INPUTS, dropout_rate=DROPOUT_RATE)
     return Workload(
         name=name,
         base_name="criteo1tb",
