@@ -33,6 +33,7 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
     "workloads.criteo1tb.evaluation_benchmark": ("--size=small", "--rows=900", "--batch-size=512"),
     "workloads.criteo1tb.reading_benchmark": ("--count=9000", "--rows-per-file=5000", "--batch-size=512"),
+    "tests.workloads.librispeech_deepspeech.lstm_benchmark": ("--rounds=1", "--width=4"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
     "workloads.speech.metrics_benchmark": ("--batch=2", "--frames=20", "--labels=5", "--repetitions=1"),
