@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int
+
+from algoperf_jax.workload import RandomKey
 
 ROWS_PER_DRAW = 65_536
 """Rows of the table that are drawn together: the random bits of all of them would take as much memory as the table,
@@ -10,14 +12,12 @@ several times.
 """
 
 
-def uniform_rows(
-    key: UInt32[Array, "2"], shape: tuple[int, int], scale: float, dtype: jnp.dtype = jnp.dtype("float32")
-) -> Float[Array, "rows width"]:
+def uniform_rows(key: RandomKey, shape: tuple[int, int], scale: float) -> Float[Array, "rows width"]:
     """Values from [0, scale), drawn in blocks of rows, each with a key of its own."""
     rows, width = shape
     block = min(rows, ROWS_PER_DRAW)
     keys = jax.random.split(key, -(-rows // block))
-    blocks = jax.lax.map(lambda key: scale * jax.random.uniform(key, (block, width), dtype), keys)
+    blocks = jax.lax.map(lambda key: scale * jax.random.uniform(key, (block, width)), keys)
     return blocks.reshape(-1, width)[:rows]
 
 

@@ -1,4 +1,4 @@
-"""The dot products of all pairs of vectors, each pair once (Naumov et al. 2019, "Deep Learning Recommendation Model")."""
+"""The dot products of all pairs of vectors, each pair once (Naumov et al. 2019, https://arxiv.org/abs/1906.00091)."""
 
 import functools
 
@@ -36,7 +36,7 @@ dot_interaction.defvjp(_forward, _backward)
 
 
 def _columns(rows: Float[Array, "batch _"], columns: Int[np.ndarray, " chosen"]) -> Float[Array, "batch chosen"]:
-    return rows.at[:, columns].get(mode="promise_in_bounds")
+    return jnp.asarray(rows).at[:, columns].get(mode="promise_in_bounds")
 
 
 @functools.cache
