@@ -18,7 +18,7 @@ NUM_ROWS = PUBLISHED.eval_batch_size + 20_001
 
 @pytest.fixture(scope="module")
 def workload() -> Workload:
-    sizes = {"train": 1, "eval_train": 1, "validation": NUM_ROWS, "test": 1}
+    sizes = {"train": 1, "eval_train": 1, "validation": NUM_ROWS, "test": 5_000}
     clicks = data.open_data(None, split_sizes=sizes, edition=builtin.SMALL)
     return dataclasses.replace(build("criteo1tb", size="small", vocab_size=4_096), data=clicks, split_sizes=sizes)
 
@@ -53,7 +53,7 @@ def test_the_sum_of_a_published_batch_is_that_of_float64(workload: Workload) -> 
 
 def test_the_benchmark_evaluates_every_row(workload: Workload) -> None:
     evaluation = evaluation_benchmark.Evaluation(workload)
-    reader = workload.data.open("validation", batch_size=60_000, seed=0, placement=Placement())
+    reader = workload.data.open("test", batch_size=2_000, seed=0, placement=Placement())
     assert reader.num_batches == 3
     in_turns = [evaluation(evaluation_benchmark.feed(reader, first, count)) for first, count in ((0, 2), (2, 1))]
     at_once = evaluation(evaluation_benchmark.feed(reader, 0, 3))
