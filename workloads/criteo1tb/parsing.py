@@ -18,6 +18,7 @@ MAX_ID_LENGTH = 16
 """Categories of the published files have 8 digits; others are hashed as well, up to this length."""
 
 _TAB, _NEWLINE, _MINUS = b"\t\n-"
+_HEXADECIMAL = b"0123456789abcdef"
 _PADDING = 16
 """Bytes in front of the text, so that two words before the end of any field can be read."""
 _ZEROS = np.uint64(int.from_bytes(b"0" * 8, "little"))
@@ -27,6 +28,7 @@ _LAST_BYTES = np.array([(2**64 - 1) ^ (2 ** (64 - 8 * length) - 1) for length in
 _MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1
 _MAX_DIGITS = 10
 _NUMBERS = slice(LABEL, INTEGERS.stop)
+_IS_HEXADECIMAL = np.isin(np.arange(256), np.frombuffer(_HEXADECIMAL, np.uint8))
 _SIZES = np.array(COLUMN_SIZES, np.uint64)
 
 
@@ -57,9 +59,9 @@ def parse(text: bytes) -> Int32[np.ndarray, "lines 40"]:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     fields = _split(text)
-    values, bad = np.empty(fields.ends.shape, np.int32), ~fields.has_known_bytes
+    values = np.empty(fields.ends.shape, np.int32)
     words = fields.words_before(fields.ends)
-    bad |= _parse_numbers(fields, words[_NUMBERS], values[_NUMBERS])
+    bad = _parse_numbers(fields, words[_NUMBERS], values[_NUMBERS])
     bad |= (values[LABEL] < 0) | (values[LABEL] > 1)
     bad |= _parse_categories(fields, words[CATEGORIES], values[CATEGORIES])
     if bad.any():
@@ -76,13 +78,11 @@ class _Fields:
       padded: the text between `_PADDING` and some more bytes of padding, a multiple of 8 bytes.
       ends: index in `padded` behind the last byte of each field.
       lengths: number of bytes of each field.
-      has_known_bytes: whether a line has only digits, tabs, and minus signs where a number or a category begins.
     """
 
     padded: UInt8[np.ndarray, " bytes"]
     ends: Int64[np.ndarray, "40 lines"]
     lengths: Int64[np.ndarray, "40 lines"]
-    has_known_bytes: Bool[np.ndarray, " lines"]
 
     def words_before(self, ends: Int64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
         """The eight bytes before each index as a little-endian word, from the two aligned words that they are in."""
@@ -103,7 +103,7 @@ class _Fields:
 
 def _split(text: bytes) -> _Fields:
     """Finds the fields; raises BadLineError for a line with another number of columns."""
-    padded = np.zeros(_PADDING + -(-len(text) // 8) * 8 + 8, np.uint8)
+    padded = np.empty(_PADDING + -(-len(text) // 8) * 8 + 8, np.uint8)
     body = padded[_PADDING : _PADDING + len(text)]
     body[:] = np.frombuffer(text, np.uint8)
     is_newline = body == _NEWLINE
@@ -122,16 +122,8 @@ def _split(text: bytes) -> _Fields:
     np.subtract(ends[0, 1:], ends[-1, :-1], out=lengths[0, 1:])
     lengths -= 1
 
-    is_known = (body - np.uint8(ord("0"))) < 10
-    is_known |= (body - np.uint8(ord("a"))) < 6
-    is_known |= is_separator
-    is_known[1:] |= (body[1:] == _MINUS) & is_separator[:-1]
-    is_known[:1] |= body[:1] == _MINUS
-    has_known_bytes = np.ones(num_lines, bool)
-    if not is_known.all():
-        has_known_bytes[np.searchsorted(ends[-1], np.flatnonzero(~is_known))] = False
     ends += _PADDING
-    return _Fields(padded, ends, lengths, has_known_bytes)
+    return _Fields(padded, ends, lengths)
 
 
 def _parse_numbers(
@@ -202,7 +194,9 @@ def _parse_categories(
     lengths = fields.lengths[CATEGORIES]
     np.copyto(words, _MISSING, where=lengths == 0)
     is_full = lengths == hashing.ID_BYTES
-    bad = ((words.astype(np.uint8) == _MINUS) & is_full).any(axis=0)
+    is_wrong = _has_other_than_hexadecimal(words)
+    is_wrong &= is_full
+    bad = is_wrong.any(axis=0)
     is_other = ~is_full
     is_other &= lengths != 0
     others = np.nonzero(is_other) if is_other.any() else None
@@ -226,6 +220,22 @@ def _parse_categories(
     return bad
 
 
+def _has_other_than_hexadecimal(words: UInt64[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+    """Whether one of the eight bytes of a word is neither a digit nor one of the letters a to f."""
+    # The highest bit of a byte becomes 1 if it is not a digit, and if it is more than f, and if it is at least a.
+    wrong = words ^ _ZEROS
+    wrong += np.uint64(0x7676767676767676)
+    letters = words ^ np.uint64(0x6060606060606060)
+    is_high = letters + np.uint64(0x7979797979797979)
+    letters += np.uint64(0x7F7F7F7F7F7F7F7F)
+    np.invert(letters, out=letters)
+    letters |= is_high
+    wrong &= letters
+    wrong |= words
+    wrong &= np.uint64(0x8080808080808080)
+    return wrong != 0
+
+
 def _hash_others(
     fields: _Fields, columns: Int64[np.ndarray, " fields"], lines: Int64[np.ndarray, " fields"]
 ) -> tuple[UInt64[np.ndarray, " fields"], Bool[np.ndarray, " fields"]]:
@@ -233,12 +243,13 @@ def _hash_others(
     fingerprints = np.zeros(len(columns), np.uint64)
     ends = fields.ends[CATEGORIES][columns, lines]
     lengths = fields.lengths[CATEGORIES][columns, lines]
-    bad = (lengths > MAX_ID_LENGTH) | (fields.padded[ends - lengths] == _MINUS)
+    bad = lengths > MAX_ID_LENGTH
     groups = lengths * NUM_CATEGORIES + columns
     for group in np.unique(groups[~bad]):
         length, column = divmod(int(group), NUM_CATEGORIES)
         chosen = np.flatnonzero((groups == group) & ~bad)
         characters = fields.padded[ends[chosen, None] + np.arange(-length, 0)]
+        bad[chosen] = ~_IS_HEXADECIMAL[characters].all(axis=1)
         suffix = np.frombuffer(str(column).encode(), np.uint8)
         keys = np.concatenate([characters, np.broadcast_to(suffix, (len(chosen), len(suffix)))], axis=1)
         fingerprints[chosen] = hashing.fingerprint64(keys)
@@ -275,6 +286,6 @@ def _wrong_field(number: int, field: bytes) -> str | None:
         if number == LABEL + 1:
             return None if is_integer and int(field) in (0, 1) else "the label 0 or 1"
         return None if is_integer else f"an integer of 32 bits with at most {_MAX_DIGITS} digits"
-    if 0 < len(field) <= MAX_ID_LENGTH and not field.strip(b"0123456789abcdef"):
+    if 0 < len(field) <= MAX_ID_LENGTH and not field.strip(_HEXADECIMAL):
         return None
     return f"at most {MAX_ID_LENGTH} hexadecimal digits in lower case"

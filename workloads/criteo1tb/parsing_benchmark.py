@@ -1,7 +1,6 @@
 """How many lines of click logs one core converts per second: `python -m workloads.criteo1tb.parsing_benchmark`.
 
-Takes the lines of a file, or makes some like the published ones: 230 bytes long, with missing fields and Zipf-like
-categories. Measures processor time, not wall time; the best of several repetitions.
+Takes the lines of a file, or makes some like the published ones, with missing fields and Zipf-like categories. Measures processor time, not wall time; the best of several repetitions.
 """
 
 import argparse
@@ -30,7 +29,8 @@ def generated(num_lines: int) -> Iterator[bytes]:
     rng = np.random.default_rng(0)
     for first in range(0, num_lines, _CHUNK):
         count = min(_CHUNK, num_lines - first)
-        integers = np.exp(np.minimum(rng.exponential(2, (count, NUM_INTEGERS)), 20)).astype(np.int64) - 2
+        integers = np.exp(np.minimum(rng.exponential(2, (count, NUM_INTEGERS)), 20)).astype(np.int64) - 1
+        integers[:, 1] -= 1  # In the published files, only this column may be -1.
         categories = rng.zipf(1.2, (count, NUM_CATEGORIES)) % 2**32 * 0x9E3779B1 % 2**32
         integer_missing = rng.random(integers.shape) < _MISSING
         category_missing = rng.random(categories.shape) < _MISSING

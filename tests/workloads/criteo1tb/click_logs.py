@@ -105,3 +105,18 @@ def write(path: pathlib.Path, content: bytes) -> pathlib.Path:
 def rows(chosen: Sequence[str]) -> np.ndarray:
     """The rows of lines, int32 [lines, 40]."""
     return np.array([row(line.encode()) for line in chosen], np.int32).reshape(-1, 40)
+
+
+def write_all_days(folder: pathlib.Path, *, lines_per_piece: int) -> dict[str, int]:
+    """Writes all 24 days, of which 0 to 21 are one file, 22 and 23 several; returns the number of rows of each split."""
+    content, part = text(lines(lines_per_piece)), text(lines(3))
+    for day in range(22):
+        write(folder / f"day_{day}.gz", content + part)
+    for day, count in ((22, 2), (23, 36)):
+        for piece in range(count):
+            write(folder / f"day_{day}_{piece:02d}", part if piece == count - 1 else content)
+    return {
+        "train": 23 * (lines_per_piece + 3),
+        "test": 19 * lines_per_piece,
+        "validation": 16 * lines_per_piece + 3,
+    }

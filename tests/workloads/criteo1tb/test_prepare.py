@@ -41,17 +41,9 @@ def parts(tmp_path: pathlib.Path) -> dict[str, list[str]]:
 
 @pytest.fixture
 def all_days(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """All days, of which 0 to 21 are one file, 22 and 23 several, with fewer lines than the published ones."""
+    """A folder with all days, as if they were published with so few lines."""
     raw = tmp_path / "raw"
-    content = click_logs.text(click_logs.lines(PER_PIECE))
-    part = click_logs.text(click_logs.lines(3))
-    for day in range(22):
-        click_logs.write(raw / f"day_{day}.gz", content + part)
-    for day, count in ((22, 2), (23, 36)):
-        for piece in range(count):
-            click_logs.write(raw / f"day_{day}_{piece:02d}", part if piece == count - 1 else content)
-    num_rows = {"train": 22 * 53 + 53, "test": 19 * PER_PIECE, "validation": 16 * PER_PIECE + 3}
-    monkeypatch.setattr(prepare, "NUM_ROWS", num_rows)
+    monkeypatch.setattr(prepare, "NUM_ROWS", click_logs.write_all_days(raw, lines_per_piece=PER_PIECE))
     return raw
 
 
