@@ -31,6 +31,7 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.dry_run": ("--workloads=mnist",),
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
+    "tests.workloads.librispeech_deepspeech.lstm_benchmark": ("--rounds=1", "--width=4"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
     "workloads.speech.metrics_benchmark": ("--batch=2", "--frames=20", "--labels=5", "--repetitions=1"),

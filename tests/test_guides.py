@@ -151,7 +151,7 @@ def test_measuring(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> 
     for study in range(2):
         write_text(folder / "external_tuning", f"s/study_{study}/wmt_jax/trial_1", EVALUATIONS)
     ran = walk("docs/performance.md", replaced={"FOLDER": "images", " --data_dir=DATA": ""})
-    assert ran.count("algoperf_jax.bench") == 4
+    assert ran.count("algoperf_jax.bench") == 5
     out = capsys.readouterr().out
     assert "now / earlier" in out
     assert "images/s" in out

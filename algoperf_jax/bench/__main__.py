@@ -43,6 +43,7 @@ def _parser() -> command_line.Parser:
     parser.add_argument(
         "--compare", type=pathlib.Path, metavar="FILE", help="an earlier report, written with --json=FILE"
     )
+    parser.add_argument("--beside", metavar="FRAMEWORK", help="time steps in this framework, too, in turns")
     return parser
 
 
@@ -51,15 +52,16 @@ def _run(arguments: Sequence[str]) -> int:
     import jax
 
     from algoperf_jax import configuration as configs
-    from algoperf_jax.assembly import assemble, load_workload
+    from algoperf_jax.assembly import Parts, assemble, load_workload
     from algoperf_jax.bench import measurements, reports, tables
+    from algoperf_jax.bench.beside import Side, measure_beside
     from algoperf_jax.devices.compile_watch import CompileWatch
     from algoperf_jax.framework.framework import load_framework
     from algoperf_jax.outputs import environment
     from algoperf_jax.outputs.scalar_log import ScalarLog
     from algoperf_jax.submission.imports import submission_imports
     from algoperf_jax.submission.load import load_submission
-    from algoperf_jax.submission.locate import locate
+    from algoperf_jax.submission.locate import Located, locate
     from algoperf_jax.trial.rules import TIMING_RULES
 
     # Everything that may be invalid is checked before measuring, which takes minutes.
@@ -77,24 +79,37 @@ def _run(arguments: Sequence[str]) -> int:
     framework.start(config)
     if jax.process_count() > 1:
         raise ConfigError("several processes were started", expected="one process; several are not supported")
-    with submission_imports(located):
+    beside = _beside(options.beside, located)
+    if beside is not None:
+        load_framework(beside.framework).start(config)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(submission_imports(located))
         workload = load_workload(config)
-        submission = load_submission(located, workload)
         scalars = ScalarLog()
-        with _temporary_recorder(config, workload, scalars) as recorder:
-            parts = assemble(config, framework, workload, submission, scalars)
-            machine = environment.meta_data({}, config.seed, config.precision, parts.backend.devices())
-            subject = _subject(parts, machine)
-            if earlier is not None:
-                reports.check_comparable(earlier.subject, subject, name=str(options.compare))
+        recorder = stack.enter_context(_temporary_recorder(config, workload, scalars))
+
+        def assembled(located: Located) -> Parts:
+            submission = load_submission(located, workload)
+            return assemble(config, load_framework(located.framework), workload, submission, scalars)
+
+        parts = assembled(located)
+        submission = parts.submission
+        machine = environment.meta_data({}, config.seed, config.precision, parts.backend.devices())
+        subject = _subject(parts, machine)
+        if earlier is not None:
+            reports.check_comparable(earlier.subject, subject, name=str(options.compare))
+        measured = {"steps": options.steps, "say": _say}
+        rules = TIMING_RULES[config.timing_rules]
+        if beside is None:
             quantities = measurements.measure(
-                parts,
-                TIMING_RULES[config.timing_rules],
-                steps=options.steps,
-                compile_watch=CompileWatch(),
-                tick=recorder.tick,
-                say=lambda line: print(f"measuring: {line}", file=sys.stderr, flush=True),
+                parts, rules, compile_watch=CompileWatch(), tick=recorder.tick, **measured
             )
+        else:
+            sides = {
+                each.framework: Side(made, load_framework(each.framework).watch_compilations(), recorder.tick)
+                for each, made in ((located, parts), (beside, assembled(beside)))
+            }
+            quantities = measure_beside(sides, rules, **measured)
     report = reports.Report(
         subject=subject,
         submission=submission.name,
@@ -114,6 +129,28 @@ def _run(arguments: Sequence[str]) -> int:
         for line in reports.differences(earlier, report):
             console.print(f"differs: {line}", markup=False, highlight=False, soft_wrap=True)
     return command_line.EXIT_OK
+
+
+def _beside(framework: str | None, located: Any) -> Any:
+    """The same algorithm in another framework, or None if none was asked for."""
+    from algoperf_jax.submission.framework_names import ENTRIES, algorithm_names
+    from algoperf_jax.submission.locate import locate
+
+    if framework is None:
+        return None
+    both = [name for name in ENTRIES if located.is_ready_made and located.reference in algorithm_names(name)]
+    others = [name for name in both if name != located.framework]
+    if framework not in others:
+        raise ConfigError(
+            f"--beside: {located.reference} in {located.framework} cannot be timed beside {framework}",
+            expected=f"--beside={others[0]}" if others else "a ready-made algorithm that exists in both frameworks",
+            remedy="" if others else "For instance --config.submission=adamw.",
+        )
+    return locate(located.reference, framework)
+
+
+def _say(line: str) -> None:
+    print(f"measuring: {line}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -108,6 +108,25 @@ def test_pytorch_is_measured_by_the_same_quantities(tmp_path: pathlib.Path) -> N
     assert (report.subject.framework, report.subject.device_count) == ("pytorch", 1)
 
 
+def test_both_frameworks_are_timed_in_turns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "both.json"
+    arguments = ["--config.mesh.data=1", "--config.batch_size=64", "--steps=20", f"--json={file}"]
+    assert main([CONFIG, *arguments, "--beside=pytorch"]) == 0
+    found = {quantity.name: quantity for quantity in from_json(file.read_text(), name="both.json").quantities}
+    both = [f"{what}, {name}" for what in ("step time", "processor time per step") for name in ("jax", "pytorch")]
+    ratios = ["step time, jax / pytorch", "processor time, jax / pytorch"]
+    firsts = [f"{what}, {name}" for what in ("initialization", "first step") for name in ("jax", "pytorch")]
+    assert set(found) == {*both, *ratios, *firsts}
+    assert all(quantity.value > 0 for quantity in found.values())
+    spreads = [found[name].spread for name in (*both, *ratios)]
+    assert [spread.samples for spread in spreads if spread] == [10] * len(spreads)
+    lowest, highest = (
+        [spread.minimum if least else spread.p90 for spread in spreads[:2] if spread] for least in (True, False)
+    )
+    assert lowest[0] / highest[1] <= found[ratios[0]].value <= highest[0] / lowest[1]
+    assert "round 10 of 10, 2 steps each" in capsys.readouterr().err
+
+
 def test_repeated_measurements_have_a_spread(first: Report) -> None:
     spreads = {quantity.name: quantity.spread for quantity in first.quantities if quantity.spread is not None}
     assert {name: spread.samples for name, spread in spreads.items()} == WITH_SPREAD
@@ -187,6 +206,9 @@ def test_another_workload_is_refused(
         ([f"--compare={ROOT / 'pyproject.toml'}"], "is not a report of this command"),
         (["--config.distributed.num_processes=2"], "config.distributed is set"),
         (["--config.submission=adam"], "config.submission"),
+        (["--beside=jax"], "nadamw in jax cannot be timed beside jax; expected --beside=pytorch"),
+        (["--beside=tensorflow"], "expected --beside=pytorch"),
+        (["--beside=pytorch", "--config.submission=lion"], "For instance --config.submission=adamw."),
     ],
 )
 def test_mistakes_end_in_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
