@@ -31,7 +31,7 @@ BYTES_PER_ROW = 4 * NUM_COLUMNS
 FORMAT = 1
 DTYPE = np.dtype("<i4")
 
-DATASET = DatasetSpec("criteo1tb", "1")
+DATASET = DatasetSpec("criteo1tb", "1.0.0")
 """The prepared data set; its version changes whenever the rows or their files do."""
 
 Rows = Int32[np.ndarray, "rows 40"]

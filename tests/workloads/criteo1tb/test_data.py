@@ -183,7 +183,7 @@ def test_prepared_data(tmp_path: pathlib.Path) -> None:
     train = clicks.open("train", batch_size=2_000, seed=1, placement=Placement()).batch(3)["rows"]
     assert sorted(map(tuple, train)) == sorted(map(tuple, content["train"]))
     description = clicks.describe()
-    assert (description["version"], description["source"], description["facts"]) == ("1", "a test", {"days": 3})
+    assert (description["version"], description["source"], description["facts"]) == ("1.0.0", "a test", {"days": 3})
     assert description["split_sizes"] == {"train": 2_000, "validation": 500, "test": 50}
     assert len(json.dumps(description)) < 1_000
 
