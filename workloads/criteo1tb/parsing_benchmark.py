@@ -1,6 +1,7 @@
 """How many lines of click logs one core converts per second: `python -m workloads.criteo1tb.parsing_benchmark`.
 
-Takes the lines of a file, or makes some like the published ones, with missing fields and Zipf-like categories. Measures processor time, not wall time; the best of several repetitions.
+Takes the lines of a file, or makes some like the published ones, with missing fields and Zipf-like categories.
+Measures processor time, not wall time; the best of several repetitions.
 """
 
 import argparse

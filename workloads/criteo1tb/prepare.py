@@ -55,6 +55,7 @@ def convert_into(
     jobs = jobs_of(files, own, is_partial=is_partial)
     missing = [job for job in jobs if not conversion.is_complete(job)]
     counts = {job.file: conversion.kept(job) for job in jobs}
+    rows.remove_interrupted(own)
     check_space(needed_bytes(missing, counts, is_partial=is_partial), shutil.disk_usage(own).free, own)
     counts |= conversion.convert_all(missing, processes=int(processes) if processes else usable_cores())
     pieces = [

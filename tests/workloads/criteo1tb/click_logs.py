@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from workloads.criteo1tb import rows as row_files
 from workloads.criteo1tb.schema import COLUMN_SIZES, INTEGERS
 
 K0, K1, K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
@@ -108,7 +109,7 @@ def rows(chosen: Sequence[str]) -> np.ndarray:
 
 
 def write_all_days(folder: pathlib.Path, *, lines_per_piece: int) -> dict[str, int]:
-    """Writes all 24 days, of which 0 to 21 are one file, 22 and 23 several; returns the number of rows of each split."""
+    """Writes 24 days, of which 0 to 21 are one file, 22 and 23 several; returns the number of rows of each split."""
     content, part = text(lines(lines_per_piece)), text(lines(3))
     for day in range(22):
         write(folder / f"day_{day}.gz", content + part)
@@ -120,3 +121,14 @@ def write_all_days(folder: pathlib.Path, *, lines_per_piece: int) -> dict[str, i
         "test": 19 * lines_per_piece,
         "validation": 16 * lines_per_piece + 3,
     }
+
+
+def stored(folder: pathlib.Path, name: str) -> np.ndarray:
+    """The rows in a file of rows, int32 [rows, 40]."""
+    assert row_files.complete(folder / name) is not None
+    return np.fromfile(folder / name, "<i4").reshape(-1, 40)
+
+
+def times(folder: pathlib.Path) -> dict[str, int]:
+    """Name -> time of the last change of each file of rows, hidden ones too."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if ".rows" in path.name}

@@ -1,14 +1,8 @@
-import gzip
+import errno
 import os
 import pathlib
-import pickle
 import shutil
-import signal
-import subprocess
-import sys
-import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,7 +10,6 @@ import pytest
 from algoperf_jax import prepare as command
 from algoperf_jax.data import prepared
 from algoperf_jax.errors import ConfigError, DataError
-from tests.test_documents import ROOT
 from tests.workloads.criteo1tb import click_logs
 from workloads.criteo1tb import conversion, prepare, raw_days, raw_text, rows
 
@@ -53,16 +46,6 @@ def own(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def stored(folder: pathlib.Path, name: str) -> np.ndarray:
-    assert rows.complete(folder / name) is not None
-    return np.fromfile(folder / name, "<i4").reshape(-1, 40)
-
-
-def times(folder: pathlib.Path) -> dict[str, int]:
-    """Name -> time of the last change of each file of rows, hidden ones too."""
-    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if ".rows" in path.name}
-
-
 def test_files_become_rows_in_the_splits_that_they_belong_to(
     tmp_path: pathlib.Path, parts: dict[str, list[str]]
 ) -> None:
@@ -83,58 +66,7 @@ def test_files_become_rows_in_the_splits_that_they_belong_to(
     assert written.facts == {"days": "partial"}
     for name, lines in parts.items():
         name = "day_3_00" if name == "day_3" else name.removesuffix(".gz")
-        np.testing.assert_array_equal(stored(folder, f"{name}.rows"), click_logs.rows(lines))
-
-
-@pytest.mark.parametrize("count", [1, 49, 50, 51, 100, 120])
-def test_a_day_in_one_file_is_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    # Blocks end within pieces, and pieces within blocks.
-    monkeypatch.setattr(raw_text, "BLOCK_BYTES", 2_500)
-    lines = click_logs.lines(count)
-    path = click_logs.write(tmp_path / "day_2.gz", click_logs.text(lines))
-    job = conversion.Job(raw_days.RawFile(path, 2, None), own(tmp_path), PER_PIECE, must_be_full=False)
-    assert not conversion.is_complete(job)
-    counts = conversion.convert(job)
-    assert counts == [len(lines[first : first + PER_PIECE]) for first in range(0, count, PER_PIECE)]
-    found = [stored(job.folder, f"day_2_{piece:02d}.rows") for piece in range(len(counts))]
-    np.testing.assert_array_equal(np.concatenate(found), click_logs.rows(lines))
-    assert conversion.kept(job) == counts
-    # Nothing says that a day has ended that may go on.
-    assert conversion.is_complete(job) == (count % PER_PIECE != 0)
-    before = times(job.folder)
-    assert conversion.convert(job) == counts
-    assert times(job.folder) == before
-
-
-@pytest.mark.parametrize(
-    ("content", "count"),
-    [
-        (lambda text: text.replace(b"\n", b"\r\n"), 20),
-        (lambda text: text.removesuffix(b"\n"), 20),
-        (lambda text: text.replace(b"\n", b"\r\n").removesuffix(b"\r\n"), 20),
-        (lambda text: gzip.compress(text) + gzip.compress(text), 40),
-        (lambda text: gzip.compress(text) + bytes(100), 20),
-    ],
-    ids=["CRLF", "no end", "CRLF, no end", "two members", "zeros behind"],
-)
-@pytest.mark.parametrize("library", ["isal", "zlib"])
-def test_ways_to_store_the_same_lines(
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-    content: Callable[[bytes], bytes],
-    count: int,
-    library: str,
-) -> None:
-    if library == "zlib":
-        monkeypatch.setattr(raw_text, "decompression", zlib)
-    else:
-        assert raw_text.decompression.__name__ == "isal.isal_zlib"
-    lines = click_logs.lines(20)
-    path = click_logs.write(tmp_path / "day_1_05", content(click_logs.text(lines)))
-    job = conversion.Job(raw_days.RawFile(path, 1, 5), own(tmp_path), PER_PIECE, must_be_full=False)
-    assert conversion.convert(job) == [count]
-    expected = np.tile(click_logs.rows(lines), (count // 20, 1))
-    np.testing.assert_array_equal(stored(job.folder, "day_1_05.rows"), expected)
+        np.testing.assert_array_equal(click_logs.stored(folder, f"{name}.rows"), click_logs.rows(lines))
 
 
 BROKEN = "\t".join(["1", *["2"] * 13, *["0a0a0a0a"] * 26])
@@ -164,12 +96,12 @@ def test_a_bad_line_is_named_and_what_is_complete_is_kept(
         prepare.convert_into(tmp_path / "raw", folder, days="partial", processes=processes)
     assert str(caught.value).startswith(BAD_LINES[line].format(path))
     assert "\n" not in str(caught.value)
-    before = times(folder)
+    before = click_logs.times(folder)
     assert not [name for name in before if name.startswith(("day_1_", ".day_1_"))]
     click_logs.write(path, click_logs.text(lines))
     written = prepare.convert_into(tmp_path / "raw", folder, **PARTIAL)
     assert written.splits["train"].examples == 160
-    after = times(folder)
+    after = click_logs.times(folder)
     assert before.items() <= after.items()
     if processes == "1":
         assert {"day_0_00.rows", "day_0_01.rows"} <= before.keys()
@@ -183,80 +115,52 @@ def test_a_bad_line_of_a_later_piece_keeps_the_earlier_ones(
     for bad, kept in (("x" * len(lines[110]), 2), (lines[110], 3)):
         click_logs.write(path, click_logs.text([*lines[:110], bad, *lines[111:]]))
         if bad is lines[110]:
-            before = times(folder)
+            before = click_logs.times(folder)
             prepare.convert_into(tmp_path / "raw", folder, **PARTIAL)
-            assert before.items() <= times(folder).items()
+            assert before.items() <= click_logs.times(folder).items()
         else:
             with pytest.raises(DataError, match=f"line 111 of {path}"):
                 prepare.convert_into(tmp_path / "raw", folder, **PARTIAL)
-        assert len([name for name in times(folder) if name.startswith("day_1_") and name.endswith(".rows")]) == kept
-    np.testing.assert_array_equal(stored(folder, "day_1_02.rows"), click_logs.rows(lines[100:]))
-
-
-@pytest.mark.parametrize("library", ["isal", "zlib"])
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda stored: stored[: len(stored) // 2], "is truncated: its compressed data do not end after line "),
-        (lambda stored: stored[:-4], "is truncated: its compressed data do not end after line 120"),
-        (lambda stored: stored[:5], "is truncated: its compressed data do not end. Get the file again."),
-        (lambda stored: stored[:-8] + bytes(8), "cannot be decompressed ("),
-        (lambda stored: stored + b"anything", "has other bytes behind its compressed data after line 120"),
-        (lambda stored: b"", "is empty. Get the file again."),
-        (lambda stored: gzip.compress(b""), "is empty. Get the file again."),
-        (lambda stored: gzip.compress(bytes(1 << 17)), "has a line of more than 65,536 bytes"),
-    ],
-    ids=["half", "checksum", "header", "other checksum", "more", "empty", "empty content", "no lines"],
-)
-def test_damaged_files_are_named(
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-    damage: Callable[[bytes], bytes],
-    message: str,
-    library: str,
-) -> None:
-    if library == "zlib":
-        monkeypatch.setattr(raw_text, "decompression", zlib)
-    path = tmp_path / "day_2.gz"
-    path.write_bytes(damage(gzip.compress(click_logs.text(click_logs.lines(120)))))
-    job = conversion.Job(raw_days.RawFile(path, 2, None), own(tmp_path), PER_PIECE, must_be_full=False)
-    with pytest.raises(DataError) as caught:
-        conversion.convert(job)
-    assert str(caught.value).startswith(f"{path} {message}")
-    if "checksum" in message or "cannot be decompressed" in message:
-        assert conversion.kept(job) == [], "no line of such a file can be trusted"
-
-
-def test_a_file_whose_checksum_is_wrong_is_not_complete(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "day_2_00.gz"
-    path.write_bytes(gzip.compress(click_logs.text(click_logs.lines(PER_PIECE)))[:-8] + bytes(8))
-    job = conversion.Job(raw_days.RawFile(path, 2, 0), own(tmp_path), PER_PIECE, must_be_full=True)
-    with pytest.raises(DataError, match="cannot be decompressed"):
-        conversion.convert(job)
-    assert times(job.folder) == {}
+        assert (
+            len([name for name in click_logs.times(folder) if name.startswith("day_1_") and name.endswith(".rows")])
+            == kept
+        )
+    np.testing.assert_array_equal(click_logs.stored(folder, "day_1_02.rows"), click_logs.rows(lines[100:]))
 
 
 def test_a_changed_file_is_converted_again(tmp_path: pathlib.Path, parts: dict[str, list[str]]) -> None:
     folder = own(tmp_path)
     prepare.convert_into(tmp_path / "raw", folder, **PARTIAL)
-    before = times(folder)
+    before = click_logs.times(folder)
     lines = click_logs.lines(31, seed=99)
     click_logs.write(tmp_path / "raw" / "day_0_01", click_logs.text(lines))
     written = prepare.convert_into(tmp_path / "raw", folder, **PARTIAL)
     assert written.splits["train"].examples == 101
-    np.testing.assert_array_equal(stored(folder, "day_0_01.rows"), click_logs.rows(lines))
-    changed = {name for name, changed in times(folder).items() if before.get(name) != changed}
+    np.testing.assert_array_equal(click_logs.stored(folder, "day_0_01.rows"), click_logs.rows(lines))
+    changed = {name for name, changed in click_logs.times(folder).items() if before.get(name) != changed}
     assert changed == {"day_0_01.rows", "day_0_01.rows.json"}
+
+
+def test_parts_of_files_do_not_stay(tmp_path: pathlib.Path, parts: dict[str, list[str]]) -> None:
+    part = own(tmp_path) / "day_9_00.rows"
+    with rows.writer(part, source={}) as write:
+        write(click_logs.rows(parts["day_3"]))
+        (left,) = own(tmp_path).iterdir()
+        copy = left.read_bytes()
+    part.unlink()
+    left.write_bytes(copy)
+    prepare.convert_into(tmp_path / "raw", own(tmp_path), **PARTIAL)
+    assert not left.exists()
 
 
 def test_moved_files_are_not_converted_again(tmp_path: pathlib.Path, parts: dict[str, list[str]]) -> None:
     prepare.convert_into(tmp_path / "raw", own(tmp_path), **PARTIAL)
-    before = times(own(tmp_path))
+    before = click_logs.times(own(tmp_path))
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "raw", tmp_path / "elsewhere" / "days")
     written = prepare.convert_into(tmp_path / "elsewhere", own(tmp_path), **PARTIAL)
     assert written.splits["train"].examples == 100
-    assert times(own(tmp_path)) == before
+    assert click_logs.times(own(tmp_path)) == before
 
 
 def test_all_days_are_checked_and_counted(
@@ -383,6 +287,24 @@ def test_options_are_checked(tmp_path: pathlib.Path, options: dict[str, str], me
         prepare.convert_into(tmp_path, tmp_path, **options)
 
 
+def test_a_full_disk_is_an_error_that_names_the_file(
+    tmp_path: pathlib.Path, parts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = tmp_path / "raw" / "day_0_00.gz"
+    with pytest.raises(
+        DataError, match=rf"converting {path} failed \(\[Errno 28\] No space left on device\)\. Fix this"
+    ):
+        prepare.convert_into(tmp_path / "raw", own(tmp_path), **PARTIAL)
+    assert not list(own(tmp_path).iterdir())
+    monkeypatch.undo()
+    monkeypatch.setattr(raw_days, "LINES_PER_PIECE", PER_PIECE)
+    prepare.convert_into(tmp_path / "raw", own(tmp_path), **PARTIAL)
+
+
 class TestDiskSpace:
     def test_too_little_is_an_error_before_anything_is_written(
         self, tmp_path: pathlib.Path, parts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
@@ -440,83 +362,3 @@ def test_the_command_prepares_the_synthetic_logs(
     assert data.facts == {"days": "partial"}
     assert command.main(arguments) == 0
     assert "is already prepared" in capsys.readouterr().out
-
-
-PROGRAM = """
-import sys
-from algoperf_jax import prepare
-from workloads.criteo1tb import raw_days
-
-raw_days.LINES_PER_PIECE = 50
-sys.exit(prepare.main(["criteo1tb", "--option=days=partial", *sys.argv[1:]]))
-"""
-SLOW = """
-import time
-from workloads.criteo1tb import parsing
-
-parse = parsing.parse
-
-def parse_slowly(text):
-    time.sleep(0.1)
-    return parse(text)
-
-parsing.parse = parse_slowly
-"""
-"""As `sitecustomize`, this is imported by the process and by those that it starts."""
-
-
-def path_of_the_project(*before: pathlib.Path) -> dict[str, str]:
-    """The environment of processes that import this project."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(path) for path in (*before, ROOT))}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_preparation_continues_with_what_is_missing(tmp_path: pathlib.Path, processes: int) -> None:
-    raw, data_dir = tmp_path / "raw", tmp_path / "data"
-    click_logs.write(raw / "day_0.gz", click_logs.text(click_logs.lines(430)))
-    for piece in range(15, 24):
-        click_logs.write(raw / f"day_23_{piece}", click_logs.text(click_logs.lines(20, seed=piece)))
-    click_logs.write(tmp_path / "slow" / "sitecustomize.py", SLOW.encode())
-    program = [sys.executable, "-c", PROGRAM, f"--from={raw}", f"--option=processes={processes}"]
-    slow = path_of_the_project(tmp_path / "slow")
-    process = subprocess.Popen([*program, f"--data_dir={data_dir}"], env=slow, stdout=subprocess.DEVNULL)
-    own = data_dir / "criteo1tb"
-    deadline = time.monotonic() + 60
-    while len(list(own.glob("*.rows.json"))) < 4:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    complete = {path.name.removesuffix(".json"): path.stat().st_mtime_ns for path in own.glob("*.rows.json")}
-    assert 4 <= len(complete) < 12
-    command = [*program, f"--data_dir={data_dir}"]
-    again = subprocess.run(command, env=path_of_the_project(), capture_output=True, text=True, check=True)
-    assert "is ready" in again.stdout
-    # A process may have completed its file after it was seen, but nothing was made twice.
-    for name, changed in complete.items():
-        assert (own / f"{name}.json").stat().st_mtime_ns == changed
-    subprocess.run(
-        [*program, f"--data_dir={tmp_path / 'other'}"],
-        env=path_of_the_project(),
-        capture_output=True,
-        check=True,
-    )
-    expected = {path.name: path.read_bytes() for path in (tmp_path / "other" / "criteo1tb").iterdir()}
-    assert {path.name: path.read_bytes() for path in own.iterdir()} == expected
-    assert len(expected) == 2 * (9 + 9) + 1
-
-
-def test_a_process_whose_parent_is_gone_stops(tmp_path: pathlib.Path, parts: dict[str, list[str]]) -> None:
-    job = conversion.Job(
-        raw_days.RawFile(tmp_path / "raw" / "day_3", 3, None), own(tmp_path), PER_PIECE, must_be_full=False
-    )
-    call = "import sys, pickle; function, request = pickle.load(sys.stdin.buffer); function(request, [0] * 9)"
-    for parent, code in ((os.getpid(), 0), (os.getppid(), 1)):
-        request = pickle.dumps((conversion._convert_for_parent, conversion._Request(job, parent)))
-        ran = subprocess.run([sys.executable, "-c", call], input=request, env=path_of_the_project(), check=False)
-        assert ran.returncode == code
-        assert (rows.complete(job.folder / "day_3_00.rows") is None) == (code == 1)
-        for path in job.folder.iterdir():
-            path.unlink()
