@@ -45,7 +45,7 @@ FACTS = Facts(
     split_sizes={"train": 10_000_000, "eval_train": 100_000, "validation": 100_000, "test": 100_000},
 )
 SMALL_FACTS = Facts(
-    goal=Goal(metric="loss", direction="minimize", validation=0.111, test=0.111),
+    goal=Goal(metric="loss", direction="minimize", validation=0.1125, test=0.1125),
     budget=Budget(max_runtime_sec=180, eval_period_sec=5, step_hint=3_000),
     batch_size=1_024,
     eval_batch_size=10_000,
