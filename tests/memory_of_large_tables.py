@@ -17,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,21 +43,20 @@ def main(arguments: list[str]) -> None:
         return
     print("| framework | phase | kept | peak | further |\n|---|---|---|---|---|")
     for framework in [options.framework] if options.framework else ["jax", "pytorch"]:
-        with tempfile.TemporaryDirectory() as folder:
-            for part in ("train", "resume"):
-                run_part(framework, part, options.mebibytes, folder)
-
-
-def run_part(framework: str, part: str, mebibytes: int, folder: str) -> None:
-    """Runs one process and prints its phases."""
-    command = [sys.executable, "-m", "tests.memory_of_large_tables", f"--mebibytes={mebibytes}"]
-    command += [f"--framework={framework}", f"--part={part}", f"--folder={folder}"]
-    with subprocess.Popen(command, env=one_device.environment(), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            name, kept, peak = json.loads(line)
+        for name, kept, peak in measured_phases(framework, options.mebibytes):
             print(f"| {framework} | {name} | {kept} | {peak:.2f} | {peak - kept:.2f} |", flush=True)
-    assert process.returncode == 0
+
+
+def measured_phases(framework: str, mebibytes: int) -> Iterator[Row]:
+    """The phases of training, and then of resuming, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("train", "resume"):
+            command = [sys.executable, "-m", "tests.memory_of_large_tables", f"--mebibytes={mebibytes}"]
+            command += [f"--framework={framework}", f"--part={part}", f"--folder={folder}"]
+            with subprocess.Popen(command, env=one_device.environment(), stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                yield from (tuple(json.loads(line)) for line in process.stdout)
+            assert process.returncode == 0
 
 
 def phases(framework: str, part: str, mebibytes: int, folder: pathlib.Path) -> Iterator[Row]:
@@ -69,6 +69,7 @@ def phases(framework: str, part: str, mebibytes: int, folder: pathlib.Path) -> I
     base = memory("VmRSS")
 
     def measured(name: str, kept: int, work: Callable[[], Any]) -> tuple[Any, Row]:
+        time.sleep(1)  # the threads of XLA free the memory of a program only after its results are there
         forget_peak()
         result = work()
         return result, (name, kept, (memory("VmHWM") - base) / table_bytes)

@@ -13,6 +13,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ RECORDED = pathlib.Path(__file__).parent / "golden" / "programs.json"
 COMMAND = "python -m tests.test_programs"
 SMALLEST_BATCH = {"ogbg": 24}
 """By base name; the default is 2."""
-ARGUMENTS = {"criteo1tb": {"vocab_size": 65_536}}
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {"criteo1tb": {"vocab_size": 65_536}}
 """By base name, for models that would take gigabytes; the size of the table changes nothing else."""
 
 

@@ -1,6 +1,5 @@
 """The dot products of all pairs of vectors, each pair once (Naumov et al. 2019, https://arxiv.org/abs/1906.00091)."""
 
-import functools
 from typing import Any
 
 import torch
@@ -44,17 +43,15 @@ class _DotInteraction(torch.autograd.Function):
         return of_first, torch.bmm(both, others).baddbmm_(with_first[:, :, None], first[:, None])
 
 
-@functools.lru_cache(maxsize=8)
 def _positions(count: int, device: torch.device) -> Int[Tensor, " pairs"]:
     """Where the pairs are in a flat [count, count] matrix."""
     rows, columns = torch.triu_indices(count, count, device=device)
     return rows * count + columns
 
 
-@functools.lru_cache(maxsize=8)
 def _pairs(count: int, device: torch.device) -> Int[Tensor, " positions"]:
     """Which pair each position of a flat symmetric [count, count] matrix holds."""
-    rows, columns = torch.triu_indices(count, count, device=device)
-    pairs = torch.empty((count, count), dtype=torch.int64, device=device)
-    pairs[rows, columns] = pairs[columns, rows] = torch.arange(len(rows), device=device)
-    return pairs.flatten()
+    index = torch.arange(count, device=device)
+    smaller, larger = torch.minimum(index[:, None], index), torch.maximum(index[:, None], index)
+    # Row i of the triangle begins after rows of `count`, `count` - 1, ... pairs.
+    return (smaller * (2 * count - smaller - 1) // 2 + larger).flatten()

@@ -22,9 +22,7 @@ def uniform_rows(key: RandomKey, shape: tuple[int, int], scale: float) -> Float[
 
 
 @jax.custom_vjp
-def embedding_lookup(
-    table: Float[Array, "rows width"], ids: Int[Array, "batch columns"]
-) -> Float[Array, "batch columns width"]:
+def embedding_lookup(table: Float[Array, "rows width"], ids: Int[Array, "*batch"]) -> Float[Array, "*batch width"]:
     """The rows of a table with these numbers, which must be in its range.
 
     The gradient of the table is dense. Other than on a CPU it is one sum over sorted segments: the numbers are sorted

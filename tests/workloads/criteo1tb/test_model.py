@@ -11,9 +11,15 @@ import torch
 
 import workloads
 from algoperf_jax import parameters
+from algoperf_jax.assembly import assemble, initial_state
 from algoperf_jax.errors import ConfigError
+from algoperf_jax.framework.jax_framework import FRAMEWORK
+from algoperf_jax.submission.load import load_submission
+from algoperf_jax.submission.locate import locate
 from algoperf_jax.workload import LossType, Workload
+from configs import base
 from tests import golden_support
+from tests.algoperf_jax.devices.test_sharded_parameters import trained
 from tests.golden_support import COMPILE_QUICKLY, assert_close
 from tests.workloads.criteo1tb import plain_model
 from tests.workloads.criteo1tb.case import CASE, clicks
@@ -196,3 +202,21 @@ def test_other_shapes_are_refused(shapes: tuple[Any, ...]) -> None:
     arrays = [None if shape is None else np.zeros(shape, np.float32) for shape in shapes]
     with pytest.raises(ValueError, match=r"criteo1tb loss: targets, logits and weights of shapes"):
         loss(*arrays)  # pyright: ignore[reportArgumentType]
+
+
+def three_steps(*, num_devices: int, shards: bool) -> Any:
+    """The parameters that the engine comes to with `nadamw`."""
+    config: Any = base.named("criteo1tb", "small")
+    config.mesh.data, config.mesh.shard_parameters = num_devices, shards
+    config.batch_size, config.hyperparameters = 64, {"learning_rate": 0.01}
+    workload = workloads.load("criteo1tb_small")
+    parts = assemble(config, FRAMEWORK, workload, load_submission(locate("nadamw"), workload), None)
+    params = trained(parts, initial_state(parts)).params
+    assert params[TABLE].sharding.is_fully_replicated != shards
+    return jax.device_get(params)
+
+
+@pytest.mark.slow
+def test_a_table_split_over_devices_trains_like_a_whole_one() -> None:
+    whole, split = three_steps(num_devices=1, shards=False), three_steps(num_devices=8, shards=True)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), split, whole)
