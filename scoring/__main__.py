@@ -1,10 +1,11 @@
 """The command line: prints the leaderboard of a folder of logs, and writes a report.
 
-python -m scoring --logs=DIR [--targets=v0.5|v0.6|FILE] [--ruleset=external|self] [--rule=documented|official]
-  [--ties=fastest|name] [--builtin] [--strict] [--calibrated] [--resamples=N] [--seed=N] [--baseline=SUBMISSION]
-  [--devices=N] [--price-per-device-hour=X] [--out=DIR]
+python -m scoring --logs=DIR [--targets=v0.5|v0.6|v0.6-a100|FILE] [--relax=X] [--ruleset=external|self]
+  [--rule=documented|official] [--ties=fastest|name] [--clock=seconds|steps] [--builtin] [--strict] [--calibrated]
+  [--resamples=N] [--seed=N] [--baseline=SUBMISSION] [--devices=N] [--price-per-device-hour=X] [--out=DIR]
 """
 
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -17,16 +18,21 @@ from scoring.reports import leaderboard_text, make_report
 from scoring.resampling import bootstrap
 from scoring.scores import score
 from scoring.summaries import require_complete
-from scoring.times import RULES, TIES
+from scoring.targets import relaxed
+from scoring.times import RULES, TIES, UNITS
 
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m scoring", description="Prints the leaderboard of a folder of logs.")
     parser.add_argument("--logs", required=True, type=pathlib.Path, help="folder with one directory per submission")
     parser.add_argument("--targets", default="v0.6", help="version of the benchmark, or a JSON file (default: v0.6)")
+    parser.add_argument(
+        "--relax", type=float, default=0.0, help="make every target easier by this share of its value, such as 0.1"
+    )
     parser.add_argument("--ruleset", default="external", choices=RULESETS)
     parser.add_argument("--rule", default="documented", choices=RULES, help="how a study's trial is chosen")
     parser.add_argument("--ties", default="fastest", choices=TIES, help="how the official rule breaks ties")
+    parser.add_argument("--clock", default=UNITS[0], choices=UNITS, help="what times to target are counted in")
     parser.add_argument("--builtin", action="store_true", help="score only the runs on built-in data")
     parser.add_argument("--strict", action="store_true", help="refuse incomplete logs")
     parser.add_argument(
@@ -50,11 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         logs = load(options.logs, options.targets, ruleset=options.ruleset, builtin=options.builtin)
+        if options.relax:
+            logs = dataclasses.replace(logs, targets=relaxed(logs.targets, options.relax))
         if options.strict:
             require_complete(logs)
         if options.calibrated:
             logs = calibrated(logs)
-        scores = score(logs, rule=options.rule, ties=options.ties)
+        scores = score(logs, rule=options.rule, ties=options.ties, unit=options.clock)
+        by_steps = options.clock == "steps"
+        if by_steps and options.resamples:
+            raise ScoringError(
+                "--resamples with --clock=steps: intervals are those of scores in seconds; leave out one"
+            )
         if options.out is None:
             uncertainty = None
             if options.resamples:
@@ -67,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logs,
             scores,
             ties=options.ties,
-            resamples=1000 if options.resamples is None else options.resamples,
+            resamples=options.resamples if options.resamples is not None else 0 if by_steps else 1000,
             seed=options.seed,
             baseline=options.baseline,
             devices=options.devices,

@@ -1,4 +1,4 @@
-"""Breaks scores down: speedups over a baseline, contributions of workloads, and scores without one of them."""
+"""Breaks scores down: by steps and time, speedups over a baseline, contributions of workloads, scores without one."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ import pandas as pd
 from scoring import profiles, rules
 from scoring.errors import ScoringError
 from scoring.logs import Logs
-from scoring.scores import Scores
+from scoring.scores import Scores, score
+from scoring.times import UNITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,28 @@ def contributions(scores: Scores) -> pd.DataFrame:
         shares = np.divide(parts, totals, out=np.full_like(parts, np.nan), where=totals > 0.0)
         table[f"{prefix}contribution"], table[f"{prefix}share"] = parts.ravel(), shares.ravel()
     return table
+
+
+def by_steps_and_time(logs: Logs, *, rule: str = "documented", ties: str | Sequence[str] = "fastest") -> pd.DataFrame:
+    """How the leaderboard changes if steps are counted instead of seconds, as if all steps took equally long.
+
+    Args:
+      logs: from `load`.
+      rule: as for `score`.
+      ties: as for `score`.
+
+    Returns:
+      A row per submission, in the order of the leaderboard by time: `submission`, `score_by_steps`, `score_by_time`,
+      `rank_by_steps`, `rank_by_time`, and `rank_shift`, the second rank minus the first.
+    """
+    by_time, by_steps = (score(logs, rule=rule, ties=ties, unit=unit).leaderboard for unit in UNITS)
+    submissions = by_time["submission"].tolist()
+    table = pd.DataFrame({"submission": submissions})
+    table["score_by_steps"] = by_steps.set_index("submission").loc[submissions, "score"].to_numpy()
+    table["score_by_time"] = by_time["score"].to_numpy()
+    for clock in ("steps", "time"):
+        table[f"rank_by_{clock}"] = rules.ranks(table[f"score_by_{clock}"].to_numpy())
+    return table.assign(rank_shift=table["rank_by_time"] - table["rank_by_steps"])
 
 
 @dataclasses.dataclass(frozen=True)

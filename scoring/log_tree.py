@@ -7,13 +7,14 @@ these names says when an experiment was restarted; it is not part of the name.
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scoring.log_tables import Finding
 from scoring.targets import BUILTIN, Targets
 
 _FRAMEWORK = re.compile(r"(.+)_(jax|pytorch)")
 _TRIAL = re.compile(r"trial_\d+")
+_META_DATA = re.compile(r"meta_data_(\d+)\.json")
 _DATE, _CLOCK = r"(?:\d{4}-\d\d-\d\d|\d\d-\d\d-\d{4})", r"\d\d[-:_]?\d\d[-:_]?\d\d"
 _TIME_STAMPED = re.compile(rf"(.+?)(?:[-_]{_DATE}[-_T]{_CLOCK})+")
 
@@ -42,6 +43,12 @@ class TrialFolder:
     def has_regular_name(self) -> bool:
         """Whether the directory's name is exactly trial_<number>."""
         return _TRIAL.fullmatch(self.trial) is not None
+
+
+def meta_data_files(names: Sequence[str]) -> list[str]:
+    """Those of `names` that are meta data files, one per process of the run, sorted by number."""
+    numbered = [(int(match[1]), name) for name in names if (match := _META_DATA.fullmatch(name))]
+    return [name for _, name in sorted(numbered)]
 
 
 def _named_folders(

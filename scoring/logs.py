@@ -3,21 +3,20 @@
 import dataclasses
 import os
 import pathlib
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from scoring.editions import check_editions
 from scoring.errors import ScoringError
 from scoring.log_tables import Finding, LogTable, read_table
-from scoring.log_tree import TrialFolder, trial_folders
+from scoring.log_tree import TrialFolder, meta_data_files, trial_folders
 from scoring.repetitions import Trial, surplus, without_copies
 from scoring.targets import BUILTIN, Targets, read_targets
 
 RULESETS = ("external", "self")
 EVALUATIONS = "eval_measurements.csv"
-_META_DATA = re.compile(r"meta_data_(\d+)\.json")
 _TRIAL_COLUMNS = ("trial_id", "submission", "workload", "framework", "study", "trial", "path", "regular_name")
 
 
@@ -42,12 +41,6 @@ class Logs:
     trials: pd.DataFrame
     evaluations: pd.DataFrame
     findings: pd.DataFrame
-
-
-def meta_data_files(names: Sequence[str]) -> list[str]:
-    """Those of `names` that are meta data files, one per process of the run, sorted by number."""
-    numbered = [(int(match[1]), name) for name in names if (match := _META_DATA.fullmatch(name))]
-    return [name for _, name in sorted(numbered)]
 
 
 def _found_only(targets: Targets, trials: pd.DataFrame) -> Targets:
@@ -101,7 +94,8 @@ def load(
 
     Raises:
       ScoringError: there are no logs, the targets are unknown, a file cannot be used (the message names file and row),
-        or there are more trials or studies than the targets allow (runs on built-in data may have more).
+        there are logs of two editions, or of another edition than the targets, or there are more trials or studies
+        than the targets allow (runs on built-in data may have more).
     """
     root = pathlib.Path(folder)
     if ruleset not in RULESETS:
@@ -118,6 +112,7 @@ def load(
         raise ScoringError(f"{error.filename}: cannot be read ({error.strerror})") from error
     findings += copies
     _check_frameworks(found)
+    check_editions(root, [trial.folder for trial in found], judged_by)
     for path, reason in surplus(found, judged_by, ruleset):
         if not builtin:
             raise ScoringError(f"{root}: {reason}; move the surplus out of the folder of logs")

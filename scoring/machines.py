@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from scoring.errors import ScoringError
-from scoring.logs import Logs, meta_data_files
+from scoring.log_tree import meta_data_files
+from scoring.logs import Logs
 
 RELATIVE_SPEED = "calibration.relative_speed"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from scoring import comparisons, resampling, rules
+from scoring.errors import ScoringError
 from scoring.log_tables import Finding
 from scoring.logs import Logs, findings_table
 from scoring.machines import machines
@@ -28,6 +29,7 @@ class Report:
     Attributes:
       logs: what was scored.
       scores: of these logs.
+      by_steps_and_time: as in `comparisons.by_steps_and_time`.
       uncertainty: intervals from resamples, or None if there are none.
       speedups: over a baseline, or None if the logs have no such submission.
       usage: resources that the runs used, as in `usage.usage`.
@@ -37,6 +39,7 @@ class Report:
 
     logs: Logs
     scores: Scores
+    by_steps_and_time: pd.DataFrame
     uncertainty: resampling.Uncertainty | None
     speedups: comparisons.Speedups | None
     usage: pd.DataFrame
@@ -59,21 +62,26 @@ def make_report(
 
     Args:
       logs: from `load`.
-      scores: of these logs, in seconds.
+      scores: of these logs.
       ties: how `scores` broke ties.
-      resamples: number of resamples for intervals of scores and ranks; 0 for no intervals.
+      resamples: number of resamples for intervals of scores and ranks; 0 for no intervals, which are those of scores
+        in seconds.
       seed: seed of the resamples.
-      baseline: submission that speedups are relative to; None for the one called "baseline", if there is one.
+      baseline: submission that speedups are relative to; None for the one called "baseline", if there is one and the
+        scores are in seconds.
       devices: number of devices of each run; None for the number in the meta data.
       price_per_device_hour: price in any currency, or None.
 
     Raises:
-      ScoringError: there is no such baseline, or a number is out of range.
+      ScoringError: there is no such baseline, a number is out of range, or intervals or speedups are wanted for scores
+        in steps.
     """
+    if resamples and scores.unit != "seconds":
+        raise ScoringError(f"intervals are those of scores in seconds, and these are in {scores.unit}; ask for none")
     known = machines(logs)
     damaged = known["problem"].notna()
     problems = zip(logs.trials["path"][damaged], known["problem"][damaged], strict=True)
-    if baseline is None and BASELINE in scores.times.index:
+    if baseline is None and BASELINE in scores.times.index and scores.unit == "seconds":
         baseline = BASELINE
     settings = {
         "rule": scores.rule,
@@ -90,6 +98,7 @@ def make_report(
     return Report(
         logs=logs,
         scores=scores,
+        by_steps_and_time=comparisons.by_steps_and_time(logs, rule=scores.rule, ties=ties),
         uncertainty=None
         if resamples == 0
         else resampling.bootstrap(logs, rule=scores.rule, ties=ties, resamples=resamples, seed=seed),
@@ -155,7 +164,8 @@ def leaderboard_text(
     end = next(at for at, line in enumerate(table) if line.startswith("score: "))
     lines = [
         f"rule {scores.rule}, targets {logs.targets.version}, ruleset {logs.ruleset}, "
-        f"{len(logs.targets.base_workloads)} workloads, {len(logs.trials)} trials",
+        f"{len(logs.targets.base_workloads)} workloads, {len(logs.trials)} trials"
+        + (", by steps" if scores.unit == "steps" else ""),
         "",
         *(line for line in table[start:end] if line.strip("- ")),
     ]
@@ -185,6 +195,17 @@ def _times(scores: Scores) -> ReportTable:
         "workloads; ratio: to the best. Empty where nothing was read or the workload is not scored.",
         table,
         {**dict.fromkeys(names.values(), _SECONDS), "ratio": ".3f"},
+    )
+
+
+def _by_steps_and_time(table: pd.DataFrame) -> ReportTable:
+    return ReportTable(
+        "leaderboard_by_steps_and_time",
+        "The leaderboard by steps and by time",
+        "by_steps: as if all steps took equally long; rank_shift: rank by time minus rank by steps, so that a negative "
+        "number means that fast steps helped.",
+        table,
+        dict.fromkeys(("score_by_steps", "score_by_time"), _SCORE) | {"rank_shift": "+d"},
     )
 
 
@@ -246,12 +267,14 @@ def report_tables(report: Report) -> list[ReportTable]:
     contributions = comparisons.contributions(scores)
     shares = {name: _SCORE if "contribution" in name else _SHARE for name in contributions.columns[3:]}
     usage_formats = dict.fromkeys(("steps", "steps_to_target"), ",.0f") | {"step_time_sec": ".4f"}
-    usage_formats |= dict.fromkeys(("submission_share", "evaluation_share", "logging_share"), _SHARE)
+    shares_of_time = ("submission_share", "evaluation_share", "logging_share", "median_evaluation_share")
+    usage_formats |= dict.fromkeys(shares_of_time, _SHARE)
     usage_formats |= dict.fromkeys(("submission_hours", "total_hours", "device_hours", "energy_kwh"), ",.2f")
     usage_formats |= {"cost": ",.2f"} if "cost" in report.usage.columns else {}
     return [
         leaderboard(scores, report.uncertainty),
         _times(scores),
+        _by_steps_and_time(report.by_steps_and_time),
         *([] if report.uncertainty is None else _uncertainty_tables(report.uncertainty)),
         *([] if report.speedups is None else _speedup_tables(report.speedups)),
         ReportTable(
@@ -280,7 +303,8 @@ def report_tables(report: Report) -> list[ReportTable]:
             "usage",
             "Resources that the runs used",
             "Sums over all trials up to their last evaluation; shares of wall time; step_time_sec: median, seconds; "
-            "device_hours: wall time times devices.",
+            "device_hours: wall time times devices; median_evaluation_share: over trials, of evaluation and submission "
+            "time.",
             report.usage,
             usage_formats,
         ),

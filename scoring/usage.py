@@ -24,6 +24,8 @@ def _trial_ends(logs: Logs, devices: float | pd.Series | None) -> pd.DataFrame:
         steps=ends["global_step"],
         submission_hours=ends["submission_time_sec"] / _SECONDS_PER_HOUR,
         total_hours=total / _SECONDS_PER_HOUR,
+        median_evaluation_share=ends["evaluation_time_sec"]
+        / (ends["evaluation_time_sec"] + ends["submission_time_sec"]),
         evaluation_hours=ends["evaluation_time_sec"] / _SECONDS_PER_HOUR,
         logging_hours=ends["logging_time_sec"] / _SECONDS_PER_HOUR,
         device_hours=total / _SECONDS_PER_HOUR * count,
@@ -51,8 +53,10 @@ def usage(
       `step_time_sec` (median, as in `summaries.step_times`), `steps_to_target` (median over studies, infinite for a
       miss), `steps`, `submission_hours` (time on the clock), `total_hours` (wall time, or time on the clock where a log
       has no wall time), `submission_share`, `evaluation_share`, `logging_share` (of the wall time), `device_hours`
-      (wall time times devices), `cost` (if there is a price), `energy_kwh`. Sums are over trials. A value is NaN if the
-      logs of any trial do not contain it.
+      (wall time times devices), `cost` (if there is a price), `energy_kwh`. Sums are over trials.
+      `median_evaluation_share` is a median over trials: evaluation time divided by the sum of evaluation time and time
+      on the clock, as in the published analysis of the logs of 2026. A value is NaN if the logs of any trial do not
+      contain it.
 
     Raises:
       ScoringError: a number of devices or a price is not positive, or a file of meta data is damaged.
@@ -72,6 +76,7 @@ def usage(
     table["submission_share"] = sums["submission_hours"] / sums["total_hours"]
     table["evaluation_share"] = sums["evaluation_hours"] / sums["total_hours"]
     table["logging_share"] = sums["logging_hours"] / sums["total_hours"]
+    table["median_evaluation_share"] = groups["median_evaluation_share"].agg(lambda values: values.median(skipna=False))
     table["device_hours"] = sums["device_hours"]
     if price_per_device_hour is not None:
         table["cost"] = sums["device_hours"] * price_per_device_hour

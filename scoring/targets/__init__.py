@@ -1,6 +1,7 @@
 """Targets, budgets and the workloads that count, one JSON file for each version of the benchmark."""
 
 import dataclasses
+import difflib
 import json
 import math
 import pathlib
@@ -71,13 +72,38 @@ class Targets:
         return 1 if ruleset == "self" else self.trials
 
 
+def relaxed(targets: Targets, share: float) -> Targets:
+    """Makes every validation target easier by a share of its value.
+
+    A metric that should be small may be `1 + share` times the target, one that should be large `1 - share` times. With
+    0.1, a loss of 0.2 becomes 0.22 and an accuracy of 0.8 becomes 0.72. Budgets stay.
+
+    Args:
+      targets: the published ones.
+      share: 0 or more, below 1.
+
+    Raises:
+      ScoringError: the share is out of range.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ScoringError(f"targets cannot be relaxed by {share!r}; expected a number from 0 to below 1, such as 0.1")
+    eased = {
+        name: dataclasses.replace(
+            target,
+            validation_target=target.validation_target * (1.0 + share if target.direction == "min" else 1.0 - share),
+        )
+        for name, target in targets.workloads.items()
+    }
+    return dataclasses.replace(targets, version=f"{targets.version} relaxed by {share:.4g}", workloads=eased)
+
+
 def versions() -> list[str]:
     """The versions whose targets come with the package, oldest first."""
     return sorted(path.stem for path in _FOLDER.glob("*.json") if path.stem != BUILTIN)
 
 
 def read_targets(name: str | pathlib.Path) -> Targets:
-    """Reads the targets of a version ("v0.5", "v0.6"), or those in a JSON file of the same form.
+    """Reads the targets of a version, such as "v0.6", or those in a JSON file of the same form.
 
     Raises:
       ScoringError: there is no such version or file, or the file's content is not of this form.
@@ -86,8 +112,10 @@ def read_targets(name: str | pathlib.Path) -> Targets:
     if not path.is_file():
         path = pathlib.Path(name)
         if path.suffix != ".json" or not path.is_file():
+            guess = difflib.get_close_matches(str(name), versions(), 1)
             raise ScoringError(
                 f"unknown targets {str(name)!r}; expected {', '.join(versions())} or the path of a JSON file"
+                + (f". Did you mean {guess[0]!r}?" if guess else "")
             )
     try:
         content = json.loads(path.read_text())

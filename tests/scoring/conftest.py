@@ -15,6 +15,7 @@ LOG_SETS = {
     "v05_self_tuning": ("v0.5", "self"),
     "v06_external_tuning": ("v0.6", "external"),
     "v06_self_tuning": ("v0.6", "self"),
+    "v06_a100_self_tuning": ("v0.6-a100", "self"),
 }
 
 
@@ -29,7 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], scori
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")
         version, ruleset = LOG_SETS[name]
-        (logs,) = folder.rglob(name.split("_", 1)[1])
+        (logs,) = folder.rglob(f"{ruleset}_tuning")
         return scoring.load(logs, version, ruleset=ruleset)
 
     def load_or_skip(name: str) -> scoring.Logs:

@@ -30,6 +30,14 @@ def read_json(name: str) -> Any:
     return json.loads(path(name).read_text())
 
 
+def published_scores(log_set: str) -> dict[str, float]:
+    """The published score of each submission, if any were published."""
+    summary = read_json("scores_summary.json")
+    if log_set in summary:
+        return summary[log_set]["published"]
+    return read_table(f"{log_set}/scores.csv")["score"].to_dict()
+
+
 def read_table(name: str, index: str | list[str] = "submission") -> Any:
     return pd.read_csv(path(name), index_col=index)
 

@@ -1,4 +1,4 @@
-"""The table of scores in docs/scoring-vs-official.md is what the published logs give."""
+"""The tables of scores in docs/scoring-vs-official.md and in the README are what the published logs give."""
 
 import pathlib
 import re
@@ -8,20 +8,21 @@ import pytest
 
 import scoring
 from scoring import times
-from tests.scoring import golden_tables
+from tests.scoring import conftest, golden_tables
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("log_set", golden_tables.LOG_SETS)
+@pytest.mark.parametrize("log_set", conftest.LOG_SETS)
 def test_the_document_lists_these_scores(published: Callable[[str], scoring.Logs], log_set: str) -> None:
-    document = (pathlib.Path(__file__).parents[2] / "docs/scoring-vs-official.md").read_text()
-    version, ruleset = log_set.split("_")[:2]
-    label = f"{version[0]}{version[1]}.{version[2]} {ruleset}"
+    document = (ROOT / "docs/scoring-vs-official.md").read_text()
+    label = " ".join(conftest.LOG_SETS[log_set])
     rows = re.findall(rf"^\| {re.escape(label)} \| (.*) \|$", document, re.MULTILINE)
     logs = published(log_set)
     official, documented = (scoring.score(logs, rule=rule).leaderboard for rule in times.RULES[::-1])
     named = documented.set_index("submission")
     intervals = scoring.bootstrap(logs).intervals.set_index("submission")
-    expected = golden_tables.read_json("scores_summary.json")[log_set]["published"]
+    expected = golden_tables.published_scores(log_set)
     assert rows == [
         " | ".join(
             [
@@ -35,3 +36,20 @@ def test_the_document_lists_these_scores(published: Callable[[str], scoring.Logs
         )
         for name, score, _ in official.itertuples(index=False, name=None)
     ]
+
+
+def test_the_readme_lists_the_first_places(published: Callable[[str], scoring.Logs]) -> None:
+    section = (ROOT / "README.md").read_text().partition("The first places:")[2]
+    rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)
+    columns = list(zip(*([cell.strip() for cell in row.split("|")] for row in rows), strict=True))
+    assert len(columns) == len(conftest.LOG_SETS)
+    for log_set, (heading, *places) in zip(conftest.LOG_SETS, columns, strict=True):
+        assert heading.removesuffix(" (2026)") == " ".join(conftest.LOG_SETS[log_set])
+        leaderboard = scoring.score(published(log_set), rule="official").leaderboard.head(len(places))
+        expected = [f"{name} {score:.4f}" for name, score, _ in leaderboard.itertuples(index=False, name=None)]
+        assert places == expected + [""] * (len(places) - len(expected))
+
+
+def test_intervals_of_the_first_four_of_2026_overlap(published: Callable[[str], scoring.Logs]) -> None:
+    first = scoring.bootstrap(published("v06_a100_self_tuning")).intervals.head(4)
+    assert max(first["score_low"].tolist()) < min(first["score_high"].tolist())

@@ -47,6 +47,39 @@ def test_intervals_are_printed_if_asked_for(logs: pathlib.Path, capsys: pytest.C
     ]
 
 
+def test_targets_are_relaxed_if_asked_for(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A BLEU of 28 misses the target of 30.8491 and 95 % of it, but not 90 %.
+    for file in logs.glob("slow/*/*/trial_1/eval_measurements.csv"):
+        file.write_text(file.read_text().replace("31.0", "28.0"))
+    scores = {}
+    for arguments in ([], ["--relax=0.05"], ["--relax=0.1"]):
+        assert main([f"--logs={logs}", *arguments]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        scores[lines[0].split(", ")[1]] = {line.split()[1]: line.split()[2] for line in lines[3:5]}
+    assert scores == {
+        "targets v0.6": {"quick": "0.1250", "slow": "0.0000"},
+        "targets v0.6 relaxed by 0.05": {"quick": "0.1250", "slow": "0.0000"},
+        "targets v0.6 relaxed by 0.1": {"quick": "0.1250", "slow": "0.0840"},
+    }
+
+
+def test_steps_are_counted_if_asked_for(
+    logs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in logs.glob("slow/*/*/trial_1/eval_measurements.csv"):
+        file.write_text(file.read_text().replace("\n9,", "\n5,"))
+    assert main([f"--logs={logs}", "--clock=steps", f"--out={tmp_path}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("6 trials, by steps")
+    # 9 steps against 5 are a ratio of 1.8.
+    assert [line.split()[1:3] for line in lines[3:5]] == [["slow", "0.1250"], ["quick", "0.0915"]]
+    table = pd.read_csv(tmp_path / "leaderboard_by_steps_and_time.csv").set_index("submission")
+    assert table[["rank_by_steps", "rank_by_time", "rank_shift"]].to_numpy().tolist() == [[2, 1, -1], [1, 2, 1]]
+    assert table["score_by_time"].tolist() == pytest.approx([1 / 8, (99 - 33 + 0.5) / 99 / 8])
+    assert not (tmp_path / "intervals.csv").exists()
+    assert "steps" in (tmp_path / "times_to_target.csv").read_text().splitlines()[0]
+
+
 def test_strict_scoring_refuses_incomplete_logs(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"--logs={logs}", "--strict"]) == 2
     assert "logs are not complete: quick has 0 of 3 studies of criteo1tb" in capsys.readouterr().err
@@ -107,6 +140,14 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
     [
         (["--logs=nowhere"], "no logs found: nowhere is not a directory"),
         (["--targets=v9"], "unknown targets 'v9'; expected v0.5, v0.6"),
+        (["--relax=1.5"], "targets cannot be relaxed by 1.5; expected a number from 0 to below 1, such as 0.1"),
+        (["--relax=-0.1"], "targets cannot be relaxed by -0.1"),
+        (["--clock=hours"], "invalid choice: 'hours'"),
+        (
+            ["--clock=steps", "--resamples=9"],
+            "--resamples with --clock=steps: intervals are those of scores in seconds",
+        ),
+        (["--clock=steps", "--out=unused", "--baseline=slow"], "the scores are in steps"),
         (["--rule=mine"], "invalid choice: 'mine'"),
         (["--colour=red"], "unrecognized arguments"),
         (["--builtin"], "no logs found in"),

@@ -1,20 +1,22 @@
 """The data files of targets."""
 
+import csv
 import json
 import os
 import pathlib
+import re
 
 import pytest
 
 import scoring
 import workloads
-from scoring.targets import read_targets, versions
+from scoring.targets import read_targets, relaxed, versions
 
 V06 = pathlib.Path(scoring.__file__).parent / "targets" / "v0.6.json"
 
 
 def test_versions_differ_in_budgets_studies_and_held_out_workloads() -> None:
-    assert versions() == ["v0.5", "v0.6"]
+    assert versions() == ["v0.5", "v0.6", "v0.6-a100"]
     old, new = read_targets("v0.5"), read_targets("v0.6")
     assert old.base_workloads == new.base_workloads
     assert [len(version.held_out_workloads) for version in (old, new)] == [6, 0]
@@ -73,8 +75,52 @@ def test_a_custom_file(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("name", ["v0.7", "nowhere.json"])
 def test_unknown_targets(name: str) -> None:
-    with pytest.raises(scoring.ScoringError, match=f"unknown targets '{name}'; expected v0.5, v0.6 or the path"):
+    known = "v0.5, v0.6, v0.6-a100 or the path"
+    with pytest.raises(scoring.ScoringError, match=f"unknown targets '{name}'; expected {known}"):
         read_targets(name)
+
+
+def test_a_slip_in_the_name_of_a_version() -> None:
+    with pytest.raises(scoring.ScoringError, match=r"Did you mean 'v0\.6-a100'"):
+        read_targets("v0.6_a100")
+
+
+@pytest.mark.skipif("ALGOPERF_TEST_DATA" not in os.environ, reason="ALGOPERF_TEST_DATA is not set")
+def test_the_targets_of_2026_are_those_that_its_runs_logged() -> None:
+    folder = pathlib.Path(os.environ["ALGOPERF_TEST_DATA"]) / "leaderboard_logs"
+    with (folder / "trial_index_algoperf_v06_a100_self_tuning.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    targets = read_targets("v0.6-a100")
+    seen = set()
+    for row in rows:
+        name = re.sub("_(jax|pytorch)$", "", row["workload"])
+        target = targets.workloads[name]
+        assert target.budget_sec == float(row["max_runtime_sec"])
+        assert target.step_hint == int(row["step_hint"])
+        assert target.validation_target == pytest.approx(float(row["validation_target"]), rel=1e-12)
+        if target.test_target is not None:
+            assert target.test_target == pytest.approx(float(row["test_target"]), rel=1e-12)
+        seen.add(name)
+    assert seen == set(targets.base_workloads)
+    assert (targets.held_out_workloads, targets.studies, targets.self_tuning_budget_factor) == ((), 3, 1.5)
+
+
+def test_relaxed_targets_are_easier_in_both_directions() -> None:
+    published = read_targets("v0.6-a100")
+    eased = relaxed(published, 0.1)
+    assert eased.version == "v0.6-a100 relaxed by 0.1"
+    assert eased.workloads["finewebedu_lm"].validation_target == pytest.approx(1.1 * 22.2995)
+    assert eased.workloads["wmt"].validation_target == pytest.approx(0.9 * 30.8491)
+    assert eased.workloads["wmt"].budget_sec == published.workloads["wmt"].budget_sec
+    assert relaxed(published, 0.0).workloads == published.workloads
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_targets_cannot_be_relaxed_by_everything(share: float) -> None:
+    with pytest.raises(
+        scoring.ScoringError, match=f"cannot be relaxed by {share}; expected a number from 0 to below 1"
+    ):
+        relaxed(read_targets("v0.6"), share)
 
 
 @pytest.mark.parametrize(
