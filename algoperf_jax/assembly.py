@@ -102,7 +102,7 @@ def make_keys(seed: int, ruleset: str) -> Keys:
 
 def load_workload(config: Any) -> Workload:
     """The configured workload, with the configuration's overrides of its budget and input pipeline."""
-    workload = workloads.load(config.workload, data_dir=config.data_dir)
+    workload = workloads.load(config.workload, data_dir=config.data_dir, edition=config.edition)
     budget = Budget(
         max_runtime_sec=config.max_runtime_sec or workload.budget.max_runtime_sec,
         eval_period_sec=config.eval_period_sec or workload.budget.eval_period_sec,

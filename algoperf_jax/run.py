@@ -17,6 +17,7 @@ from algoperf_jax.assembly import Parts, assemble, initial_state, load_workload
 from algoperf_jax.checkpoints import random_states
 from algoperf_jax.devices import distributed
 from algoperf_jax.devices.compile_watch import CompileWatch
+from algoperf_jax.devices.precision import chosen_precision
 from algoperf_jax.errors import SubmissionError
 from algoperf_jax.framework.framework import Framework, load_framework
 from algoperf_jax.framework.workload_view import plain_facts
@@ -219,7 +220,8 @@ def _describe(setup: _Setup, parts: Parts) -> None:
         return
     config = setup.config
     facts = {**plain_facts(parts.view), "data_origin": parts.workload.data.origin}
-    machine = environment.meta_data(facts, config.seed, config.precision, parts.backend.devices())
+    precision = chosen_precision(config)
+    machine = environment.meta_data(facts, config.seed, config.edition, precision, parts.backend.devices())
     if setup.directory.has_checkpoints():
         earlier = setup.directory.last_meta_data()
         if differences := environment.rounding_differences(earlier, machine):

@@ -64,6 +64,13 @@ GROUPS = (
         (
             Key("workload", str, "", "Name of a workload or of a variant: `python -m algoperf_jax.main --list`."),
             Key("data_dir", str, None, "Folder with prepared data (see BUILD.md), or unset for the built-in data."),
+            Key(
+                "edition",
+                str,
+                "v0.6",
+                "Edition of AlgoPerf: `v0.6`, or `v0.6-a100` of 2026. It decides the workloads on real data, their "
+                "budgets, periods and batches of evaluation, and the precision.",
+            ),
         ),
     ),
     Group(
@@ -108,10 +115,10 @@ GROUPS = (
             Key(
                 "precision",
                 str,
-                "highest",
+                None,
                 "Precision of float32 matrix products, for every submission in either framework: `highest` "
-                "(float32), `tf32` or `bf16` (as fast as the device allows). What these mean on each device: "
-                "algoperf_jax/devices/precision.py.",
+                "(float32), `tf32` or `bf16` (as fast as the device allows). If unset, that of the edition: `highest` "
+                "in v0.6, `tf32` in v0.6-a100. What these mean on each device: algoperf_jax/devices/precision.py.",
             ),
             Key(
                 "timing_rules",

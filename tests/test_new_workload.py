@@ -27,15 +27,14 @@ BUILD = '''
 import dataclasses
 
 from algoperf_jax.data.sources import PreparedSource
-from algoperf_jax.workload import Budget, Facts, Goal, Workload
+from algoperf_jax.workload import Workload
+from workloads.editions import published_facts
 from workloads.spirals import one_file
 from workloads.spirals.prepare import DATASET
 
-PUBLISHED = Facts(
-    goal=Goal("accuracy", "maximize"),
-    budget=Budget(max_runtime_sec=90, eval_period_sec=3, step_hint=6_000),
+PUBLISHED = published_facts(
+    "spirals",
     batch_size=128,
-    eval_batch_size=200,
     split_sizes={"train": 20, "eval_train": 10, "validation": 10, "test": 10},
 )
 
@@ -74,13 +73,22 @@ ENTRY = """
     "spirals": Entry(
         "workloads.spirals",
         base=Variant(
-            targets=Targets(validation=0.97, test=0.97),
             model="2-64-64-2 network",
             examples="two arms of a spiral",
         ),
     ),
 }
 """
+PUBLISHED = {
+    "metric": "accuracy",
+    "direction": "max",
+    "validation_target": 0.97,
+    "test_target": 0.97,
+    "budget_sec": 90.0,
+    "step_hint": 6_000,
+    "eval_period_sec": 3.0,
+    "eval_batch_size": 200,
+}
 CONFIG = '''
 """spirals: a small network that tells the two arms of a spiral apart."""
 
@@ -146,6 +154,10 @@ def add_the_entry(project: pathlib.Path) -> None:
     text = path.read_text().rstrip()
     assert text.endswith("\n}"), "the table is the last thing in the file"
     path.write_text(text.removesuffix("\n}") + ENTRY)
+    path = project / "scoring/targets/v0.6.json"
+    targets = json.loads(path.read_text())
+    targets["workloads"]["spirals"] = PUBLISHED
+    path.write_text(json.dumps(targets, indent=2))
 
 
 def write_the_reference_numbers(project: pathlib.Path) -> None:

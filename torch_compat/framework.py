@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.devices.mesh import BATCH_AXIS, Layout
-from algoperf_jax.devices.precision import set_for_jax
+from algoperf_jax.devices.precision import chosen_precision, set_for_jax
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework.framework import Connection, Framework
 from algoperf_jax.framework.workload_view import MetricsLogger
@@ -49,8 +49,9 @@ def _start(config: Any) -> None:
         )
     # Both frameworks share the GPU; JAX would reserve three quarters of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    set_for_jax(config.precision)
-    set_for_torch(config.precision)
+    precision = chosen_precision(config)
+    set_for_jax(precision)
+    set_for_torch(precision)
     processes.join()
 
 

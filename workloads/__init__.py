@@ -15,15 +15,19 @@ from typing import Any
 
 from algoperf_jax.errors import ConfigError, did_you_mean
 from algoperf_jax.workload import Workload
-from workloads.entries import ENTRIES, Entry, Suite, Targets, Variant
+from workloads import editions
+from workloads.editions import Edition, edition
+from workloads.entries import ENTRIES, Entry, Suite, Variant
 
 __all__ = [
+    "Edition",
     "Entry",
     "Suite",
-    "Targets",
     "Variant",
     "base_name",
     "base_names",
+    "edition",
+    "has_published_target",
     "light_names",
     "load",
     "names",
@@ -102,7 +106,12 @@ def suite(name: str) -> Suite:
     return variant(name).suite
 
 
-def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workload:
+def has_published_target(name: str) -> bool:
+    """Whether an edition has targets for the model of this name on real data."""
+    return editions.first_edition(name) is not None
+
+
+def load(name: str, *, data_dir: str | None = None, edition: str | None = None, **arguments: Any) -> Workload:
     """Builds a workload, without reading data yet.
 
     A model that is not in the table is called `<workload>_custom`. It is never scored, and has no target on real data.
@@ -110,22 +119,28 @@ def load(name: str, *, data_dir: str | None = None, **arguments: Any) -> Workloa
     Args:
       name: a name from `names()`.
       data_dir: folder with prepared data, or None for the built-in data. Each has its own targets and budgets.
+      edition: edition of the benchmark, which decides targets, budget and evaluation batches on real data, or None for
+        the oldest that has the model.
       **arguments: overrides of the builder's arguments, for variants without a name.
 
     Raises:
-      ConfigError: no workload has this name.
+      ConfigError: no workload or edition has this name, or the edition does not have this model on real data.
     """
     base, suffix = _found(name)
+    if edition is not None:
+        editions.edition(edition)
     entry = _entries[base]
     build = importlib.import_module(entry.module).build
     chosen = {**entry.rows[suffix].arguments, **arguments}
-    row: Variant | None = entry.rows[suffix]
     if arguments:
-        name, row = _named(base, entry, build, chosen)
+        name = _named(base, entry, build, chosen)
+    published = None if data_dir is None else editions.chosen(name, base, edition)
     workload = build(name, data_dir=data_dir, **chosen)
-    if row is None or row.targets is None or workload.data.origin != "prepared":
+    if published is None:
         return workload
-    return dataclasses.replace(workload, goal=dataclasses.replace(workload.goal, **row.targets._asdict()))
+    # A model that nobody publishes, such as a small one, keeps its own evaluation batches.
+    size = published.eval_batch_size if published.goal.has_target else workload.eval_batch_size
+    return dataclasses.replace(workload, goal=published.goal, budget=published.budget, eval_batch_size=size)
 
 
 def preparation(name: str) -> ModuleType:
@@ -144,15 +159,13 @@ def _found(name: str) -> tuple[str, str]:
     raise ConfigError("unknown workload", value=name, remedy=did_you_mean(name, names()))
 
 
-def _named(
-    base: str, entry: Entry, build: Callable[..., Workload], arguments: Mapping[str, Any]
-) -> tuple[str, Variant | None]:
-    """The name and the row of the model with these arguments; None as the row if there is none."""
+def _named(base: str, entry: Entry, build: Callable[..., Workload], arguments: Mapping[str, Any]) -> str:
+    """The name of the model with these arguments."""
     wanted = _with_defaults(build, arguments)
     for suffix, row in entry.rows.items():
         if _with_defaults(build, row.arguments) == wanted:
-            return _name(base, suffix), row
-    return f"{base}_custom", None
+            return _name(base, suffix)
+    return f"{base}_custom"
 
 
 def _with_defaults(build: Callable[..., Workload], arguments: Mapping[str, Any]) -> dict[str, Any]:

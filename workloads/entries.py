@@ -1,22 +1,16 @@
-"""The table of workloads: every named model, the arguments that build it, and the targets that it must reach.
+"""The table of workloads: every named model, and the arguments that build it.
 
-A new variant is one row here, reference numbers in `tests/golden/` and a line in the changelog. The table of
-`docs/workloads.md` and `scoring/targets/builtin.json` are generated from here: `python -m workloads.tables --write`.
+A new variant is one row here, its published targets and budgets in `scoring/targets/` (see `workloads/editions.py`),
+reference numbers in `tests/golden/` and a line in the changelog. The table of `docs/workloads.md` and
+`scoring/targets/builtin.json` are generated from here: `python -m workloads.tables --write`.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Suite = Literal["algoperf", "development", "mlbench"]
 """The suite of a model: the AlgoPerf benchmark, MLBench, or neither (for quick experiments)."""
-
-
-class Targets(NamedTuple):
-    """Published values of the workload's metric on real data; a trial must be strictly better."""
-
-    validation: float
-    test: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,15 +19,12 @@ class Variant:
 
     Attributes:
       arguments: arguments of `build` that differ from the defaults.
-      targets: published targets for this model on real data, or None if there are none. Built-in data have their own
-        targets, which are defined with the data.
       suite: the suite of the model.
       model: the model in a few words, for the tables.
       examples: task and data in a few words, for the tables; "the same" if they are those of the workload.
     """
 
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    targets: Targets | None = None
     suite: Suite = "development"
     model: str = ""
     examples: str = "the same"
@@ -70,7 +61,6 @@ ENTRIES: Mapping[str, Entry] = {
     "ogbg": Entry(
         "workloads.ogbg",
         base=Variant(
-            targets=Targets(validation=0.28098, test=0.268729),
             suite="algoperf",
             model="graph network, 5 rounds of message passing, width 256",
             examples="128 properties of molecules, ogbg-molpcba",
@@ -78,19 +68,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "gelu": Variant(
                 arguments={"activation": "gelu"},
-                targets=Targets(validation=0.27771, test=0.262926),
                 suite="algoperf",
                 model="the same with GELU (tanh approximation) for ReLU",
             ),
             "silu": Variant(
                 arguments={"activation": "silu"},
-                targets=Targets(validation=0.282178, test=0.272144),
                 suite="algoperf",
                 model="the same with SiLU for ReLU",
             ),
             "model_size": Variant(
                 arguments={"hidden_dims": (256, 256), "latent_dim": 128, "num_message_passing_steps": 3},
-                targets=Targets(validation=0.269446, test=0.253051),
                 suite="algoperf",
                 model="3 rounds, embeddings of 128, update functions of two layers",
             ),
@@ -99,7 +86,6 @@ ENTRIES: Mapping[str, Entry] = {
     "fastmri": Entry(
         "workloads.fastmri",
         base=Variant(
-            targets=Targets(validation=0.723653, test=0.740633),
             suite="algoperf",
             model="U-Net, 4 halvings, 32 channels",
             examples="knee images from a quarter of k-space, fastMRI single coil",
@@ -107,19 +93,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "tanh": Variant(
                 arguments={"activation": "tanh"},
-                targets=Targets(validation=0.717840, test=0.734505),
                 suite="algoperf",
                 model="the same with tanh for leaky ReLU",
             ),
             "layernorm": Variant(
                 arguments={"normalization": "layer"},
-                targets=Targets(validation=0.723284, test=0.739996),
                 suite="algoperf",
                 model="layer normalization for instance normalization in the convolution blocks",
             ),
             "model_size": Variant(
                 arguments={"size": "wide"},
-                targets=Targets(validation=0.723559, test=0.740726),
                 suite="algoperf",
                 model="3 halvings, 64 channels",
             ),
@@ -134,7 +117,6 @@ ENTRIES: Mapping[str, Entry] = {
         "workloads.imagenet_resnet",
         data="workloads.imagenet",
         base=Variant(
-            targets=Targets(validation=0.77431, test=0.6560),
             suite="algoperf",
             model="ResNet-50",
             examples="1,000 classes of images, ImageNet",
@@ -142,19 +124,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "silu": Variant(
                 arguments={"activation": "silu"},
-                targets=Targets(validation=0.75445, test=0.6323),
                 suite="algoperf",
                 model="the same with SiLU for ReLU",
             ),
             "gelu": Variant(
                 arguments={"activation": "gelu"},
-                targets=Targets(validation=0.76765, test=0.6519),
                 suite="algoperf",
                 model="the same with GELU (tanh approximation) for ReLU",
             ),
             "large_bn_init": Variant(
                 arguments={"bn_init_scale": 8.0},
-                targets=Targets(validation=0.76526, test=0.6423),
                 suite="algoperf",
                 model="the last normalization of a block begins with scale 8 instead of 0",
             ),
@@ -169,7 +148,6 @@ ENTRIES: Mapping[str, Entry] = {
         "workloads.imagenet_vit",
         data="workloads.imagenet",
         base=Variant(
-            targets=Targets(validation=0.77309, test=0.6519),
             suite="algoperf",
             model="vision transformer, ViT-S/16",
             examples="1,000 classes of images, ImageNet",
@@ -177,19 +155,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "glu": Variant(
                 arguments={"use_glu": True},
-                targets=Targets(validation=0.75738, test=0.6359),
                 suite="algoperf",
                 model="the same with gated linear units",
             ),
             "post_ln": Variant(
                 arguments={"use_post_layer_norm": True},
-                targets=Targets(validation=0.75312, test=0.6286),
                 suite="algoperf",
                 model="layer normalization after each layer",
             ),
             "map": Variant(
                 arguments={"use_map": True},
-                targets=Targets(validation=0.77113, test=0.6523),
                 suite="algoperf",
                 model="pooling by attention",
             ),
@@ -203,7 +178,6 @@ ENTRIES: Mapping[str, Entry] = {
     "wmt": Entry(
         "workloads.wmt",
         base=Variant(
-            targets=Targets(validation=30.8491, test=30.7219),
             suite="algoperf",
             model="transformer, 6 blocks each for encoder and decoder, width 1,024",
             examples="translation from German to English, WMT17 and WMT14",
@@ -211,19 +185,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "post_ln": Variant(
                 arguments={"use_post_layer_norm": True},
-                targets=Targets(validation=30.0779, test=29.8982),
                 suite="algoperf",
                 model="layer normalization after each layer",
             ),
             "attention_temp": Variant(
                 arguments={"attention_temperature": 4.0},
-                targets=Targets(validation=29.3379, test=29.4143),
                 suite="algoperf",
                 model="the same with the scores of the attention multiplied by 4",
             ),
             "glu_tanh": Variant(
                 arguments={"activation": "tanh", "use_glu": True},
-                targets=Targets(validation=29.5779, test=29.0515),
                 suite="algoperf",
                 model="the same with gated linear units, and tanh for ReLU",
             ),
@@ -239,7 +210,6 @@ ENTRIES: Mapping[str, Entry] = {
         data="workloads.speech",
         dataset="librispeech",
         base=Variant(
-            targets=Targets(validation=0.085884, test=0.052981),
             suite="algoperf",
             model="Conformer, 4 blocks, width 512",
             examples="transcripts of read English, LibriSpeech",
@@ -247,19 +217,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "attention_temperature": Variant(
                 arguments={"attention_temperature": 1.6},
-                targets=Targets(validation=0.109977, test=0.068065),
                 suite="algoperf",
                 model="the same with what attention returns multiplied by 1.6",
             ),
             "layernorm": Variant(
                 arguments={"use_block_layer_norm": False},
-                targets=Targets(validation=0.09731, test=0.05996),
                 suite="algoperf",
                 model="the same without layer normalization at the end of a block",
             ),
             "gelu": Variant(
                 arguments={"activation": "gelu"},
-                targets=Targets(validation=0.094114, test=0.056629),
                 suite="algoperf",
                 model="the same with GELU (tanh approximation) for SiLU",
             ),
@@ -275,7 +242,6 @@ ENTRIES: Mapping[str, Entry] = {
         data="workloads.speech",
         dataset="librispeech",
         base=Variant(
-            targets=Targets(validation=0.119936, test=0.074143),
             suite="algoperf",
             model="DeepSpeech, 6 recurrent layers in both directions, width 512",
             examples="transcripts of read English, LibriSpeech",
@@ -283,13 +249,11 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "tanh": Variant(
                 arguments={"activation": "tanh"},
-                targets=Targets(validation=0.150883, test=0.098613),
                 suite="algoperf",
                 model="the same with tanh for ReLU",
             ),
             "no_resnet": Variant(
                 arguments={"use_residual": False},
-                targets=Targets(validation=0.131564, test=0.079297),
                 suite="algoperf",
                 model="the same without residual connections",
             ),
@@ -298,9 +262,7 @@ ENTRIES: Mapping[str, Entry] = {
                     "normalization": "layer",
                     "num_time_masks": 15,
                     "num_frequency_masks": 4,
-                    "published_eval_batch_size": 128,
                 },
-                targets=Targets(validation=0.14342, test=0.090976),
                 suite="algoperf",
                 model="layer normalization for batch normalization, and more of the features masked",
             ),
@@ -314,7 +276,6 @@ ENTRIES: Mapping[str, Entry] = {
     "criteo1tb": Entry(
         "workloads.criteo1tb",
         base=Variant(
-            targets=Targets(validation=0.123735, test=0.126041),
             suite="algoperf",
             model="DLRM, a table of 4,194,304 embeddings of width 128",
             examples="clicks on advertisements, Criteo 1TB",
@@ -322,19 +283,16 @@ ENTRIES: Mapping[str, Entry] = {
         variants={
             "layernorm": Variant(
                 arguments={"use_layer_norm": True},
-                targets=Targets(validation=0.123757, test=0.126152),
                 suite="algoperf",
                 model="the same with layer normalization after each activation",
             ),
             "resnet": Variant(
                 arguments={"use_residual": True},
-                targets=Targets(validation=0.12415, test=0.12648),
                 suite="algoperf",
                 model="residual connections, and embeddings concatenated instead of multiplied",
             ),
             "embed_init": Variant(
                 arguments={"embedding_scale": 1.0},
-                targets=Targets(validation=0.129657, test=0.131967),
                 suite="algoperf",
                 model="the same with initial embeddings 2,048 times as large",
             ),
@@ -345,7 +303,6 @@ ENTRIES: Mapping[str, Entry] = {
             ),
             "test": Variant(
                 arguments={"vocab_size": 65_536},
-                targets=Targets(validation=0.123735, test=0.126041),
                 model="a table of 65,536 embeddings, otherwise as criteo1tb",
             ),
         },
@@ -353,7 +310,6 @@ ENTRIES: Mapping[str, Entry] = {
     "mnist": Entry(
         "workloads.mnist",
         base=Variant(
-            targets=Targets(validation=0.97, test=0.97),
             model="784-128-10 sigmoid network",
             examples="10 classes of 28x28 digits, MNIST",
         ),
@@ -361,7 +317,6 @@ ENTRIES: Mapping[str, Entry] = {
     "cifar": Entry(
         "workloads.cifar",
         base=Variant(
-            targets=Targets(validation=0.85, test=0.85),
             model="ResNet-18, 3x3 stem",
             examples="10 classes of 32x32 color images, CIFAR-10",
         ),

@@ -17,7 +17,8 @@ import jax
 import workloads
 from algoperf_jax import parameters
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.workload import Workload
+from algoperf_jax.workload import Budget, Workload
+from workloads import editions
 from workloads.entries import ENTRIES
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -63,6 +64,18 @@ def overview() -> str:
     return _table(headings, rows)
 
 
+def budgets() -> str:
+    """A table with every workload of any edition: its budget and period of evaluation in each."""
+    known = editions.editions()
+    headings = ["Name", *(f"`{name}` ({edition.precision})" for name, edition in known.items())]
+    rows = []
+    for name in ENTRIES:
+        published = [edition.published.get(name) for edition in known.values()]
+        if any(published):
+            rows.append([f"`{name}`", *("none" if one is None else _budget(one.budget) for one in published)])
+    return _table(headings, rows)
+
+
 def builtin_targets() -> str:
     """The targets on built-in data, in the form of `scoring/targets/*.json`."""
     scored = {*workloads.light_names(), *workloads.base_names()} & set(names())
@@ -81,8 +94,8 @@ def builtin_targets() -> str:
     return ",\n".join(["{\n" + facts[0], *facts[1:], '  "workloads": {\n' + ",\n".join(lines) + "\n  }"]) + "\n}\n"
 
 
-DOCUMENTS: Mapping[str, Callable[[], str]] = {"docs/workloads.md": overview}
-"""Path relative to the root -> function that makes its table."""
+DOCUMENTS: Mapping[str, Callable[[], str]] = {"docs/workloads.md": lambda: f"{overview()}\n{budgets()}"}
+"""Path relative to the root -> function that makes its tables."""
 BUILTIN_TARGETS = "scoring/targets/builtin.json"
 
 
@@ -140,6 +153,10 @@ def _real(name: str) -> Workload:
 def _targets_and_budget(workload: Workload) -> str:
     targets = " / ".join(f"{value:g}" for value in _values(workload)) or "none"
     return f"{targets}, {workload.budget.max_runtime_sec:,.0f} s"
+
+
+def _budget(budget: Budget) -> str:
+    return f"{budget.max_runtime_sec:,.0f} s, evaluated every {budget.eval_period_sec:,.0f} s"
 
 
 def _values(workload: Workload) -> list[float]:

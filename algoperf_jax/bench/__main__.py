@@ -56,6 +56,7 @@ def _run(arguments: Sequence[str]) -> int:
     from algoperf_jax.bench import measurements, reports, tables
     from algoperf_jax.bench.beside import Side, measure_beside
     from algoperf_jax.devices.compile_watch import CompileWatch
+    from algoperf_jax.devices.precision import chosen_precision
     from algoperf_jax.framework.framework import load_framework
     from algoperf_jax.outputs import environment
     from algoperf_jax.outputs.scalar_log import ScalarLog
@@ -94,7 +95,8 @@ def _run(arguments: Sequence[str]) -> int:
 
         parts = assembled(located)
         submission = parts.submission
-        machine = environment.meta_data({}, config.seed, config.precision, parts.backend.devices())
+        precision = chosen_precision(config)
+        machine = environment.meta_data({}, config.seed, config.edition, precision, parts.backend.devices())
         subject = _subject(parts, machine)
         if earlier is not None:
             reports.check_comparable(earlier.subject, subject, name=str(options.compare))

@@ -13,11 +13,23 @@ PyTorch.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 
+import workloads
+
 PRECISIONS: Mapping[str, str] = {"highest": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 """Value of `config.precision` -> value of JAX's setting."""
+
+
+def chosen_precision(config: Any) -> str:
+    """The precision of a configured run: its own, or else that of its edition.
+
+    Raises:
+      ConfigError: there is no such edition.
+    """
+    return config.precision or workloads.edition(config.edition).precision
 
 
 def set_for_jax(precision: str) -> None:

@@ -9,7 +9,7 @@ from algoperf_jax.devices import distributed
 from algoperf_jax.devices.compile_watch import CompileWatch
 from algoperf_jax.devices.jax_host_reads import count_host_reads
 from algoperf_jax.devices.mesh import Layout, make_layout
-from algoperf_jax.devices.precision import set_for_jax
+from algoperf_jax.devices.precision import chosen_precision, set_for_jax
 from algoperf_jax.errors import ConfigError
 from algoperf_jax.framework.framework import Connection, Framework
 from algoperf_jax.framework.jax_backend import JaxBackend
@@ -27,7 +27,7 @@ def _start(config: Any) -> None:
             remedy="Start the command without torchrun; it uses all devices. For several hosts, set "
             "--config.distributed.KEY.",
         )
-    set_for_jax(config.precision)
+    set_for_jax(chosen_precision(config))
     distributed.initialize(config.distributed)
 
 

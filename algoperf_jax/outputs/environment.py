@@ -37,14 +37,15 @@ def versions() -> dict[str, str]:
 
 
 def meta_data(
-    workload_facts: Mapping[str, Any], seed: int, precision: str, device: Mapping[str, Any]
+    workload_facts: Mapping[str, Any], seed: int, edition: str, precision: str, device: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of `meta_data_<n>.json`, with the names of the public logs.
 
     Args:
       workload_facts: plain values of the workload.
       seed: the trial's seed.
-      precision: value of `config.precision`.
+      edition: of the benchmark, value of `config.edition`; scoring keeps editions apart by it.
+      precision: of matrix products, see `devices/precision.py`.
       device: `platform`, `kind` and `count` of the devices used.
     """
     memory = psutil.virtual_memory()
@@ -77,6 +78,7 @@ def meta_data(
         "gpu_model_name": device["kind"] if gpu_count else None,
         "gpu_count": gpu_count,
         "rng_seed": seed,
+        "edition": edition,
         "precision": precision,
         "versions": versions(),
         "devices": dict(device),

@@ -1,4 +1,7 @@
-"""Targets, budgets and the workloads that count, one JSON file for each version of the benchmark."""
+"""Targets, budgets and the workloads that count, one JSON file for each version of the benchmark.
+
+Training reads the same files, see `workloads/editions.py`.
+"""
 
 import dataclasses
 import difflib
@@ -24,6 +27,8 @@ class WorkloadTarget:
       test_target: the value on the test split that ends a trial, or None; scores ignore it.
       budget_sec: submission time allowed under the external tuning ruleset, or None if unknown.
       step_hint: number of steps that the benchmark suggests, or None.
+      eval_period_sec: time between evaluations, or None if unknown; scores ignore it.
+      eval_batch_size: examples in a batch of evaluation, or None if unknown; scores ignore it.
     """
 
     metric: str
@@ -32,6 +37,8 @@ class WorkloadTarget:
     test_target: float | None = None
     budget_sec: float | None = None
     step_hint: int | None = None
+    eval_period_sec: float | None = None
+    eval_batch_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Targets:
       trials: number of trials in each study under the external tuning ruleset.
       self_tuning_budget_factor: factor by which the self-tuning ruleset lengthens budgets.
       workloads: name -> target, for every workload whose logs can be read.
+      precision: of the runs' matrix products, or None if runs of this version cannot be started here; scores ignore it.
     """
 
     version: str
@@ -55,6 +63,7 @@ class Targets:
     trials: int
     self_tuning_budget_factor: float
     workloads: Mapping[str, WorkloadTarget]
+    precision: str | None = None
 
     def base_of(self, variant: str) -> str | None:
         """The base workload of a variant: the first whose name is part of the variant's."""

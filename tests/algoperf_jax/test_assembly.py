@@ -121,7 +121,7 @@ def test_evaluation_batches_that_the_devices_cannot_share_are_padded(submission:
 
 
 def test_budget_of_the_configuration_replaces_that_of_the_workload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly.workloads, "load", lambda name, data_dir: WORKLOAD)
+    monkeypatch.setattr(assembly.workloads, "load", lambda name, data_dir, edition: WORKLOAD)
     workload = assembly.load_workload(settings(max_runtime_sec=2.5, step_hint=7))
     assert dataclasses.astuple(workload.budget) == (2.5, WORKLOAD.budget.eval_period_sec, 7)
     assert assembly.load_workload(settings()).budget == WORKLOAD.budget

@@ -46,23 +46,30 @@ def test_values_are_those_of_the_published_logs(version: str) -> None:
             assert target.test_target == pytest.approx(entry["seen_in_logs_test_target"], rel=1e-12)
             assert target.budget_sec == entry["seen_in_logs_max_allowed_runtime_sec"]
             assert target.step_hint == entry["seen_in_logs_step_hint"]
+        if version != "v0.5" and "seen_in_logs_eval_period_sec" in entry:
+            assert target.eval_period_sec == entry["seen_in_logs_eval_period_sec"]
 
 
 @pytest.mark.parametrize("name", workloads.names())
 def test_values_are_those_that_runs_end_by(name: str) -> None:
-    real, builtin = workloads.load(name, data_dir="unread"), workloads.load(name)
+    builtin = workloads.load(name)
     expected = [(builtin, read_targets("builtin").workloads[f"{name}_builtin"])]
-    if workloads.variant(name).targets is None:
-        assert name not in read_targets("v0.6").workloads, "a workload without published target is not scored"
-        assert not real.goal.has_target
-    else:
-        expected.append((real, read_targets("v0.6").workloads[name]))
+    for edition in ("v0.6", "v0.6-a100"):
+        if (target := read_targets(edition).workloads.get(name)) is None or target.budget_sec is None:
+            continue
+        real = workloads.load(name, data_dir="unread", edition=edition)
+        expected.append((real, target))
+        assert target.step_hint == real.budget.step_hint
+        assert target.eval_period_sec == real.budget.eval_period_sec
+        assert target.eval_batch_size == real.eval_batch_size
+    if len(expected) == 1:
+        assert not workloads.load(name, data_dir="unread").goal.has_target, "a model that is not scored has no target"
     for workload, target in expected:
         assert target.metric == workload.goal.metric
+        assert (target.direction == "max") == (workload.goal.direction == "maximize")
         assert target.validation_target == workload.goal.validation
-        # The published targets of the development workloads have neither.
-        assert target.test_target in (workload.goal.test, None)
-        assert target.budget_sec in (workload.budget.max_runtime_sec, None)
+        assert target.test_target == workload.goal.test
+        assert target.budget_sec == workload.budget.max_runtime_sec
 
 
 def test_a_custom_file(tmp_path: pathlib.Path) -> None:
@@ -97,11 +104,16 @@ def test_the_targets_of_2026_are_those_that_its_runs_logged() -> None:
         target = targets.workloads[name]
         assert target.budget_sec == float(row["max_runtime_sec"])
         assert target.step_hint == int(row["step_hint"])
+        assert target.eval_period_sec == float(row["eval_period_sec"])
+        # PyTorch evaluates criteo1tb in smaller batches.
+        smaller = row["workload"] == "criteo1tb_pytorch"
+        assert (8192 if smaller else target.eval_batch_size) == int(row["eval_batch_size"])
         assert target.validation_target == pytest.approx(float(row["validation_target"]), rel=1e-12)
         if target.test_target is not None:
             assert target.test_target == pytest.approx(float(row["test_target"]), rel=1e-12)
         seen.add(name)
     assert seen == set(targets.base_workloads)
+    assert [read_targets(name).precision for name in versions()] == [None, "highest", "tf32"]
     assert (targets.held_out_workloads, targets.studies, targets.self_tuning_budget_factor) == ((), 3, 1.5)
 
 

@@ -14,7 +14,7 @@ CASES: Mapping[str, Case] = {
 BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {
     name: CASES[workloads.base_name(name)].golden_batch
     for name in workloads.names()
-    if workloads.variant(name).targets is not None
+    if workloads.has_published_target(name)
 }
 """By name. Models without published targets have no reference numbers."""
 TRAINING_BATCHES: dict[str, Callable[[Golden], dict[str, Any]]] = {

@@ -1,18 +1,16 @@
 """The cifar workload: published facts for real data, and separate facts for the built-in data."""
 
-from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import LossType, Workload
 from workloads import losses, metrics, schemas
 from workloads.cifar import builtin, model
 from workloads.cifar.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
+from workloads.editions import published_facts
 
-PUBLISHED = Facts(
-    goal=Goal("accuracy", "maximize"),
-    budget=Budget(max_runtime_sec=3_600, eval_period_sec=600, step_hint=4_883),
+PUBLISHED = published_facts(
+    "cifar",
     batch_size=128,
-    eval_batch_size=1_024,
     split_sizes={"train": 45_000, "eval_train": 5_120, "validation": 5_000, "test": 10_000},
 )
-"""Everything except the targets, which are in `workloads/entries.py`."""
 
 
 def build(name: str, *, data_dir: str | None = None) -> Workload:

@@ -3,7 +3,7 @@
 import functools
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.workload import ArraySpec, Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import ArraySpec, LossType, Workload
 from workloads import metrics, schemas
 from workloads.arguments import check_choices, chosen_facts
 from workloads.criteo1tb import builtin
@@ -11,19 +11,18 @@ from workloads.criteo1tb.architecture import FULL, SMALL, VOCAB_SIZE, Architectu
 from workloads.criteo1tb.data import open_data
 from workloads.criteo1tb.loss import loss
 from workloads.criteo1tb.model import EXAMPLE_INPUTS, NUM_FEATURES, ClickModel
+from workloads.editions import published, published_facts
 from workloads.flax_model import flax_model
 
 SIZES = {"full": FULL, "small": SMALL}
 EDITIONS = {"full": builtin.FULL, "small": builtin.SMALL}
 BUILTIN = {"full": builtin.FACTS, "small": builtin.SMALL_FACTS}
 DROPOUT_RATE = 0.0
-_EVAL_BATCH_SIZE = 131_072
+_EVAL_BATCH_SIZE = published("criteo1tb").eval_batch_size
 _NUM_VALIDATION = 83_274_637
-PUBLISHED = Facts(
-    goal=Goal("loss", "minimize"),
-    budget=Budget(max_runtime_sec=7_703, eval_period_sec=120, step_hint=10_666),
+PUBLISHED = published_facts(
+    "criteo1tb",
     batch_size=262_144,
-    eval_batch_size=_EVAL_BATCH_SIZE,
     split_sizes={
         "train": 4_195_197_692,
         # As many full batches as validation has.
@@ -32,7 +31,6 @@ PUBLISHED = Facts(
         "test": 95_000_000,
     },
 )
-"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(

@@ -6,9 +6,10 @@ import functools
 import jax
 
 from algoperf_jax.errors import ConfigError
-from algoperf_jax.workload import ArraySpec, Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import ArraySpec, LossType, Workload
 from workloads import schemas
 from workloads.arguments import check_choices
+from workloads.editions import published_facts
 from workloads.fastmri import builtin
 from workloads.fastmri.data import PreparedSlices, slice_data
 from workloads.fastmri.metrics import WINDOW, reconstruction_metrics
@@ -38,14 +39,11 @@ SIZES = {
     "wide": Size(image_size=IMAGE_SIZE, num_pool_layers=3, num_channels=64),
     "small": Size(image_size=64, num_pool_layers=2, num_channels=12),
 }
-PUBLISHED = Facts(
-    goal=Goal("ssim", "maximize"),
-    budget=Budget(max_runtime_sec=4_430, eval_period_sec=80, step_hint=18_094),
+PUBLISHED = published_facts(
+    "fastmri",
     batch_size=32,
-    eval_batch_size=256,
     split_sizes={"train": 34_742, "eval_train": 3_584, "validation": 3_554, "test": 3_581},
 )
-"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(

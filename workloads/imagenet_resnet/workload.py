@@ -8,6 +8,7 @@ from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
 from workloads.activations import ACTIVATIONS
 from workloads.arguments import check_choices, chosen_facts
+from workloads.editions import published, published_facts
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
 from workloads.imagenet.facts import chosen_size, published_split_sizes
@@ -30,15 +31,11 @@ BUILTIN = {
         split_sizes={"train": 4_096, "eval_train": 512, "validation": 512, "test": 512},
     ),
 }
-_EVAL_BATCH_SIZE = 1_024
-PUBLISHED = Facts(
-    goal=Goal("accuracy", "maximize"),
-    budget=Budget(max_runtime_sec=66_159, eval_period_sec=510, step_hint=195_999),
+PUBLISHED = published_facts(
+    "imagenet_resnet",
     batch_size=1_024,
-    eval_batch_size=_EVAL_BATCH_SIZE,
-    split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
+    split_sizes=published_split_sizes(published("imagenet_resnet").eval_batch_size),
 )
-"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(

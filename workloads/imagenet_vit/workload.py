@@ -7,6 +7,7 @@ import jax
 from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
 from workloads import losses, metrics, schemas
 from workloads.arguments import chosen_facts
+from workloads.editions import published, published_facts
 from workloads.flax_model import flax_model
 from workloads.imagenet.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
 from workloads.imagenet.facts import chosen_size, published_split_sizes
@@ -30,15 +31,11 @@ BUILTIN = {
     ),
 }
 DROPOUT_RATE = 0.0
-_EVAL_BATCH_SIZE = 2_048
-PUBLISHED = Facts(
-    goal=Goal("accuracy", "maximize"),
-    budget=Budget(max_runtime_sec=69_768, eval_period_sec=420, step_hint=167_999),
+PUBLISHED = published_facts(
+    "imagenet_vit",
     batch_size=1_024,
-    eval_batch_size=_EVAL_BATCH_SIZE,
-    split_sizes=published_split_sizes(_EVAL_BATCH_SIZE),
+    split_sizes=published_split_sizes(published("imagenet_vit").eval_batch_size),
 )
-"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 
 def build(

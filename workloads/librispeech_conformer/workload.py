@@ -3,6 +3,7 @@
 from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.arguments import check_choices, chosen_facts
+from workloads.editions import published_facts
 from workloads.librispeech_conformer.architecture import FULL, SMALL, Architecture
 from workloads.librispeech_conformer.model import Conformer
 from workloads.speech.spec_augment import FEW_MASKS, NO_MASKS, SpecAugment
@@ -26,14 +27,7 @@ BUILTIN = {
         split_sizes={"train": 4_096, "eval_train": 256, "validation": 256, "test": 256},
     ),
 }
-PUBLISHED = Facts(
-    goal=Goal("wer", "minimize"),
-    budget=Budget(max_runtime_sec=58_015, eval_period_sec=1_440, step_hint=76_000),
-    batch_size=256,
-    eval_batch_size=256,
-    split_sizes=SPLIT_SIZES,
-)
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+PUBLISHED = published_facts("librispeech_conformer", batch_size=256, split_sizes=SPLIT_SIZES)
 
 
 def build(

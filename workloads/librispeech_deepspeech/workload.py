@@ -1,11 +1,11 @@
 """The librispeech_deepspeech workload: published facts for real data, and facts of its own for the built-in data."""
 
-import dataclasses
 from typing import get_args
 
 from algoperf_jax.workload import Budget, Facts, Goal, Workload
 from workloads.activations import ACTIVATIONS
 from workloads.arguments import check_choices, chosen_facts
+from workloads.editions import published_facts
 from workloads.librispeech_deepspeech.architecture import FULL, SMALL, Architecture, Normalization
 from workloads.librispeech_deepspeech.model import DeepSpeech
 from workloads.speech.spec_augment import FEW_MASKS, NO_MASKS, SpecAugment
@@ -28,14 +28,7 @@ BUILTIN = {
         split_sizes={"train": 4_096, "eval_train": 256, "validation": 256, "test": 256},
     ),
 }
-PUBLISHED = Facts(
-    goal=Goal("wer", "minimize"),
-    budget=Budget(max_runtime_sec=44_405, eval_period_sec=1_440, step_hint=38_400),
-    batch_size=256,
-    eval_batch_size=256,
-    split_sizes=SPLIT_SIZES,
-)
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
+PUBLISHED = published_facts("librispeech_deepspeech", batch_size=256, split_sizes=SPLIT_SIZES)
 
 
 def build(
@@ -47,7 +40,6 @@ def build(
     normalization: Normalization = "batch",
     num_time_masks: int = 10,
     num_frequency_masks: int = 2,
-    published_eval_batch_size: int = 256,
     use_spec_augment: bool = True,
     size: str = "full",
 ) -> Workload:
@@ -61,7 +53,6 @@ def build(
       normalization: `batch` or `layer`.
       num_time_masks: masks of SpecAugment over time; the small model has few.
       num_frequency_masks: masks of SpecAugment over frequencies; likewise.
-      published_eval_batch_size: utterances in an evaluation batch of the full model on real data.
       use_spec_augment: SpecAugment in training.
       size: `full`, or `small` for a model that a CPU can train.
 
@@ -75,7 +66,6 @@ def build(
         size=(size, SIZES),
     )
     masks = SpecAugment(num_time_masks, num_frequency_masks) if size == "full" else FEW_MASKS
-    published = dataclasses.replace(PUBLISHED, eval_batch_size=published_eval_batch_size)
     return speech_workload(
         name,
         "librispeech_deepspeech",
@@ -85,6 +75,6 @@ def build(
         ),
         has_batch_stats=normalization == "batch",
         limits=LIMITS[size],
-        facts=chosen_facts(BUILTIN, published, size, data_dir),
+        facts=chosen_facts(BUILTIN, PUBLISHED, size, data_dir),
         data_dir=data_dir,
     )

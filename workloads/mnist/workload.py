@@ -1,18 +1,16 @@
 """The mnist workload: published facts for real data, and separate facts for the built-in data."""
 
-from algoperf_jax.workload import Budget, Facts, Goal, LossType, Workload
+from algoperf_jax.workload import LossType, Workload
 from workloads import losses, metrics, schemas
+from workloads.editions import published_facts
 from workloads.mnist import builtin, model
 from workloads.mnist.data import TRAIN_MEAN, TRAIN_STDDEV, open_data
 
-PUBLISHED = Facts(
-    goal=Goal("accuracy", "maximize"),
-    budget=Budget(max_runtime_sec=60, eval_period_sec=10, step_hint=7_813),
+PUBLISHED = published_facts(
+    "mnist",
     batch_size=128,
-    eval_batch_size=10_000,
     split_sizes={"train": 50_000, "eval_train": 10_000, "validation": 10_000, "test": 10_000},
 )
-"""Everything except the targets, which are in `workloads/entries.py`."""
 
 
 def build(name: str, *, data_dir: str | None = None) -> Workload:

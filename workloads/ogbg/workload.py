@@ -5,10 +5,11 @@ from typing import Any
 
 import jraph
 
-from algoperf_jax.workload import ArraySpec, Budget, Data, Facts, Goal, LossType, Schema, Workload
+from algoperf_jax.workload import ArraySpec, Data, Facts, LossType, Schema, Workload
 from workloads import schemas
 from workloads.activations import ACTIVATIONS
 from workloads.arguments import check_choices
+from workloads.editions import published_facts
 from workloads.flax_model import flax_model
 from workloads.ogbg import builtin
 from workloads.ogbg.data import generated_data, prepared_data
@@ -17,14 +18,11 @@ from workloads.ogbg.metrics import molecule_metrics
 from workloads.ogbg.model import DROPOUT_RATE, EDGE_FEATURES, EXAMPLE_GRAPHS, NODE_FEATURES, NUM_TASKS, MoleculeNetwork
 from workloads.ogbg.prepare import DATASET
 
-PUBLISHED = Facts(
-    goal=Goal("mean_average_precision", "maximize"),
-    budget=Budget(max_runtime_sec=12_011, eval_period_sec=240, step_hint=52_000),
+PUBLISHED = published_facts(
+    "ogbg",
     batch_size=512,
-    eval_batch_size=32_768,
     split_sizes={"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793},
 )
-"""Everything except the targets, which each variant has separately (`workloads/entries.py`)."""
 
 # The numbers of nodes, edges and graphs in a shard depend on the batch size. The rows of `inputs` are shards.
 _GRAPHS: dict[str, Any] = {

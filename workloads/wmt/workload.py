@@ -18,6 +18,7 @@ from algoperf_jax.workload import (
 )
 from workloads.activations import ACTIVATIONS
 from workloads.arguments import check_choices, chosen_facts
+from workloads.editions import published_facts
 from workloads.flax_model import flax_model
 from workloads.wmt.architecture import FULL, SMALL, Architecture, Size
 from workloads.wmt.data import open_data
@@ -46,14 +47,11 @@ BUILTIN = {
     ),
 }
 DROPOUT_RATE = 0.1
-PUBLISHED = Facts(
-    goal=Goal("bleu", "maximize"),
-    budget=Budget(max_runtime_sec=43_336, eval_period_sec=840, step_hint=120_000),
+PUBLISHED = published_facts(
+    "wmt",
     batch_size=128,
-    eval_batch_size=128,
     split_sizes={"train": 5_906_184, "eval_train": 3_072, "validation": 3_000, "test": 3_003},
 )
-"""But for the targets, which each variant has of its own (`workloads/entries.py`)."""
 
 
 def build(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from algoperf_jax.devices.precision import PRECISIONS, set_for_jax
+from algoperf_jax.devices.precision import PRECISIONS, chosen_precision, set_for_jax
 from configs import base
 from tests.algoperf_jax.conftest import Command
 
@@ -33,8 +33,23 @@ def test_products_and_convolutions_are_made_so(name: str, expected: str) -> None
 
 
 def test_the_default_is_that_of_the_reference_numbers() -> None:
-    assert base.get_config().precision == "highest"
+    assert chosen_precision(base.get_config()) == "highest"
     assert next(iter(PRECISIONS)) == "highest"
+
+
+def test_the_edition_decides_unless_the_key_is_set() -> None:
+    config = base.get_config()
+    config.edition = "v0.6-a100"
+    assert chosen_precision(config) == "tf32"
+    config.precision = "bf16"
+    assert chosen_precision(config) == "bf16"
+
+
+def test_a_trial_of_2026_multiplies_in_tf32(command: Command, trial: Callable[[str], pathlib.Path]) -> None:
+    assert command("--config.edition=v0.6-a100").code == 0
+    assert jax.config.values["jax_default_matmul_precision"] == "tensorfloat32"
+    facts = json.loads((trial("nadamw") / "meta_data_0.json").read_text())
+    assert (facts["edition"], facts["precision"]) == ("v0.6-a100", "tf32")
 
 
 def test_a_trial_sets_it_and_logs_it(command: Command, trial: Callable[[str], pathlib.Path]) -> None:
