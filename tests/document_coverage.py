@@ -75,6 +75,9 @@ ELSEWHERE: Mapping[str, str] = {
     "python examples/spirals.py": "tests/test_examples.py::test_the_workload_trains",
     "python -m docs.generate --check": "tests/test_examples.py::test_what_is_generated_is_up_to_date",
     "python -m docs.generate --write": _WRITTEN,
+    "python -m docs.generate.leaderboard_2026 --logs=DIR --write": (
+        "tests/scoring/test_leaderboard_page.py::test_the_command_writes_page_and_figures"
+    ),
     "python -m docs.generate.pictures": "tests/test_pictures.py::test_the_pictures_come_from_runs",
     "python -m mkdocs build --strict": "tests/test_site.py::test_every_page_is_there",
     "python -m algoperf_jax.prepare WORKLOAD --data_dir=DIR": _PREPARED,

@@ -47,7 +47,7 @@ def run(experiments: pathlib.Path) -> None:
 def draw(experiments: pathlib.Path, folder: pathlib.Path) -> None:
     """Writes the pictures of trials that are finished into a folder."""
     (curve,) = experiments.glob("first/nadamw/study_1/ogbg_builtin_jax/trial_1/learning_curve.png")
-    _write(curve, folder / "learning_curve.png")
+    write_picture(curve, folder / "learning_curve.png")
     with tempfile.TemporaryDirectory() as name:
         report = pathlib.Path(name)
         # The report shows the path of the logs as it is given.
@@ -61,8 +61,8 @@ def draw(experiments: pathlib.Path, folder: pathlib.Path) -> None:
             "--baseline=nadamw",
         ]
         subprocess.run(score, cwd=experiments, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-        _write(report / "figures/performance_profiles.png", folder / "performance_profiles.png")
-        _write(_screenshot(report / "report.html"), folder / "scoring_report.png")
+        write_picture(report / "figures/performance_profiles.png", folder / "performance_profiles.png")
+        write_picture(_screenshot(report / "report.html"), folder / "scoring_report.png")
 
 
 def _screenshot(page: pathlib.Path) -> pathlib.Path:
@@ -75,7 +75,7 @@ def _screenshot(page: pathlib.Path) -> pathlib.Path:
     return picture
 
 
-def _write(source: pathlib.Path, target: pathlib.Path) -> None:
+def write_picture(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copies a picture with 256 colours, which keep those of thin lines."""
     with Image.open(source) as picture:
         few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
