@@ -2,7 +2,8 @@
 
 python -m scoring --logs=DIR [--targets=v0.5|v0.6|v0.6-a100|FILE] [--relax=X] [--ruleset=external|self]
   [--rule=documented|official] [--ties=fastest|name] [--clock=seconds|steps] [--builtin] [--strict] [--calibrated]
-  [--resamples=N] [--seed=N] [--baseline=SUBMISSION] [--devices=N] [--price-per-device-hour=X] [--out=DIR]
+  [--interval=METHOD] [--resamples=N] [--seed=N] [--baseline=SUBMISSION] [--devices=N] [--price-per-device-hour=X]
+  [--out=DIR]
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 from scoring.command_line import Parser
 from scoring.errors import ScoringError
+from scoring.intervals import DEFAULT, METHODS
 from scoring.logs import RULESETS, load
 from scoring.machines import calibrated
 from scoring.reports import leaderboard_text, make_report
@@ -41,9 +43,10 @@ def _parser() -> Parser:
         help="convert times to the benchmark's hardware, with the logs' calibrations",
     )
     parser.add_argument(
-        "--resamples", type=int, help="resamples for score intervals (default: 1000 with --out, else none)"
+        "--interval", default=DEFAULT, choices=METHODS, help=f"method of score intervals (default: {DEFAULT})"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
+    parser.add_argument("--resamples", type=int, help="draws for score intervals (default: 1000 with --out, else none)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
     parser.add_argument("--baseline", help="submission that speedups are relative to (default: baseline)")
     parser.add_argument("--devices", type=float, help="number of devices per run (default: as logged)")
     parser.add_argument("--price-per-device-hour", type=float, help="price for the cost of the runs, in any currency")
@@ -72,7 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             uncertainty = None
             if options.resamples:
                 uncertainty = bootstrap(
-                    logs, rule=options.rule, ties=options.ties, resamples=options.resamples, seed=options.seed
+                    logs,
+                    rule=options.rule,
+                    ties=options.ties,
+                    interval=options.interval,
+                    resamples=options.resamples,
+                    seed=options.seed,
                 )
             print(leaderboard_text(logs, scores, uncertainty))
             return 0
@@ -80,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logs,
             scores,
             ties=options.ties,
+            interval=options.interval,
             resamples=options.resamples if options.resamples is not None else 0 if by_steps else 1000,
             seed=options.seed,
             baseline=options.baseline,

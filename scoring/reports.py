@@ -7,6 +7,7 @@ import pandas as pd
 
 from scoring import comparisons, resampling, rules
 from scoring.errors import ScoringError
+from scoring.intervals import DEFAULT, METHODS
 from scoring.log_tables import Finding
 from scoring.logs import Logs, findings_table
 from scoring.machines import machines
@@ -30,7 +31,7 @@ class Report:
       logs: what was scored.
       scores: of these logs.
       by_steps_and_time: as in `comparisons.by_steps_and_time`.
-      uncertainty: intervals from resamples, or None if there are none.
+      uncertainty: intervals from draws, or None if there are none.
       speedups: over a baseline, or None if the logs have no such submission.
       usage: resources that the runs used, as in `usage.usage`.
       findings: `scores.findings` and those on damaged meta data.
@@ -52,6 +53,7 @@ def make_report(
     scores: Scores,
     *,
     ties: str | Sequence[str] = "fastest",
+    interval: str = DEFAULT,
     resamples: int = 1000,
     seed: int = 0,
     baseline: str | None = None,
@@ -64,9 +66,10 @@ def make_report(
       logs: from `load`.
       scores: of these logs.
       ties: how `scores` broke ties.
-      resamples: number of resamples for intervals of scores and ranks; 0 for no intervals, which are those of scores
+      interval: method of the intervals, one of `intervals.METHODS`.
+      resamples: number of draws for intervals of scores and ranks; 0 for no intervals, which are those of scores
         in seconds.
-      seed: seed of the resamples.
+      seed: seed of the draws.
       baseline: submission that speedups are relative to; None for the one called "baseline", if there is one and the
         scores are in seconds.
       devices: number of devices of each run; None for the number in the meta data.
@@ -90,6 +93,7 @@ def make_report(
         "ruleset": logs.ruleset,
         "unit": scores.unit,
         "logs": str(logs.folder),
+        "interval": interval,
         "resamples": str(resamples),
         "seed": str(seed),
         "baseline": baseline or "none",
@@ -101,7 +105,7 @@ def make_report(
         by_steps_and_time=comparisons.by_steps_and_time(logs, rule=scores.rule, ties=ties),
         uncertainty=None
         if resamples == 0
-        else resampling.bootstrap(logs, rule=scores.rule, ties=ties, resamples=resamples, seed=seed),
+        else resampling.bootstrap(logs, rule=scores.rule, ties=ties, interval=interval, resamples=resamples, seed=seed),
         speedups=None if baseline is None else comparisons.speedup_table(logs, scores, baseline),
         usage=usage(
             logs,
@@ -129,8 +133,8 @@ def leaderboard(scores: Scores, uncertainty: resampling.Uncertainty | None = Non
             table.insert(at, name, intervals[name].to_numpy())
         formats |= {"score_low": _SCORE, "score_high": _SCORE}
         caption += (
-            f"; low and high: {uncertainty.level:.0%} of {uncertainty.resamples} resamples of studies and trials lie "
-            "between them"
+            f"; low and high: {uncertainty.level:.0%} intervals by the method {uncertainty.method}: "
+            f"{uncertainty.resamples} {METHODS[uncertainty.method]}"
         )
     complete = scores.validity.groupby("submission")["complete"].all()
     table["complete"] = complete.loc[table["submission"]].to_numpy()
@@ -210,20 +214,21 @@ def _by_steps_and_time(table: pd.DataFrame) -> ReportTable:
 
 
 def _uncertainty_tables(uncertainty: resampling.Uncertainty) -> list[ReportTable]:
-    intervals = uncertainty.intervals.drop(columns=["rule", "level", "resamples", "seed"])
+    intervals = uncertainty.intervals.drop(columns=["rule", "method", "level", "resamples", "seed"])
     scores = {name: _SCORE for name in intervals.columns if "score" in name}
     return [
         ReportTable(
             "intervals",
             "Intervals of scores and ranks",
-            f"Low and high: {uncertainty.level:.0%} of {uncertainty.resamples} resamples lie between them.",
+            f"Low and high: {uncertainty.level:.0%} intervals by the method {uncertainty.method}: "
+            f"{uncertainty.resamples} {METHODS[uncertainty.method]}.",
             intervals,
             scores,
         ),
         ReportTable(
             "faster",
             "How certain is it that one submission is ahead of another?",
-            "probability: share of resamples in which the score of submission is higher than that of other; ties "
+            "probability: share of draws in which the score of submission is higher than that of other; ties "
             "count half.",
             uncertainty.faster.drop(columns="rule"),
             {"probability": ".3f"},
@@ -231,7 +236,7 @@ def _uncertainty_tables(uncertainty: resampling.Uncertainty) -> list[ReportTable
         ReportTable(
             "workload_faster",
             "How certain is it that one submission is faster than another on a workload?",
-            "probability: share of resamples in which the median time to target of submission is shorter than that of "
+            "probability: share of draws in which the median time to target of submission is shorter than that of "
             "other; ties and two misses count half.",
             uncertainty.workload_faster.drop(columns="rule"),
             {"probability": ".3f"},

@@ -31,6 +31,7 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.dry_run": ("--workloads=mnist",),
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
+    "scoring.coverage": ("--quick", "--experiments=1"),
     "tests.workloads.criteo1tb.step_benchmark": (
         "--size=small",
         "--vocab_size=64",

@@ -38,9 +38,9 @@ def test_the_leaderboard_is_printed(logs: pathlib.Path, capsys: pytest.CaptureFi
 
 
 def test_intervals_are_printed_if_asked_for(logs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([f"--logs={logs}", "--resamples=20"]) == 0
+    assert main([f"--logs={logs}", "--resamples=20", "--interval=percentile"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    # Identical studies leave nothing to chance.
+    # To the bootstrap, identical studies leave nothing to chance.
     assert [line.split()[1:7] for line in lines[2:4]] == [
         ["submission", "score", "score_low", "score_high", "rank_low", "rank_high"],
         ["quick", "0.1250", "0.1250", "0.1250", "1", "1"],
@@ -130,6 +130,9 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
     }
     page = (out / "report.html").read_text()
     assert "Rule: documented." in page
+    sentence = "95% intervals by the method hierarchical: 1000 draws of a model of hits and times"
+    assert page.count(sentence) == 2
+    assert json.loads((out / "settings.json").read_text())["interval"] == "hierarchical"
     assert "How certain is it that one submission is ahead of another?" in page
     assert written["trials"]["time_to_target_sec"].tolist() == [100.0] * 3 + [200.0] * 3
     assert written["trials"]["step_time_sec"].unique() == pytest.approx([(1 + 99 / 8) / 2, (1 + 199 / 8) / 2])
@@ -149,6 +152,7 @@ def test_the_tables_are_written(logs: pathlib.Path, tmp_path: pathlib.Path) -> N
         ),
         (["--clock=steps", "--out=unused", "--baseline=slow"], "the scores are in steps"),
         (["--rule=mine"], "invalid choice: 'mine'"),
+        (["--interval=exact"], "invalid choice: 'exact'"),
         (["--colour=red"], "unrecognized arguments"),
         (["--builtin"], "no logs found in"),
         (["--resamples=-1"], "resamples is -1; expected 1 or more"),
