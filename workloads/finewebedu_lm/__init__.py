@@ -1,0 +1,1 @@
+"""A language model on FineWeb-Edu: a decoder-only transformer."""
