@@ -17,12 +17,15 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int64, UInt16
 
-from algoperf_jax.data import shuffle
+from algoperf_jax.data import prepared, shuffle
 from algoperf_jax.data.arrays import round_up
 from algoperf_jax.data.sources import ColumnSource, GeneratedColumns
+from algoperf_jax.errors import DataError
 from algoperf_jax.workload import Batch, Data, Placement, SplitName, SplitReader
 from workloads.finewebedu_lm import builtin
 from workloads.finewebedu_lm.builtin import ToyText
+from workloads.finewebedu_lm.tokens import DATASET, TokenWindows, open_stream
+from workloads.prepared_text import PreparedText
 
 
 class Windows(Protocol):
@@ -47,16 +50,42 @@ def open_data(
       split_sizes: the number of windows of each split; of prepared data, the most windows of `eval_train` and
         `validation` that are evaluated.
     """
+    length = sequence_length + 1
     if data_dir is not None:
-        raise NotImplementedError
+        source = PreparedText(data_dir, DATASET, vocab_size=vocab_size, longest={}, options={"vocab_size": vocab_size})
+        return Data(
+            origin=source.origin,
+            open=functools.partial(
+                _open_split, functools.partial(prepared_windows, source, data_dir, length), split_sizes
+            ),
+            describe=source.describe,
+        )
     sizes = {split: split_sizes[split] for split in builtin.SPLITS}
     generated = ToyText(vocab_size, sequence_length, sizes)
-    source = GeneratedColumns(generated.columns, generated.describe())
+    columns = GeneratedColumns(generated.columns, generated.describe())
     return Data(
-        origin=source.origin,
-        open=functools.partial(_open_split, functools.partial(WindowsInMemory, source), split_sizes),
-        describe=source.describe,
+        origin=columns.origin,
+        open=functools.partial(_open_split, functools.partial(WindowsInMemory, columns), split_sizes),
+        describe=columns.describe,
     )
+
+
+def prepared_windows(source: PreparedText, data_dir: str | os.PathLike[str], length: int, split: str) -> TokenWindows:
+    """The windows of `length` tokens of a prepared split.
+
+    Raises:
+      DataError: the data is missing, incomplete, or of another version or vocabulary; or is shorter than a window.
+    """
+    remedy = f"Prepare the data again: {prepared.command(DATASET.name, data_dir, '--from=FOLDER', '--force')}"
+    stream = open_stream(source.opened(), split, remedy=remedy)
+    if len(stream) < length:
+        raise DataError(
+            f"tokens of the split {split} of the prepared {DATASET.name} data",
+            value=len(stream),
+            expected=f"at least {length:,}, the length of a window",
+            remedy="Prepare more text.",
+        )
+    return TokenWindows(stream, length)
 
 
 class WindowsInMemory:
