@@ -7,7 +7,10 @@ The conversion is the module `workloads.<name>.prepare` (see `workloads.preparat
 - `convert(folder: pathlib.Path) -> Mapping[str, Iterable[Block]] | Conversion`: makes the splits from a folder with the
   raw files, packed or unpacked; as a `Conversion`, with further facts for the manifest. It raises `DataError` for
   missing or damaged raw files, and logs other facts for the user with `logging`;
-- `OPTIONS: tuple[str, ...]`, optional: names of further keyword arguments of `convert`, whose values are strings.
+- instead of `convert`, for data too large to start again after an interruption: `convert_into(folder: pathlib.Path,
+  own: pathlib.Path) -> Written`. It writes files of its own into `own`, and keeps the complete files that it finds
+  there; see `algoperf_jax/data/continued.py`;
+- `OPTIONS: tuple[str, ...]`, optional: names of further keyword arguments of the conversion, whose values are strings.
 
 Without `DOWNLOADS`, the user has to provide the raw files.
 
@@ -24,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 
 from algoperf_jax import command_line
-from algoperf_jax.data import download, prepared
+from algoperf_jax.data import continued, download, prepared
 from algoperf_jax.errors import ConfigError, DataError, did_you_mean
 
 _REPORT_PERIOD_SEC = 10.0
@@ -79,11 +82,16 @@ def prepare(
         print(f"converting {spec.name} from {folder}", flush=True)
         if options:
             source += f" ({', '.join(f'{option}={value}' for option, value in options.items())})"
-        converted = conversion.convert(folder, **options)
-        if not isinstance(converted, prepared.Conversion):
-            converted = prepared.Conversion(converted)
-        splits = {split: _counted(split, blocks) for split, blocks in converted.splits.items()}
-        prepared.write(data_dir, spec, splits, source=source, facts=converted.facts)
+        if hasattr(conversion, "convert_into"):
+            own = continued.begin(data_dir, spec, force=force)
+            written: continued.Written = conversion.convert_into(folder, own, **options)
+            continued.finish(data_dir, spec, written, source=source)
+        else:
+            converted = conversion.convert(folder, **options)
+            if not isinstance(converted, prepared.Conversion):
+                converted = prepared.Conversion(converted)
+            splits = {split: _counted(split, blocks) for split, blocks in converted.splits.items()}
+            prepared.write(data_dir, spec, splits, source=source, facts=converted.facts)
     print(f"{spec.name} {spec.version} is ready in {data_dir} ({_sizes(prepared.load(data_dir, spec))})")
 
 

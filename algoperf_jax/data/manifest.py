@@ -10,13 +10,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file of blocks.
+    """A file of blocks: ArrayRecord, or of a format of the workload's own (see `continued`).
 
     Attributes:
       name: file name in the folder of the data set.
       blocks: number of blocks.
       bytes: size of the file.
-      sha256: checksum of the file.
+      sha256: checksum of the file; in a format of the workload's own, of whatever lists the checksums of its blocks.
       block_sizes: number of examples in each block, as runs (number of blocks, examples in each); empty in older
         manifests.
     """

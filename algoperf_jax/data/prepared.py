@@ -33,7 +33,9 @@ from algoperf_jax.errors import DataError
 
 PathLike = str | os.PathLike[str]
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+UNFINISHED = "unfinished.json"
+"""The file that marks a folder whose preparation can be continued; see `continued`."""
 _MANIFEST_FORMAT = 1
 
 
@@ -110,20 +112,7 @@ def write(
             name: _write_split(partial, name, blocks, max_file_bytes, compressed=spec.compressed)
             for name, blocks in splits.items()
         }
-        manifest = {
-            "format": _MANIFEST_FORMAT,
-            "dataset": spec.name,
-            "version": spec.version,
-            "source": source,
-            "created_with": {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "array_record": metadata.version("array_record"),
-            },
-            "facts": facts(),
-            "splits": {name: dataclasses.asdict(split) for name, split in written.items()},
-        }
-        (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        write_manifest(partial, spec, written, source=source, facts=facts())
         if final.exists():
             final.rename(old)
         partial.rename(final)
@@ -137,6 +126,28 @@ def write(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_manifest(
+    folder: pathlib.Path, spec: DatasetSpec, splits: Mapping[str, Split], *, source: str, facts: Mapping[str, Any]
+) -> None:
+    """Writes the manifest of a data set whose files are in `folder`."""
+    manifest = {
+        "format": _MANIFEST_FORMAT,
+        "dataset": spec.name,
+        "version": spec.version,
+        "source": source,
+        "created_with": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "array_record": metadata.version("array_record"),
+        },
+        "facts": facts,
+        "splits": {name: dataclasses.asdict(split) for name, split in splits.items()},
+    }
+    partial = folder / f".{MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    partial.rename(folder / MANIFEST)
+
+
 def check_replaceable(data_dir: PathLike, spec: DatasetSpec) -> None:
     """Checks that what `write` will replace, if anything, is a prepared data set and not a folder of the user's.
 
@@ -144,7 +155,8 @@ def check_replaceable(data_dir: PathLike, spec: DatasetSpec) -> None:
       DataError: it is something else.
     """
     folder = pathlib.Path(data_dir).expanduser() / spec.name
-    if folder.exists() and not (folder / _MANIFEST).exists() and any(folder.iterdir()):
+    known = any((folder / name).exists() for name in (MANIFEST, UNFINISHED))
+    if folder.exists() and not known and any(folder.iterdir()):
         raise DataError(
             f"{folder} is not a prepared data set, and would be replaced by one",
             remedy="Move or remove it, or choose another --data_dir.",
@@ -160,13 +172,15 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
     """
     folder = pathlib.Path(data_dir).expanduser() / spec.name
     prepare = f"Run: {command(spec.name, data_dir)}"
-    if not (folder / _MANIFEST).is_file():
+    if (folder / UNFINISHED).is_file():
+        raise DataError(f"the preparation of {spec.name} in {os.fspath(data_dir)} has not finished", remedy=prepare)
+    if not (folder / MANIFEST).is_file():
         raise DataError(f"no prepared {spec.name} data in {os.fspath(data_dir)}", remedy=prepare)
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _MANIFEST_FORMAT:
             raise DataError(
-                f"format of {folder / _MANIFEST}",
+                f"format of {folder / MANIFEST}",
                 value=manifest["format"],
                 expected=str(_MANIFEST_FORMAT),
                 remedy=prepare,
@@ -174,7 +188,7 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
         found = DatasetSpec(manifest["dataset"], manifest["version"])
         splits = {name: split_from_json(entry) for name, entry in manifest["splits"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder / _MANIFEST} is damaged ({error!r})", remedy=prepare) from error
+        raise DataError(f"{folder / MANIFEST} is damaged ({error!r})", remedy=prepare) from error
     if found.name != spec.name:
         raise DataError(f"data set in {folder}", value=found.name, expected=spec.name, remedy=prepare)
     if found.version != spec.version:
@@ -222,6 +236,10 @@ class Prepared:
         """Number of examples in a split."""
         return self._splits[split].examples
 
+    def files(self, split: str) -> tuple[tuple[pathlib.Path, File], ...]:
+        """The files of a split in their order, for data sets that are not ArrayRecord files."""
+        return tuple((self._folder / file.name, file) for file in self._splits[split].files)
+
     def columns(self, split: str) -> dict[str, np.ndarray]:
         """All columns of a split, read-only; the arrays are shared by all callers and threads.
 
@@ -250,7 +268,7 @@ class Prepared:
         block_sizes = found.block_sizes()
         if block_sizes is None:
             raise DataError(
-                f"{self._folder / _MANIFEST} does not list the number of examples in each block of {split}",
+                f"{self._folder / MANIFEST} does not list the number of examples in each block of {split}",
                 remedy=self._remedy,
             )
         if ragged := [name for name, column in found.columns.items() if column.shape[0] != found.examples]:
@@ -333,17 +351,17 @@ def _read_split(folder: pathlib.Path, split: Split, remedy: str) -> dict[str, np
                     filled[name] += len(array)
             except (KeyError, ValueError) as error:
                 raise DataError(
-                    f"record {index} of {path} does not have the columns in {_MANIFEST} ({error})",
+                    f"record {index} of {path} does not have the columns in {MANIFEST} ({error})",
                     remedy=remedy,
                 ) from error
         if not intact:
-            raise DataError(f"{path} does not match its SHA-256 checksum in {_MANIFEST}", remedy=remedy)
+            raise DataError(f"{path} does not match its SHA-256 checksum in {MANIFEST}", remedy=remedy)
     for name, array in columns.items():
         if filled[name] != len(array):
             raise DataError(
                 f"length of column {name!r} in {folder}",
                 value=filled[name],
-                expected=f"{len(array)} as in {_MANIFEST}",
+                expected=f"{len(array)} as in {MANIFEST}",
                 remedy=remedy,
             )
         array.flags.writeable = False

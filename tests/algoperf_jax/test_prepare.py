@@ -13,8 +13,9 @@ import pytest
 
 import workloads
 from algoperf_jax import prepare
-from algoperf_jax.data import prepared
+from algoperf_jax.data import continued, prepared
 from algoperf_jax.data.download import Download
+from algoperf_jax.data.manifest import File, Split
 from algoperf_jax.data.prepared import Block, DatasetSpec
 from algoperf_jax.errors import DataError
 
@@ -80,6 +81,30 @@ def test_facts_of_a_conversion(conversion: types.SimpleNamespace, tmp_path: path
     conversion.convert = lambda folder: prepared.Conversion(splits(folder), lambda: {"numbers": conversion.converted})
     assert prepare.main(["mnist", f"--data_dir={tmp_path}", f"--from={conversion.raw.parent}"]) == 0
     assert prepared.load(tmp_path, conversion.DATASET).describe()["facts"] == {"numbers": 1}
+
+
+def test_files_of_a_conversion_of_its_own_survive_an_interruption(
+    conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def convert_into(folder: pathlib.Path, own: pathlib.Path, days: str = "all") -> continued.Written:
+        found.append(sorted(path.name for path in own.glob("*.bin")))
+        (own / f"{len(found)}.bin").write_bytes((folder / "numbers.bin").read_bytes())
+        if len(found) == 1:
+            raise DataError("the disk is full")
+        files = tuple(File(path.name, 1, 60, "") for path in sorted(own.glob("*.bin")))
+        return continued.Written({"train": Split(60 * len(files), {}, files)}, {"days": days})
+
+    found: list[list[str]] = []
+    conversion.convert_into, conversion.OPTIONS = convert_into, ("days",)
+    command = ["mnist", f"--data_dir={tmp_path / 'data'}", f"--from={conversion.raw.parent}", "--option=days=some"]
+    assert prepare.main(command) == 2
+    assert error_line(capsys) == "error: the disk is full"
+    assert prepare.main(command) == 0
+    assert capsys.readouterr().out.endswith(f"mnist 1.0.0 is ready in {tmp_path / 'data'} (train: 120)\n")
+    assert prepared.load(tmp_path / "data", conversion.DATASET).facts == {"days": "some"}
+    assert prepare.main(command) == 0
+    assert prepare.main([*command, "--force"]) == 0
+    assert found == [[], ["1.bin"], []]
 
 
 def test_complete_data_are_left_alone(

@@ -1,3 +1,3 @@
-"""FineWeb-Edu, with a transformer: predict the next token of a text."""
+"""A language model on FineWeb-Edu: a decoder-only transformer that predicts the next token."""
 
 from workloads.finewebedu_lm.workload import build as build

@@ -18,36 +18,21 @@ from algoperf_jax.workload import (
     Workload,
 )
 from workloads.arguments import check_choices, chosen_facts
+from workloads.finewebedu_lm import builtin
 from workloads.finewebedu_lm.architecture import FULL, SMALL
 from workloads.finewebedu_lm.data import open_data
 from workloads.finewebedu_lm.loss import loss
 from workloads.finewebedu_lm.metrics import perplexity_metrics
 from workloads.finewebedu_lm.model import draw, predict
-from workloads.schemas import every_split
 
 SIZES = {"full": FULL, "small": SMALL}
-BUILTIN = {
-    "full": Facts(
-        goal=Goal("ppl", "minimize", validation=20.0),
-        budget=Budget(max_runtime_sec=3_600, eval_period_sec=300, step_hint=2_000),
-        batch_size=8,
-        eval_batch_size=8,
-        split_sizes={"train": 16_384, "eval_train": 64, "validation": 64, "test": None},
-    ),
-    "small": Facts(
-        goal=Goal("ppl", "minimize", validation=20.0),
-        budget=Budget(max_runtime_sec=300, eval_period_sec=15, step_hint=600),
-        batch_size=32,
-        eval_batch_size=64,
-        split_sizes={"train": 16_384, "eval_train": 256, "validation": 256, "test": None},
-    ),
-}
+BUILTIN = {"full": builtin.FACTS, "small": builtin.SMALL_FACTS}
 PUBLISHED = Facts(
     goal=Goal("ppl", "minimize"),
     budget=Budget(max_runtime_sec=31_967, eval_period_sec=2_571, step_hint=72_000),
     batch_size=64,
     eval_batch_size=256,
-    split_sizes={"train": 8_749_870, "eval_train": 10_000, "validation": 100_096, "test": None},
+    split_sizes={"train": 8_749_870, "eval_train": 10_000, "validation": 100_096},
 )
 """But for the target (`workloads/entries.py`)."""
 
@@ -65,6 +50,7 @@ def build(name: str, *, data_dir: str | None = None, size: str = "full") -> Work
     """
     check_choices("finewebedu_lm", size=(size, SIZES))
     architecture = SIZES[size]
+    length = architecture.max_length
     facts = chosen_facts(BUILTIN, PUBLISHED, size, data_dir)
 
     @jax.jit
@@ -85,7 +71,8 @@ def build(name: str, *, data_dir: str | None = None, size: str = "full") -> Work
         del rng, train, update_batch_norm, dropout_rate, use_running_average  # neither dropout nor batch normalization
         return predict(architecture, params, jnp.asarray(batch["inputs"])), model_state
 
-    tokens = ArraySpec((architecture.max_length,), "int32")
+    schema = {"inputs": ArraySpec((length,), "int32"), "targets": ArraySpec((length,), "int32")}
+    schema["weights"] = ArraySpec((length,))
     return Workload(
         name=name,
         base_name="finewebedu_lm",
@@ -97,13 +84,8 @@ def build(name: str, *, data_dir: str | None = None, size: str = "full") -> Work
         output_parameters=("embed",),
         model_arguments={"architecture": architecture},
         data=open_data(
-            data_dir,
-            sequence_length=architecture.max_length,
-            vocab_size=architecture.vocab_size,
-            split_sizes=facts.split_sizes,
+            data_dir, sequence_length=length, vocab_size=architecture.vocab_size, split_sizes=facts.split_sizes
         ),
-        schema=every_split(
-            {"inputs": tokens, "targets": tokens, "weights": ArraySpec((architecture.max_length,), "float32")}
-        ),
+        schema={split: schema for split in ("train", "eval_train", "validation")},
         **vars(facts),
     )
