@@ -39,9 +39,9 @@ def token_cross_entropy(
 ) -> Float[Array, "*leading"]:
     """Softmax cross entropy of each token, with uniform label smoothing (Szegedy et al. 2016, section 7).
 
-    The `per_example` of `workloads.losses.softmax_cross_entropy`. Its derivative is written out, so that a training step
-    reads the logits once more and writes their gradient, and makes no other array of their size: no indicators of the
-    targets, no logarithms of probabilities. At least float32, whatever the type of the logits.
+    The `per_example` of `workloads.losses.softmax_cross_entropy`. Its derivative is written out, so that a training
+    step reads the logits once more and writes their gradient, and makes no other array of their size: no indicators of
+    the targets, no logarithms of probabilities. At least float32, whatever the type of the logits.
 
     Args:
       targets: token ids.

@@ -55,7 +55,7 @@ class Transformer(nn.Module):
         return torch.from_numpy(rotary_table(*self._table_shape).copy())[None, :, None]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # A wider type gets digits that the narrower one does not have; a narrower one than float32 would lose positions.
+        # A wider type gets digits that the narrower one does not have; a type narrower than float32 loses positions.
         super()._apply(fn, recurse)
         dtype = torch.promote_types(self.embed_tokens.weight.dtype, torch.float32)
         self.freqs_cis = self._table().to(self.freqs_cis.device, dtype)

@@ -2,8 +2,8 @@
 
 Tokens are normalized before each layer by their root mean square (Zhang and Sennrich 2019,
 https://arxiv.org/abs/1910.07467). Queries and keys are turned by their positions, then scaled to length 1 (Henry et al.
-2020, https://arxiv.org/abs/2010.04245); one number per block scales their products. The multilayer perceptrons have gated
-linear units. The embedding is, transposed, the output. No layer has a bias.
+2020, https://arxiv.org/abs/2010.04245); one number per block scales their products. The multilayer perceptrons have
+gated linear units. The embedding is, transposed, the output. No layer has a bias.
 
 Tokens attend to all tokens before them in their row, also across the end of a document.
 

@@ -86,6 +86,6 @@ def build(name: str, *, data_dir: str | None = None, size: str = "full") -> Work
         data=open_data(
             data_dir, sequence_length=length, vocab_size=architecture.vocab_size, split_sizes=facts.split_sizes
         ),
-        schema={split: schema for split in ("train", "eval_train", "validation")},
+        schema=dict.fromkeys(("train", "eval_train", "validation"), schema),
         **vars(facts),
     )

@@ -123,7 +123,7 @@ def causal_attention(
 ) -> Float[Array, "batch tokens heads features"]:
     """Softmax attention of tokens to themselves and to those before them; the scores are not scaled.
 
-    In half precision, GPUs use the fused kernel of cuDNN, which exists for no other type. The softmax is at least float32.
+    In half precision, GPUs use the fused kernel of cuDNN, which exists for no other type. Its softmax is float32.
     """
     if query.dtype in (jnp.bfloat16, jnp.float16) and jax.default_backend() == "gpu":
         return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=True, implementation="cudnn")

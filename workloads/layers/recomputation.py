@@ -14,8 +14,8 @@ Arrays = tuple[Array, ...]
 def recomputed(function: Callable[..., Any], of: Collection[int]) -> Callable[..., Any]:
     """A function of arrays that keeps nothing but its arguments for its derivative, in reverse mode.
 
-    `jax.checkpoint` does the same on accelerators. On CPUs, XLA drops the barriers that it relies on, finds that results
-    are computed twice, and keeps them (findings/jax_checkpoint_on_cpus.sh). Here, some arguments depend on the
+    `jax.checkpoint` does the same on accelerators. On CPUs, XLA drops the barriers that it relies on, finds results
+    that are computed twice, and keeps them (findings/jax_checkpoint_on_cpus.sh). Here, some arguments depend on the
     cotangents when they are used again.
 
     Args:
