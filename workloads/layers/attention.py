@@ -127,8 +127,12 @@ def causal_attention(
     """
     if query.dtype in (jnp.bfloat16, jnp.float16) and jax.default_backend() == "gpu":
         return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=True, implementation="cudnn")
-    scores = jnp.einsum("bmhd,bnhd->bhmn", query, key)
+    query, key, value = (jnp.swapaxes(heads, 1, 2) for heads in (query, key, value))
+    scores = jnp.einsum("bhmd,bhnd->bhmn", query, key)
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-    positions = jnp.arange(query.shape[1])
+    positions = jnp.arange(scores.shape[-1])
     scores = jnp.where(positions[:, None] >= positions, scores, jnp.finfo(scores.dtype).min)
-    return jnp.einsum("bhmn,bnhd->bmhd", jax.nn.softmax(scores).astype(value.dtype), value)
+    # There are fewer outputs to divide than weights.
+    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    attended = jnp.einsum("bhmn,bhnd->bhmd", weights.astype(value.dtype), value)
+    return jnp.swapaxes((attended / weights.sum(-1, keepdims=True)).astype(value.dtype), 1, 2)
