@@ -23,6 +23,7 @@ from jaxtyping import Int64, UInt32
 
 from algoperf_jax.data.continued import Written
 from algoperf_jax.data.download import Download
+from algoperf_jax.data.manifest import Split
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.finewebedu_lm import byte_pairs, raw_text, saved_tokens, tokens
 from workloads.finewebedu_lm.byte_pairs import Tokenizer
@@ -115,13 +116,19 @@ def _from_saved(folder: pathlib.Path, own: pathlib.Path, *, vocab_size: int) -> 
         if not names:
             raise DataError(f"{folder / part} has no documents")
         splits[split] = tokens.manifest_split(own, names)
-    if (count := splits["train"].columns["tokens"].shape[0]) not in _REFERENCE_TRAIN_TOKENS:
+    if (count := _counts(splits)["train"]) not in _REFERENCE_TRAIN_TOKENS:
         _log.warning(
             "train has %s tokens, not the 8,749,870 windows of 1,025 of the reference: results are not comparable with "
             "published ones",
             f"{count:,}",
         )
-    return Written(splits, {"tokenizer": {"vocab_size": vocab_size, "from": "the token ids"}, "kind": "token ids"})
+    facts = {"tokenizer": {"vocab_size": vocab_size, "from": "the token ids"}, "kind": "token ids"}
+    return Written(splits, {**facts, "tokens": _counts(splits)})
+
+
+def _counts(splits: Mapping[str, Split]) -> dict[str, int]:
+    """The number of tokens of each split."""
+    return {name: split.columns["tokens"].shape[0] for name, split in splits.items()}
 
 
 def _tokenizer(
@@ -196,6 +203,7 @@ def _from_text(
         {
             "tokenizer": {"vocab_size": pieces.vocab_size, "sha256": pieces.sha256, "from": pieces.name},
             **raw_text.described(texts, folder),
+            "tokens": _counts(splits),
         },
     )
 
