@@ -102,7 +102,7 @@ def _vocab_size(text: str) -> int:
 
 def _from_saved(folder: pathlib.Path, own: pathlib.Path, *, vocab_size: int) -> Written:
     """A pair of files for each Arrow file."""
-    splits = {}
+    splits, kept = {}, []
     for split, part in saved_tokens.SPLITS.items():
         names = []
         for number, path in enumerate(saved_tokens.files(folder / part)):
@@ -116,6 +116,8 @@ def _from_saved(folder: pathlib.Path, own: pathlib.Path, *, vocab_size: int) -> 
         if not names:
             raise DataError(f"{folder / part} has no documents")
         splits[split] = tokens.manifest_split(own, names)
+        kept += names
+    tokens.remove_others(own, kept)
     if (count := _counts(splits)["train"]) not in _REFERENCE_TRAIN_TOKENS:
         _log.warning(
             "train has %s tokens, not the 8,749,870 windows of 1,025 of the reference: results are not comparable with "
@@ -196,8 +198,7 @@ def _from_text(
         _write_chosen(stream, lengths, chosen, own, split)
         splits[split] = tokens.manifest_split(own, [split])
     (own / byte_pairs.FILE).write_text(pieces.content, encoding="utf-8")
-    for name in names:
-        tokens.remove(own, name)
+    tokens.remove_others(own, ("train", "validation"))
     return Written(
         splits,
         {
