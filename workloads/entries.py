@@ -16,7 +16,8 @@ class Targets(NamedTuple):
     """Published values of the workload's metric on real data; a trial must be strictly better."""
 
     validation: float
-    test: float
+    test: float | None = None
+    """None if the workload has no test split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,6 +232,22 @@ ENTRIES: Mapping[str, Entry] = {
                 arguments={"size": "small"},
                 model="two blocks each, width 128",
                 examples="translation between two small invented languages",
+            ),
+        },
+    ),
+    "finewebedu_lm": Entry(
+        "workloads.finewebedu_lm",
+        base=Variant(
+            targets=Targets(validation=22.2995),
+            suite="algoperf",
+            model="decoder-only transformer, 12 blocks, width 1,024",
+            examples="the next token of educational web pages, FineWeb-Edu",
+        ),
+        variants={
+            "small": Variant(
+                arguments={"size": "small"},
+                model="two blocks, width 128",
+                examples="the next token of an invented language",
             ),
         },
     ),

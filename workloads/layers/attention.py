@@ -114,3 +114,21 @@ class TwoStepAttention(nn.Module):
         weights = jax.nn.softmax(scores)
         weights = weights if drop is None else drop(weights)
         return self.out(jnp.einsum("bhmn,bhnd->bmhd", weights, values))
+
+
+def causal_attention(
+    query: Float[Array, "batch tokens heads features"],
+    key: Float[Array, "batch tokens heads features"],
+    value: Float[Array, "batch tokens heads features"],
+) -> Float[Array, "batch tokens heads features"]:
+    """Softmax attention of tokens to themselves and to those before them; the scores are not scaled.
+
+    In half precision, GPUs use the fused kernel of cuDNN, which exists for no other type. Its softmax is float32.
+    """
+    if query.dtype in (jnp.bfloat16, jnp.float16) and jax.default_backend() == "gpu":
+        return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=True, implementation="cudnn")
+    scores = jnp.einsum("bmhd,bnhd->bhmn", query, key)
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    positions = jnp.arange(query.shape[1])
+    scores = jnp.where(positions[:, None] >= positions, scores, jnp.finfo(scores.dtype).min)
+    return jnp.einsum("bhmn,bnhd->bmhd", jax.nn.softmax(scores).astype(value.dtype), value)
