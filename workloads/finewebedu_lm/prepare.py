@@ -41,6 +41,7 @@ SHUFFLE_SEED = 0
 
 _REFERENCE_TRAIN_TOKENS = range(8_749_870 * 1_025, 8_749_871 * 1_025)
 _TEXTS_AT_A_TIME = 1024
+_TIMES_TO_REPORT = 64
 _DOCUMENTS_AT_A_TIME = 4096
 _TRAINING_CHARACTERS = 100_000_000
 """A tokenizer is trained on so much text."""
@@ -214,8 +215,12 @@ def _encode(
 ) -> None:
     texts = raw_text.read(file, separation=separation)
     with tokens.writer(own, name, source=source) as append:
-        while some := list(itertools.islice(texts, _TEXTS_AT_A_TIME)):
+        for number in itertools.count(1):
+            if not (some := list(itertools.islice(texts, _TEXTS_AT_A_TIME))):
+                break
             append(*pieces.encode(some))
+            if number % _TIMES_TO_REPORT == 0:
+                _log.info("%s: %s documents", file.path.name, f"{number * _TEXTS_AT_A_TIME:,}")
 
 
 def _write_chosen(

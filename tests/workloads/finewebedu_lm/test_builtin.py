@@ -6,10 +6,12 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.test_documents import ROOT
 from tests.workloads.finewebedu_lm.toy_predictor import Predictor
 from workloads.finewebedu_lm import builtin
 from workloads.finewebedu_lm.builtin import ToyText
 from workloads.finewebedu_lm.toy_grammar import SENTENCES, ToyLanguage
+from workloads.finewebedu_lm.workload import SIZES
 
 SMALL, FULL = ToyLanguage(256), ToyLanguage(50_257)
 
@@ -53,10 +55,12 @@ def test_the_length_of_documents() -> None:
 
 
 def test_the_perplexities_that_the_documents_state() -> None:
-    assert np.exp(ToyLanguage(1024).entropy) == pytest.approx(19.07, abs=0.005)
-    assert np.exp(FULL.entropy) == pytest.approx(53.09, abs=0.005)
-    description = ToyText(1024, 128, {"train": 1, "validation": 1}).describe()
-    assert description["lowest_ppl"] == pytest.approx(19.07, abs=0.005)
+    text = (ROOT / "docs/data.md").read_text()
+    for architecture in SIZES.values():
+        lowest = math.exp(ToyLanguage(architecture.vocab_size).entropy)
+        assert f"{lowest:.2f} " in " ".join(text.split())
+        description = ToyText(architecture.vocab_size, 128, {"train": 1, "validation": 1}).describe()
+        assert description["lowest_ppl"] == pytest.approx(lowest)
 
 
 @pytest.mark.parametrize("vocab_size", [256, 512, 1024, 50_257])
