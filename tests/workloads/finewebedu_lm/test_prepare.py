@@ -176,6 +176,11 @@ def test_tokenizers_that_do_not_do(tmp_path: pathlib.Path) -> None:
     (folder / "tokenizer.json").write_text(content.replace(byte_pairs.END_OF_TEXT, "<end>"), encoding="utf-8")
     with pytest.raises(DataError, match=r"tokenizer.json has no token <\|endoftext\|>"):
         run(folder, data_dir)
+    few = json.loads(content)
+    few["model"]["vocab"] = {token: number for token, number in few["model"]["vocab"].items() if token not in "Qé"}
+    (folder / "tokenizer.json").write_text(json.dumps(few), encoding="utf-8")
+    with pytest.raises(DataError, match=r"tokenizer.json has no tokens for 2 of the 256 bytes"):
+        run(folder, data_dir)
     (folder / "tokenizer.json").write_text(content[:100], encoding="utf-8")
     with pytest.raises(DataError, match=r"tokenizer.json cannot be read as a tokenizer"):
         run(folder, data_dir)
