@@ -38,7 +38,7 @@ class Tokenizer:
             raise DataError(f"the tokenizer {name} has no token {END_OF_TEXT}")
         alphabet = _library().pre_tokenizers.ByteLevel.alphabet()
         if lacking := [byte for byte in alphabet if tokenizer.token_to_id(byte) is None]:
-            # The library leaves out what it has no token for, without a word.
+            # See findings/tokenizers_leave_bytes_out.sh.
             raise DataError(f"the tokenizer {name} has no tokens for {len(lacking)} of the 256 bytes")
         self._tokenizer = tokenizer
         self.name = name

@@ -99,7 +99,7 @@ def read(
                 document += len(column)
                 offset = source.tell()
             if source.tell() == offset:
-                # A whole file ends with a marker of 8 bytes, which the reader does not miss.
+                # The reader does not miss the end, see findings/arrow_stream_cut_between_batches.sh.
                 raise DataError(f"{path} ends at byte {offset}, after document {document - 1}", remedy=_AGAIN)
     except (library.ArrowException, OSError) as error:
         raise DataError(
