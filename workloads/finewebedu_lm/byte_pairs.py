@@ -28,7 +28,7 @@ class Tokenizer:
       name: where it comes from, for the manifest and for errors.
 
     Raises:
-      DataError: it has no such token, or too many tokens.
+      DataError: it has no such token, too many tokens, or no token for some byte.
     """
 
     def __init__(self, tokenizer: Any, name: str) -> None:
@@ -36,6 +36,10 @@ class Tokenizer:
         tokenizer.no_padding()
         if tokenizer.token_to_id(END_OF_TEXT) is None:
             raise DataError(f"the tokenizer {name} has no token {END_OF_TEXT}")
+        alphabet = _library().pre_tokenizers.ByteLevel.alphabet()
+        if lacking := [byte for byte in alphabet if tokenizer.token_to_id(byte) is None]:
+            # See findings/tokenizers_leave_bytes_out.sh.
+            raise DataError(f"the tokenizer {name} has no tokens for {len(lacking)} of the 256 bytes")
         self._tokenizer = tokenizer
         self.name = name
         self.vocab_size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())

@@ -23,6 +23,7 @@ from jaxtyping import Int64, UInt32
 
 from algoperf_jax.data.continued import Written
 from algoperf_jax.data.download import Download
+from algoperf_jax.data.manifest import Split
 from algoperf_jax.errors import ConfigError, DataError
 from workloads.finewebedu_lm import byte_pairs, raw_text, saved_tokens, tokens
 from workloads.finewebedu_lm.byte_pairs import Tokenizer
@@ -40,6 +41,7 @@ SHUFFLE_SEED = 0
 
 _REFERENCE_TRAIN_TOKENS = range(8_749_870 * 1_025, 8_749_871 * 1_025)
 _TEXTS_AT_A_TIME = 1024
+_TIMES_TO_REPORT = 64
 _DOCUMENTS_AT_A_TIME = 4096
 _TRAINING_CHARACTERS = 100_000_000
 """A tokenizer is trained on so much text."""
@@ -101,7 +103,7 @@ def _vocab_size(text: str) -> int:
 
 def _from_saved(folder: pathlib.Path, own: pathlib.Path, *, vocab_size: int) -> Written:
     """A pair of files for each Arrow file."""
-    splits = {}
+    splits, kept = {}, []
     for split, part in saved_tokens.SPLITS.items():
         names = []
         for number, path in enumerate(saved_tokens.files(folder / part)):
@@ -115,13 +117,21 @@ def _from_saved(folder: pathlib.Path, own: pathlib.Path, *, vocab_size: int) -> 
         if not names:
             raise DataError(f"{folder / part} has no documents")
         splits[split] = tokens.manifest_split(own, names)
-    if (count := splits["train"].columns["tokens"].shape[0]) not in _REFERENCE_TRAIN_TOKENS:
+        kept += names
+    tokens.remove_others(own, kept)
+    if (count := _counts(splits)["train"]) not in _REFERENCE_TRAIN_TOKENS:
         _log.warning(
             "train has %s tokens, not the 8,749,870 windows of 1,025 of the reference: results are not comparable with "
             "published ones",
             f"{count:,}",
         )
-    return Written(splits, {"tokenizer": {"vocab_size": vocab_size, "from": "the token ids"}, "kind": "token ids"})
+    facts = {"tokenizer": {"vocab_size": vocab_size, "from": "the token ids"}, "kind": "token ids"}
+    return Written(splits, {**facts, "tokens": _counts(splits)})
+
+
+def _counts(splits: Mapping[str, Split]) -> dict[str, int]:
+    """The number of tokens of each split."""
+    return {name: split.columns["tokens"].shape[0] for name, split in splits.items()}
 
 
 def _tokenizer(
@@ -189,13 +199,13 @@ def _from_text(
         _write_chosen(stream, lengths, chosen, own, split)
         splits[split] = tokens.manifest_split(own, [split])
     (own / byte_pairs.FILE).write_text(pieces.content, encoding="utf-8")
-    for name in names:
-        tokens.remove(own, name)
+    tokens.remove_others(own, ("train", "validation"))
     return Written(
         splits,
         {
             "tokenizer": {"vocab_size": pieces.vocab_size, "sha256": pieces.sha256, "from": pieces.name},
             **raw_text.described(texts, folder),
+            "tokens": _counts(splits),
         },
     )
 
@@ -205,8 +215,12 @@ def _encode(
 ) -> None:
     texts = raw_text.read(file, separation=separation)
     with tokens.writer(own, name, source=source) as append:
-        while some := list(itertools.islice(texts, _TEXTS_AT_A_TIME)):
+        for number in itertools.count(1):
+            if not (some := list(itertools.islice(texts, _TEXTS_AT_A_TIME))):
+                break
             append(*pieces.encode(some))
+            if number % _TIMES_TO_REPORT == 0:
+                _log.info("%s: %s documents", file.path.name, f"{number * _TEXTS_AT_A_TIME:,}")
 
 
 def _write_chosen(

@@ -8,7 +8,7 @@ import bisect
 import contextlib
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ TOKEN = RowFormat(np.dtype(np.uint16), (), rows_per_block=1 << 16)
 LENGTH = RowFormat(np.dtype(np.uint32), (), rows_per_block=1 << 16)
 LARGEST_VOCABULARY = 1 << 16
 """Of the stored type."""
+
+_SUFFIXES = (".tokens", ".documents")
 
 Append = Callable[[UInt16[np.ndarray, " tokens"], UInt32[np.ndarray, " documents"]], None]
 """Appends the tokens of some documents, and the number of tokens of each."""
@@ -140,10 +142,12 @@ def is_complete(folder: pathlib.Path, name: str, *, source: Mapping[str, Any]) -
     return all(description is not None and description.source == source for description in found)
 
 
-def remove(folder: pathlib.Path, name: str) -> None:
-    """Removes a pair of files."""
-    for suffix in (".tokens", ".documents"):
-        row_files.remove(folder / f"{name}{suffix}")
+def remove_others(folder: pathlib.Path, names: Collection[str]) -> None:
+    """Removes all files of tokens and documents but those with these names, such as what an earlier try left."""
+    for suffix in _SUFFIXES:
+        for path in folder.glob(f"*{suffix}"):
+            if path.stem not in names:
+                row_files.remove(path)
 
 
 def manifest_split(folder: pathlib.Path, names: Sequence[str]) -> Split:
