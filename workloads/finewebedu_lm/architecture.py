@@ -42,7 +42,7 @@ class Architecture:
 
 
 FULL = Architecture(vocab_size=50_257, max_length=1_024, width=1_024, depth=12, num_heads=8, mlp_width=4_096)
-SMALL = Architecture(vocab_size=256, max_length=128, width=128, depth=2, num_heads=4, mlp_width=512)
+SMALL = Architecture(vocab_size=1_024, max_length=128, width=128, depth=2, num_heads=4, mlp_width=512)
 
 
 @functools.cache
