@@ -31,7 +31,16 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "algoperf_jax.dry_run": ("--workloads=mnist",),
     "algoperf_jax.prepare": ("--from=raw",),
     "scoring.benchmark": ("--repeats=1", "--resamples=3"),
+    "tests.workloads.criteo1tb.step_benchmark": (
+        "--size=small",
+        "--vocab_size=64",
+        "--batch_size=8",
+        "--repetitions=1",
+    ),
     "tests.workloads.librispeech_deepspeech.lstm_benchmark": ("--rounds=1", "--width=4"),
+    "workloads.criteo1tb.evaluation_benchmark": ("--size=small", "--rows=900", "--batch-size=512"),
+    "workloads.criteo1tb.parsing_benchmark": ("--lines=500", "--repetitions=1"),
+    "workloads.criteo1tb.reading_benchmark": ("--count=9000", "--rows-per-file=5000", "--batch-size=512"),
     "workloads.finewebedu_lm.data_benchmark": ("--tokens=20000", "--batch_sizes=2"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
@@ -51,6 +60,7 @@ _STYLE = "tests/test_document_coverage.py::test_the_commands_for_style_change_a_
 _NEW_WORKLOAD = "tests/test_new_workload.py::test_the_guide_adds_a_workload_to_the_project"
 _PREPARED = "tests/test_guides.py::test_from_raw_data_to_the_leaderboard"
 _WRITTEN = "tests/test_examples.py::test_what_is_not_up_to_date_is_named_and_written"
+_MEMORY = "tests/test_memory_of_large_tables.py::test_at_most_two_further_copies_exist_at_a_time"
 _SEVERAL_HOSTS = (
     "python -m algoperf_jax.main --config=configs/ogbg.py --config.experiment_dir=/mnt/experiments "
     "--config.distributed.coordinator_address=host0:12355 --config.distributed.num_processes=2 "
@@ -70,6 +80,7 @@ ELSEWHERE: Mapping[str, str] = {
     "python -m mkdocs build --strict": "tests/test_site.py::test_every_page_is_there",
     "python -m algoperf_jax.prepare WORKLOAD --data_dir=DIR": _PREPARED,
     "python -m tests.affected --steps=2": "tests/test_affected.py::test_the_command_lists_tests",
+    "python -m tests.memory_of_large_tables --mebibytes=512": _MEMORY,
     "python -m tests.golden_listings FILE": "tests/test_golden_listings.py::test_files_are_converted_and_printed",
     "python -m tests.test_programs NAME": _NEW_WORKLOAD,
     "python -m workloads.tables --check": _NEW_WORKLOAD,

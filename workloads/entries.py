@@ -328,6 +328,45 @@ ENTRIES: Mapping[str, Entry] = {
             ),
         },
     ),
+    "criteo1tb": Entry(
+        "workloads.criteo1tb",
+        base=Variant(
+            targets=Targets(validation=0.123735, test=0.126041),
+            suite="algoperf",
+            model="DLRM, a table of 4,194,304 embeddings of width 128",
+            examples="clicks on advertisements, Criteo 1TB",
+        ),
+        variants={
+            "layernorm": Variant(
+                arguments={"use_layer_norm": True},
+                targets=Targets(validation=0.123757, test=0.126152),
+                suite="algoperf",
+                model="the same with layer normalization after each activation",
+            ),
+            "resnet": Variant(
+                arguments={"use_residual": True},
+                targets=Targets(validation=0.12415, test=0.12648),
+                suite="algoperf",
+                model="residual connections, and embeddings concatenated instead of multiplied",
+            ),
+            "embed_init": Variant(
+                arguments={"embedding_scale": 1.0},
+                targets=Targets(validation=0.129657, test=0.131967),
+                suite="algoperf",
+                model="the same with initial embeddings 2,048 times as large",
+            ),
+            "small": Variant(
+                arguments={"size": "small", "vocab_size": 4_096},
+                model="a table of 4,096 embeddings of width 16, narrow layers",
+                examples="built-in clicks with at most 200 values per column",
+            ),
+            "test": Variant(
+                arguments={"vocab_size": 65_536},
+                targets=Targets(validation=0.123735, test=0.126041),
+                model="a table of 65,536 embeddings, otherwise as criteo1tb",
+            ),
+        },
+    ),
     "mnist": Entry(
         "workloads.mnist",
         base=Variant(

@@ -73,6 +73,16 @@ def softmax_cross_entropy(
     return weighted(log_normalizer - smoothed, weights)
 
 
+def sigmoid_cross_entropy(targets: Float[Any, "*shape"], logits: Float[Any, "*shape"]) -> Float[Any, "*shape"]:
+    """Binary cross entropy of each logit, for targets from 0 to 1."""
+    namespace = array_api_compat.array_namespace(logits)
+    # `where` instead of `maximum` and `abs`, whose derivatives at 0 are split between the branches.
+    positive = logits >= 0
+    rectified = namespace.where(positive, logits, namespace.zeros_like(logits))
+    negative_magnitude = namespace.where(positive, -logits, logits)
+    return rectified - logits * targets + namespace.log1p(namespace.exp(negative_magnitude))
+
+
 def mean_absolute_error(
     targets: Float[Any, "*shape"],
     logits: Float[Any, "*shape"],

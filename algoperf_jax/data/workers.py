@@ -29,6 +29,7 @@ SLOT_BYTES = 1 << 23
 """Size of the memory that each worker shares with this process; a chunk of rows must fit into it."""
 _ROWS_PER_CHUNK = 8
 """Few, so that all workers finish a batch at about the same time."""
+_FEWER_WORKERS = "Signal 9 often means out of memory: try fewer workers with --config.input.workers."
 _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -54,10 +55,12 @@ class WorkerPool:
 
     Args:
       count: number of processes; 0 makes all rows in the calling thread.
+      remedy: what to do when a process was killed, for errors.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, remedy: str = _FEWER_WORKERS) -> None:
         self.count = count
+        self._remedy = remedy
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
 
@@ -88,7 +91,7 @@ class WorkerPool:
     def _started(self) -> "_Crew":
         with self._lock:
             if self._crew is None or self._crew.failure is not None:
-                self._crew = _Crew([_Worker() for _ in range(self.count)])
+                self._crew = _Crew([_Worker(self._remedy) for _ in range(self.count)])
                 # When the pool is garbage-collected or the interpreter exits.
                 weakref.finalize(self, self._crew.end, RuntimeError("the pool of workers is gone"))
             return self._crew
@@ -155,7 +158,8 @@ class _Crew:
 class _Worker:
     """A worker as seen from this process: its pipe and memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
         ours, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else _unnamed_memory() as file:
             os.ftruncate(file.fileno(), SLOT_BYTES)
@@ -197,8 +201,7 @@ class _Worker:
             cause = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             asked = ", ".join(str(request) for request in chunk.requests)
             raise DataError(
-                f"a worker process of the input pipeline {cause} while it made one of: {asked}",
-                remedy="Signal 9 often means out of memory: try fewer workers with --config.input.workers.",
+                f"a worker process of the input pipeline {cause} while it made one of: {asked}", remedy=self._remedy
             )
         # A copy, because JAX might keep using the shared memory. See findings/jax_device_put_alignment.sh.
         rows = out[chunk.first : chunk.first + len(chunk.requests)]

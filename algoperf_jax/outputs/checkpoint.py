@@ -33,6 +33,8 @@ _FORMAT = 3
 """The format of checkpoints; others are refused."""
 _CHUNK_BYTES = 32 * 2**20
 """The unit of reading and writing: memory holds a second copy of a chunk, not of an array."""
+_FILE_BYTES = 64 * 2**20
+"""Size of the files of arrays. Compressed chunks stay in memory until they fill a file, by default of 2 GB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             create=True,
         )
-        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        handlers = {"arrays": _array_handler(), "record": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
     def exists(self) -> bool:
         """Whether there is anything to restore."""
@@ -89,7 +92,7 @@ class Checkpoints:
         }
         chunked = dict.fromkeys(arrays, ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES))
         arguments = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays, save_args=chunked),  # pyright: ignore[reportCallIssue]
+            arrays=ocp.args.PyTreeSave(arrays, save_args=chunked, ocdbt_target_data_file_size=_FILE_BYTES),  # pyright: ignore[reportCallIssue]
             record=ocp.args.JsonSave({**record, "checksum": _record_checksum(record)}),  # pyright: ignore[reportCallIssue]
         )
         if state.step in self._manager.all_steps():
@@ -179,9 +182,20 @@ class Checkpoints:
         for name, sharding in self._backend.shardings(Packed(arrays, record["values"])).items():
             targets[name] = jax.ShapeDtypeStruct(arrays[name].shape, arrays[name].dtype, sharding=sharding)
         if targets:
-            arguments = ocp.args.StandardRestore(targets)  # pyright: ignore[reportCallIssue]
+            places = ocp.checkpoint_utils.construct_restore_args(targets)
+            arguments = ocp.args.PyTreeRestore(targets, restore_args=places)  # pyright: ignore[reportCallIssue]
             arrays |= self._manager.restore(step, args=ocp.args.Composite(arrays=arguments))["arrays"]
         return arrays
+
+
+def _array_handler() -> ocp.PyTreeCheckpointHandler:
+    """Writes and reads arrays of NumPy and JAX. orbax's own would first copy all those of NumPy."""
+    handlers = ocp.type_handlers
+    return ocp.PyTreeCheckpointHandler(
+        type_handler_registry=handlers.create_type_handler_registry(
+            (jax.Array, handlers.ArrayHandler()), (np.ndarray, handlers.NumpyHandler(deepcopy_host_arrays=False))
+        )
+    )
 
 
 @functools.cache

@@ -70,11 +70,13 @@ def train(folder: pathlib.Path, name: str, count: int) -> tuple[list[Any], dict[
     folder.mkdir()
     submission.write_text(RECORDING)
     # Two batches of each split, one of them partly padding.
-    sizes = {narrow_run.NAME: 24, "mnist": 6}
+    # Two batches of each split, one of them partly padding.
+    sizes = {narrow_run.NAME: 24, "mnist": 6, "criteo1tb_small": 60_000}
+    files = {narrow_run.NAME: "tests/narrow_config.py", "criteo1tb_small": "criteo1tb:small"}
     done = run(
         count,
         "tests.narrow_run",
-        f"--config={'tests/narrow_config.py' if name == narrow_run.NAME else name}",
+        f"--config={files.get(name, name)}",
         f"--config.submission={submission}",
         f"--config.experiment_dir={folder}",
         "--config.max_steps=3",
@@ -91,7 +93,7 @@ def train(folder: pathlib.Path, name: str, count: int) -> tuple[list[Any], dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist", narrow_run.NAME])
+@pytest.mark.parametrize("name", ["mnist", "criteo1tb_small", narrow_run.NAME])
 def test_two_processes_train_as_one(name: str, tmp_path: pathlib.Path) -> None:
     (alone,), one, _ = train(tmp_path / "one", name, 1)
     together, two, trial = train(tmp_path / "two", name, 2)

@@ -238,13 +238,21 @@ def test_shapes_types_and_output_parameters_are_those_of_the_reference(name: str
     assert all(view.is_output_params(f"{prefix}.{key}") for key in of_layer for prefix in ("module", "_orig_mod"))
 
 
-OUTPUT_LAYERS = {"fastmri_model_size": "up_conv.2.1"}
-"""The reference finds none here, because it looks for the name of another variant."""
+OUTPUT_LAYERS = {
+    "fastmri_model_size": "up_conv.2.1",
+    **dict.fromkeys(("criteo1tb", "criteo1tb_embed_init", "criteo1tb_test"), "top_mlp.9"),
+    "criteo1tb_layernorm": "top_mlp.13",
+    "criteo1tb_resnet": "top_mlp.4.module.0",
+}
+"""The reference finds none here, because it looks for the name of another variant; or, in criteo1tb, a hidden layer."""
 
 
 def meant_type(workload: str, name: str, listed: str) -> ParameterType:
-    """The reference uses names, and the norms in fastmri_layernorm have names like those of convolutions."""
-    if workload == "fastmri_layernorm" and re.search(r"conv_layers\.[15]\.", name):
+    """The reference uses names, which do not tell norms and embeddings everywhere."""
+    if name.startswith("embedding_chunk_"):
+        return ParameterType.EMBEDDING
+    norms = {"fastmri_layernorm": r"conv_layers\.[15]\.", "criteo1tb_layernorm": r"_mlp\.([258]|11)\."}
+    if workload in norms and re.search(norms[workload], name):
         return ParameterType.LAYER_NORM_SCALE if name.endswith("weight") else ParameterType.LAYER_NORM_BIAS
     return ParameterType[listed]
 

@@ -17,7 +17,7 @@ def load(name: str) -> Workload:
     base = workloads.base_name(name)
     case, arguments = CASES[base], CASES[base].reduced
     suffix = name.removeprefix(base).removeprefix("_")
-    return workloads.load(name, **case.reference_arguments, **arguments.get(suffix, arguments.get("", {})))
+    return workloads.load(name, **{**case.reference_arguments, **arguments.get(suffix, arguments.get("", {}))})
 
 
 def batch(name: str) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def test_a_model_without_published_target_has_none(name: str, arguments: dict[st
 
 def test_what_is_small_has_no_target_on_real_data() -> None:
     assert [name for name in workloads.names() if not workloads.load(name, data_dir="D").goal.has_target] == [
+        "criteo1tb_small",
         "fastmri_small",
         "imagenet_resnet_small",
         "imagenet_vit_small",
@@ -129,7 +130,7 @@ def test_an_unrelated_name_is_answered_with_all_names() -> None:
 
 
 def test_a_small_variant_represents_its_workload_where_there_is_one() -> None:
-    small = {"fastmri_small", "imagenet_resnet_small", "imagenet_vit_small", "wmt_small"}
+    small = {"criteo1tb_small", "fastmri_small", "imagenet_resnet_small", "imagenet_vit_small", "wmt_small"}
     assert {*small, "cifar", "mnist", "ogbg"} <= set(workloads.light_names())
     assert all(workloads.suite(name) == "development" for name in small)
     assert [workloads.base_name(name) for name in workloads.light_names()] == list(workloads.base_names())

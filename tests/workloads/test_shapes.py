@@ -13,6 +13,9 @@ from jaxtyping import Array, Float
 from tests.shape_checks import checked_flax, mismatches
 from tests.workloads import reduced
 from workloads import base_names, losses, metrics
+from workloads.criteo1tb.embedding import embedding_lookup, sorted_sums
+from workloads.criteo1tb.interaction import dot_interaction
+from workloads.criteo1tb.loss import loss as criteo1tb_loss
 from workloads.dropout import Rate
 from workloads.fastmri.metrics import _window_means, ssim
 from workloads.imagenet_vit.model import position_embedding
@@ -24,6 +27,8 @@ from workloads.wmt.model import attention_mask, shifted_right
 # Variants with other layers than their workload.
 NAMES = (
     *base_names(),
+    "criteo1tb_layernorm",
+    "criteo1tb_resnet",
     "fastmri_layernorm",
     "imagenet_vit_glu",
     "imagenet_vit_map",
@@ -65,6 +70,8 @@ def test_losses_have_the_annotated_shapes_in_both_frameworks(to_array: Callable[
         (losses.softmax_cross_entropy, (probabilities, logits)),
         (losses.mean_absolute_error, (probabilities, logits, weights)),
         (losses.weighted, (logits, None)),
+        (losses.sigmoid_cross_entropy, (probabilities, logits)),
+        (criteo1tb_loss, (logits[0, 0], logits[0, 0][:, None], weights[0, 0][None].repeat(7))),
         (ogbg_loss, (logits[0], logits[1], weights[0][:, None] * to_array(np.ones(7, bool)))),
     ]
     for function, arguments in calls:
@@ -84,6 +91,9 @@ def test_metrics_have_the_annotated_shapes() -> None:
         (wmt_loss, (labels.astype(np.int32), rows[..., None] * np.ones(3, np.float32), labels)),
         (attention_mask, (jnp.asarray(labels, jnp.int32), jnp.asarray(labels, jnp.int32)[:, :3])),
         (shifted_right, (jnp.asarray(labels, jnp.int32),)),
+        (embedding_lookup, (jnp.ones((9, 3)), jnp.asarray(labels, jnp.int32))),
+        (sorted_sums, (jnp.ones((6, 4)), jnp.zeros(6, jnp.int32), 3)),
+        (dot_interaction, (images,)),
     ]
     for function, arguments in calls:
         assert mismatches(function, arguments, {}, function(*arguments)) == []

@@ -7,6 +7,7 @@ gigabytes is then copied once in each direction, into its final memory.
 """
 
 import dataclasses
+import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -70,6 +71,9 @@ class ParameterTransfer:
                 tensor.copy_(piece.view(tensor.shape))
             if flat.is_cuda:
                 torch.cuda.synchronize(flat.device)  # JAX may reuse the memory as soon as it is released
+            del flat, piece
+            # JAX lets go of an array that PyTorch no longer uses only then: an embedding table would stay in memory.
+            gc.collect(0)
 
     @torch.no_grad()
     def from_module(self, module: torch.nn.Module, function: str) -> tuple[Parameters, ModelState]:

@@ -1,1 +1,3 @@
-"""Click-through rates of online advertisements with a network of embeddings and their interactions."""
+"""Criteo 1TB click logs with recommendation models: predict whether an advertisement is clicked on."""
+
+from workloads.criteo1tb.workload import build as build

@@ -30,6 +30,12 @@ def writer(
     return row_files.writer(path, ROW, source=source)
 
 
+def remove_interrupted(folder: pathlib.Path) -> None:
+    """Removes what killed processes left of files that they were writing."""
+    for path in folder.glob(".*.rows.partial"):
+        path.unlink(missing_ok=True)
+
+
 def complete(path: pathlib.Path) -> Description | None:
     """The description of a file that was written to its end, or None: the file has to be written (again)."""
     return row_files.complete(path, ROW)

@@ -6,6 +6,7 @@ import array_api_compat
 from jaxtyping import Float, Shaped
 
 from algoperf_jax.workload import Loss
+from workloads.losses import sigmoid_cross_entropy
 
 
 def loss(
@@ -42,11 +43,7 @@ def loss(
     zeros = namespace.zeros_like(logits)
     labelled = namespace.asarray(weights) != 0
     smoothed = (1.0 - label_smoothing) * namespace.asarray(targets) + label_smoothing / logits.shape[-1]
-    # `where` instead of `maximum` and `abs`, whose derivatives at 0 are split between the branches.
-    positive = logits >= 0
-    rectified = namespace.where(positive, logits, zeros)
-    negative_magnitude = namespace.where(positive, -logits, logits)
-    cross_entropy = rectified - logits * smoothed + namespace.log1p(namespace.exp(negative_magnitude))
+    cross_entropy = sigmoid_cross_entropy(smoothed, logits)
     per_example = namespace.where(labelled, cross_entropy, zeros)
     num_labels = namespace.sum(namespace.astype(labelled, per_example.dtype))
     return Loss(namespace.sum(per_example), num_labels, per_example)

@@ -98,6 +98,13 @@ def test_a_killed_worker_ends_in_one_error_for_all_that_wait() -> None:
     pool.close()
 
 
+def test_the_error_says_what_helps_where_the_pool_is_used() -> None:
+    pool = WorkerPool(1, remedy="Buy memory.")
+    with pytest.raises(DataError, match=r"was killed by signal 9 while it made one of: killed\. Buy memory\."):
+        filled(pool, ["killed"])
+    pool.close()
+
+
 def test_no_process_outlives_its_pool() -> None:
     pool = WorkerPool(2)
     found = processes(pool)

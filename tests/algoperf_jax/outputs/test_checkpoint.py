@@ -15,6 +15,7 @@ import pytest
 from algoperf_jax.devices.mesh import make_layout
 from algoperf_jax.errors import RunError
 from algoperf_jax.framework.jax_backend import JaxBackend
+from algoperf_jax.outputs import checkpoint
 from algoperf_jax.outputs.checkpoint import Checkpoints
 from algoperf_jax.trial.run_state import Evaluation, RunState
 
@@ -274,3 +275,29 @@ def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path: pathlib.Path, b
     template = RunState({"w": jnp.zeros(200_000)}, None, None, np.zeros(2, np.uint32))
     restored = checkpoints.restore(template, nothing_to_report)
     np.testing.assert_array_equal(np.asarray(restored.state.params["w"]), expected)
+
+
+class NeverCopied(np.ndarray):
+    """An array that notices when it is copied as a whole."""
+
+    def __deepcopy__(self, memo: Any, /) -> Any:
+        raise AssertionError("a copy of the array")
+
+
+def test_large_arrays_are_not_copied_and_leave_memory_file_by_file(
+    tmp_path: pathlib.Path, backend: JaxBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_CHUNK_BYTES", 2**16)
+    monkeypatch.setattr(checkpoint, "_FILE_BYTES", 2**17)
+    noise = np.random.default_rng(0).standard_normal((2**20,), np.float32)
+    state = dataclasses.replace(state_of(1.0), optimizer_state={"table": noise.view(NeverCopied)})
+    checkpoints = open_checkpoints(tmp_path, backend)
+    checkpoints.save(state, {})
+    sizes = [path.stat().st_size for path in tmp_path.rglob("d/*") if path.is_file()]
+    # Noise can hardly be compressed: 4 MiB in files of two chunks, and one chunk more.
+    assert sum(sizes) > 3 * 2**20
+    assert max(sizes) < 2**18
+    template = dataclasses.replace(state, optimizer_state={"table": np.zeros(1)})
+    restored = checkpoints.restore(template, lambda line: pytest.fail(line)).state
+    checkpoints.close()
+    np.testing.assert_array_equal(restored.optimizer_state["table"], noise)

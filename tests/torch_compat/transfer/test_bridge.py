@@ -28,6 +28,7 @@ from torch_compat.transfer.torch_model import TorchModel
 # switch.
 RTOL = {
     "cifar": 2e-3,
+    "criteo1tb": 1e-5,
     "fastmri": 2e-3,
     "imagenet_resnet": 2e-3,
     "imagenet_vit": 1e-4,
