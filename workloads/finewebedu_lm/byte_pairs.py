@@ -1,7 +1,6 @@
 """The byte-pair tokenizer that turns text into token ids, from its vocabulary files or trained on the text."""
 
 import hashlib
-import importlib
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from jaxtyping import UInt16, UInt32
 
 from algoperf_jax.data import raw_files
 from algoperf_jax.errors import DataError
+from workloads.finewebedu_lm.raw_libraries import tokenizers
 from workloads.finewebedu_lm.tokens import LARGEST_VOCABULARY
 
 END_OF_TEXT = "<|endoftext|>"
@@ -36,7 +36,7 @@ class Tokenizer:
         tokenizer.no_padding()
         if tokenizer.token_to_id(END_OF_TEXT) is None:
             raise DataError(f"the tokenizer {name} has no token {END_OF_TEXT}")
-        alphabet = _library().pre_tokenizers.ByteLevel.alphabet()
+        alphabet = tokenizers().pre_tokenizers.ByteLevel.alphabet()
         if lacking := [byte for byte in alphabet if tokenizer.token_to_id(byte) is None]:
             # See findings/tokenizers_leave_bytes_out.sh.
             raise DataError(f"the tokenizer {name} has no tokens for {len(lacking)} of the 256 bytes")
@@ -111,7 +111,7 @@ def train(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
     """
     if vocab_size < _LEAST_VOCABULARY:
         raise DataError("vocabulary of the tokenizer", value=vocab_size, expected=f"at least {_LEAST_VOCABULARY}")
-    library = _library()
+    library = tokenizers()
     tokenizer = _byte_level(library, library.models.BPE())
     trainer = library.trainers.BpeTrainer(
         vocab_size=vocab_size - 1, initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(), show_progress=False
@@ -130,7 +130,7 @@ def _byte_level(library: Any, model: Any) -> Any:
 
 
 def _loaded(name: str, path: pathlib.Path, make: Any) -> Tokenizer:
-    library = _library()
+    library = tokenizers()
     try:
         tokenizer = make(library)
     except Exception as error:  # The library raises nothing more specific.
@@ -143,13 +143,3 @@ def _only(folder: pathlib.Path, name: str) -> pathlib.Path | None:
     if len(found) > 1:
         raise DataError(f"files {name} in {folder}", value=[str(path) for path in found], expected="one")
     return found[0] if found else None
-
-
-def _library() -> Any:
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError as error:
-        raise DataError(
-            "turning text into tokens needs tokenizers, which is not installed",
-            remedy='Install it with: pip install -e ".[prepare]"',
-        ) from error

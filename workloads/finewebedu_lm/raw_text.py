@@ -5,7 +5,6 @@ each file is one.
 """
 
 import gzip
-import importlib
 import json
 import lzma
 import pathlib
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from algoperf_jax.data import raw_files
 from algoperf_jax.errors import DataError
+from workloads.finewebedu_lm.raw_libraries import arrow
 
 COLUMN = "text"
 SEPARATIONS = ("paragraphs", "files")
@@ -98,10 +98,9 @@ def _kind(path: pathlib.Path) -> str | None:
 
 
 def _parquet(path: pathlib.Path) -> Iterator[str]:
-    library = arrow("parquet")
-    arrow_errors = arrow().ArrowException
+    library = arrow()
     try:
-        with library.ParquetFile(path) as file:
+        with library.parquet.ParquetFile(path) as file:
             if COLUMN not in file.schema_arrow.names:
                 raise DataError(f"columns of {path}", value=file.schema_arrow.names, expected=f"a column {COLUMN!r}")
             row = 0
@@ -111,7 +110,7 @@ def _parquet(path: pathlib.Path) -> Iterator[str]:
                         raise DataError(f"row {row} of {path}", value=text, expected="text")
                     yield text or ""
                     row += 1
-    except (arrow_errors, OSError) as error:
+    except (library.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})", remedy="Download it again.") from error
 
 
@@ -168,21 +167,6 @@ def _lines(path: pathlib.Path) -> Iterator[str]:
                 yield text
     except (*raw_files.UNPACKING_ERRORS, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error})", remedy="Get it again.") from error
-
-
-def arrow(module: str = "") -> Any:
-    """The package `pyarrow`, or a module of it.
-
-    Raises:
-      DataError: it is not installed.
-    """
-    try:
-        return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
-    except ImportError as error:
-        raise DataError(
-            "reading Arrow and Parquet files needs pyarrow, which is not installed",
-            remedy='Install it with: pip install -e ".[prepare]"',
-        ) from error
 
 
 def described(files: Sequence[TextFile], folder: pathlib.Path) -> dict[str, Any]:

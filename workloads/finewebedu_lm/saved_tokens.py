@@ -6,13 +6,14 @@ A folder has `state.json`, which lists the files in their order. `datasets` itse
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt16, UInt32
 
 from algoperf_jax.data import raw_files
 from algoperf_jax.errors import DataError
-from workloads.finewebedu_lm.raw_text import arrow
+from workloads.finewebedu_lm.raw_libraries import arrow
 
 STATE = "state.json"
 COLUMN = "input_ids"
@@ -70,11 +71,11 @@ def read(
     Raises:
       DataError: the file is damaged, has no column of token ids, or one is out of range; names document and offset.
     """
-    library, ipc = arrow(), arrow("ipc")
+    library = arrow()
     document = 0
     offset = 0
     try:
-        with library.memory_map(str(path)) as source, ipc.open_stream(source) as stream:
+        with library.memory_map(str(path)) as source, library.ipc.open_stream(source) as stream:
             if COLUMN not in stream.schema.names or not _is_list_of_integers(stream.schema.field(COLUMN).type):
                 raise DataError(
                     f"columns of {path}", value=str(stream.schema)[:200], expected=f"lists of ids, {COLUMN!r}"
@@ -107,6 +108,6 @@ def read(
         ) from error
 
 
-def _is_list_of_integers(kind: object) -> bool:
-    types = arrow("types")
-    return (types.is_list(kind) or types.is_large_list(kind)) and types.is_integer(kind.value_type)  # type: ignore[attr-defined]
+def _is_list_of_integers(kind: Any) -> bool:
+    types = arrow().types
+    return (types.is_list(kind) or types.is_large_list(kind)) and types.is_integer(kind.value_type)

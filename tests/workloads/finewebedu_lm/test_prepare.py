@@ -6,6 +6,7 @@ import logging
 import lzma
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -202,6 +203,17 @@ def test_options_that_cannot_be(tmp_path: pathlib.Path, options: dict[str, str],
     write_json_lines(write_tokenizer(tmp_path / "raw") / "documents.jsonl")
     with pytest.raises(ConfigError, match=message):
         command.prepare("finewebedu_lm", tmp_path / "data", raw=tmp_path / "raw", force=False, options=options)
+
+
+def test_libraries_that_are_not_installed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = write_parquet(write_tokenizer(tmp_path / "raw") / "a.parquet", {"text": TEXTS})
+    for name in ("tokenizers", "pyarrow.parquet"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises(
+                DataError, match=rf"needs {name.partition('.')[0]}, which is not installed.*\[prepare\]"
+            ):
+                run(text.parent, tmp_path / "data")
 
 
 # --- text that is none ----------------------------------------------------------------------------------------------
