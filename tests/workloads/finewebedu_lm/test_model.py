@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from algoperf_jax import parameters
 from tests import golden_support
 from tests.golden_support import COMPILE_QUICKLY, assert_close
 from tests.workloads.finewebedu_lm.case import CASE, rows
+from tests.workloads.finewebedu_lm.memory_benchmark import plainly, step_bytes
 from workloads import losses
 from workloads.finewebedu_lm import loss as lm_loss
 from workloads.finewebedu_lm import model
@@ -53,7 +53,7 @@ def test_logits_losses_and_gradients(size: str, architecture: Architecture, atol
     batch = {name: numbers[f"{size}inputs/{name}"] for name in ("inputs", "targets", "weights")}
 
     def objective(params: Any, weights: Any, smoothing: Any) -> tuple[Any, Any]:
-        logits = model.predict(architecture, params, batch["inputs"])
+        logits = model.predict(architecture, params, jnp.asarray(batch["inputs"]))
         found = lm_loss.loss(batch["targets"], logits, weights, smoothing)
         return found.summed / found.n_valid_examples, logits
 
@@ -247,33 +247,10 @@ def test_rows_that_are_too_long_are_refused() -> None:
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-def step_bytes(architecture: Architecture, loss: Any, batch_size: int) -> int:
-    """Temporary memory of loss and gradient."""
-
-    def step(params: Any, tokens: Any) -> Any:
-        def mean(params: Any) -> Any:
-            found = loss(tokens, model.predict(architecture, params, tokens))
-            return found.summed / found.n_valid_examples
-
-        return jax.value_and_grad(mean)(params)
-
-    jax.clear_caches()
-    params = jax.eval_shape(functools.partial(model.draw, architecture), jax.ShapeDtypeStruct((2,), "uint32"))
-    tokens = jax.ShapeDtypeStruct((batch_size, architecture.max_length), "int32")
-    analysis = jax.jit(step).lower(params, tokens).compile().memory_analysis()
-    assert analysis is not None
-    return analysis.temp_size_in_bytes
-
-
-def plainly() -> Any:
-    """The model as it would be without `recomputed`."""
-    names = ("_project", "_attend", "_expand", "_contract")
-    return mock.patch.multiple(model, **{name: inspect.unwrap(getattr(model, name)) for name in names})
-
-
+@pytest.mark.slow
 def test_a_step_takes_less_than_half_of_the_memory() -> None:
-    """Of the plain model and loss; at 8 rows of 1,024 tokens `memory_benchmark` measures it."""
-    architecture = Architecture(vocab_size=512, max_length=256, width=64, depth=4, num_heads=4, mlp_width=256)
+    """Of the plain model and loss; `memory_benchmark` compiles the full model."""
+    architecture = Architecture(vocab_size=512, max_length=256, width=32, depth=4, num_heads=4, mlp_width=128)
     with plainly():
         plain = step_bytes(architecture, losses.softmax_cross_entropy, 8)
     assert step_bytes(architecture, lm_loss.loss, 8) < 0.5 * plain
