@@ -42,6 +42,7 @@ SHORTENED: Mapping[str, tuple[str, ...]] = {
     "workloads.criteo1tb.evaluation_benchmark": ("--size=small", "--rows=900", "--batch-size=512"),
     "workloads.criteo1tb.parsing_benchmark": ("--lines=500", "--repetitions=1"),
     "workloads.criteo1tb.reading_benchmark": ("--count=9000", "--rows-per-file=5000", "--batch-size=512"),
+    "workloads.finewebedu_lm.data_benchmark": ("--tokens=20000", "--batch_sizes=2"),
     "workloads.imagenet.benchmark": ("--count=2",),
     "workloads.speech.data_benchmark": ("--batch_sizes=8",),
     "workloads.speech.metrics_benchmark": ("--batch=2", "--frames=20", "--labels=5", "--repetitions=1"),

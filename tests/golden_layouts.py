@@ -43,6 +43,9 @@ def numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         renamed["loss/logits_rounding"] = np.asarray(0.5 / 32768)
     if "train/logits_maxabsdiff_vs_eval" in renamed and "train/logits" not in renamed:
         renamed["train/logits"] = renamed["eval/logits"]
+    if "eval/logits" not in renamed and "eval/logits/slice" in renamed:
+        # A model without dropout or batch normalization computes the same in training.
+        renamed["eval/logits"] = renamed["train/logits"] = renamed["eval/logits/slice"]
     if (both := "train/new_batch_stats/sum_sumsq") in renamed:
         renamed["train/new_batch_stats/sum"], renamed["train/new_batch_stats/sumsq"] = renamed.pop(both).T
     of_training = "loss/summed" in arrays

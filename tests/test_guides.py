@@ -20,6 +20,7 @@ from tests.test_documents import DOCUMENTS, ROOT
 from tests.workloads.cifar import test_prepare as cifar
 from tests.workloads.criteo1tb import click_logs
 from tests.workloads.fastmri import test_prepare as fastmri
+from tests.workloads.finewebedu_lm import texts as finewebedu_lm
 from tests.workloads.imagenet import test_prepare as imagenet
 from tests.workloads.mnist import test_prepare as mnist
 from tests.workloads.ogbg import test_prepare as ogbg
@@ -28,6 +29,7 @@ from tests.workloads.wmt import texts as wmt
 from workloads.cifar import prepare as cifar_conversion
 from workloads.criteo1tb import prepare as criteo_conversion
 from workloads.criteo1tb import raw_days
+from workloads.finewebedu_lm import prepare as text_conversion
 from workloads.speech import prepare as speech_conversion
 from workloads.wmt import prepare as wmt_conversion
 
@@ -69,6 +71,9 @@ def raw(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     monkeypatch.setattr(
         speech_conversion, "FULL", dataclasses.replace(speech_conversion.FULL, vocab_size=libri.VOCABULARY)
     )
+    finewebedu_lm.write_json_lines(raw / "documents.jsonl", (ROOT / "CHANGELOG.md").read_text().split("\n\n"))
+    finewebedu_lm.write_tokenizer(raw)
+    monkeypatch.setattr(text_conversion, "VOCAB_SIZE", finewebedu_lm.VOCABULARY)
     return raw
 
 
@@ -132,7 +137,7 @@ def test_from_raw_data_to_the_leaderboard(
 ) -> None:
     copy(folder, "my_submission.py", "search_space.json")
     ran = walk("docs/data.md", more={"algoperf_jax.main": ("--config.batch_size=16",)})
-    assert ran.count("algoperf_jax.prepare") == 8
+    assert ran.count("algoperf_jax.prepare") == 10
     ran = walk("docs/guides/leaderboard.md", more={"algoperf_jax.main": ONE_TRIAL})
     assert [ran.count(module) for module in ("algoperf_jax.prepare", "algoperf_jax.main", "scoring")] == [1, 2, 2]
     assert (folder / "scores/report.html").is_file()

@@ -53,7 +53,7 @@ class TorchView(WorkloadView):
             workload,
             param_shapes={name: ShapeTuple(shape) for name, shape in transfer.parameter_shapes.items()},
             model_params_types={
-                name: parameters.joined_type([part.path for part in leaf.parts])
+                name: model.parameter_types.get(name) or parameters.joined_type([part.path for part in leaf.parts])
                 for name, leaf in model.parameters.items()
             },
             metrics_logger=metrics_logger,

@@ -205,6 +205,21 @@ ENTRIES: Mapping[str, Entry] = {
             ),
         },
     ),
+    "finewebedu_lm": Entry(
+        "workloads.finewebedu_lm",
+        base=Variant(
+            suite="algoperf",
+            model="decoder-only transformer, 12 blocks, width 1,024",
+            examples="the next token of educational web pages, FineWeb-Edu",
+        ),
+        variants={
+            "small": Variant(
+                arguments={"size": "small"},
+                model="two blocks, width 128",
+                examples="the next token of an invented language",
+            ),
+        },
+    ),
     "librispeech_conformer": Entry(
         "workloads.librispeech_conformer",
         data="workloads.speech",

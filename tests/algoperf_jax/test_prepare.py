@@ -232,7 +232,7 @@ def test_variants_share_the_preparation_of_their_workload() -> None:
         assert workloads.preparation(name) is workloads.preparation(base)
 
 
-NOT_DOWNLOADED = {"criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit", "wmt"}
+NOT_DOWNLOADED = {"criteo1tb", "fastmri", "finewebedu_lm", "imagenet_resnet", "imagenet_vit", "wmt"}
 
 
 @pytest.mark.parametrize("name", workloads.base_names())

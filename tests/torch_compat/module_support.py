@@ -40,8 +40,9 @@ def gradients(twin: TorchModel, module: torch.nn.Module, params: Any) -> dict[st
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         parts, array = twin.parameters[name].parts, parameter.grad.numpy()
-        ends = np.cumsum([part.torch_shape(shapes[part.path])[0] for part in parts])
-        for part, piece in zip(parts, np.split(array, ends[:-1]), strict=True):
+        # Only arrays that share a tensor have a first axis for certain.
+        ends = np.cumsum([part.torch_shape(shapes[part.path])[0] for part in parts]) if len(parts) > 1 else []
+        for part, piece in zip(parts, np.split(array, ends[:-1]) if len(parts) > 1 else [array], strict=True):
             gradient = part.to_jax(piece, shapes[part.path])
             if part.rows is not None:
                 found.setdefault(part.path, np.full(shapes[part.path], np.nan, gradient.dtype))[part.rows] = gradient

@@ -46,7 +46,7 @@ FLOAT64_RTOL = 1e-12
 # Gradients of biases that move all scores of a query alike are zero but for rounding.
 FLOAT64_ATOL = 1e-14
 WITHOUT_COUNTERPART = (
-    *("num_batches_tracked", "pos_encoder.pe"),
+    *("num_batches_tracked", "pos_encoder.pe", "freqs_cis"),
     *("_normalizer_mean", "_normalizer_stddev", "stft.window", "paddings_kernel", "inv_timescales", "bn.dim"),
 )
 """Buffers that JAX does not have, or computes: the ends of their names."""

@@ -1,10 +1,12 @@
 """What the tests of all workloads need to know about each."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from algoperf_jax.workload import SPLITS, SplitName
 
 Golden = Mapping[str, np.ndarray]
 
@@ -33,6 +35,7 @@ class Case:
       devices_rtol: largest difference between 1 and 8 devices, relative to the largest number of an array.
       compiles_quickly: whether the two may be compiled without optimization, which rounds differently.
       compares_norms: whether the norm of the difference counts instead of the largest element.
+      splits: those that the workload has.
       num_outputs: size of the last layer's output, if that is not the last axis of the logits.
     """
 
@@ -46,4 +49,5 @@ class Case:
     devices_rtol: float = 1e-5
     compiles_quickly: bool = True
     compares_norms: bool = False
+    splits: Sequence[SplitName] = SPLITS
     num_outputs: int | None = None

@@ -17,7 +17,6 @@ import workloads
 from algoperf_jax import parameters
 from algoperf_jax.workload import (
     EVALUATION_SPLITS,
-    SPLITS,
     ArraySpec,
     Batch,
     Partial,
@@ -40,6 +39,7 @@ NAMES = [
 """Without the variants that other models are reduced to here."""
 ALL_CASES = {**CASES, **dict.fromkeys(sequences.ENTRIES, Case())}
 BASE_NAMES = list(ALL_CASES)
+SPLITS_OF = [(name, split) for name in BASE_NAMES for split in ALL_CASES[name].splits]
 MODELS = [*NAMES, *sequences.ENTRIES]
 """The workloads of the project, and two that use every freedom that the contract leaves."""
 ROUNDING = 5e-8
@@ -245,11 +245,10 @@ def assert_fits(schema: Schema, batch: Batch) -> None:
     jax.tree.map(check, dict(schema), dict(batch))
 
 
-@pytest.mark.parametrize("name", BASE_NAMES)
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("name", "split"), SPLITS_OF)
 def test_batches_have_the_declared_schema(name: str, split: SplitName) -> None:
     workload, reader = workload_of(name), opened(workload_of(name), split)
-    assert workload.schema.keys() == set(SPLITS)
+    assert workload.schema.keys() == set(ALL_CASES[name].splits)
     for k in (0, 1):
         batch = reader.finished(k % (reader.num_batches or 2))
         assert_fits(workload.schema[split], batch)
@@ -274,15 +273,14 @@ def test_real_and_builtin_data_have_one_schema(name: str) -> None:
 @pytest.mark.parametrize("name", BASE_NAMES)
 def test_sizes_of_the_splits(name: str) -> None:
     workload = workload_of(name)
-    assert sorted(workload.split_sizes) == sorted(SPLITS)
-    for split in SPLITS:
+    assert sorted(workload.split_sizes) == sorted(ALL_CASES[name].splits)
+    for split in ALL_CASES[name].splits:
         reader = opened(workload, split)
         assert reader.num_examples == workload.split_sizes[split]
         assert (reader.num_batches is None) == (split == "train")
 
 
-@pytest.mark.parametrize("name", BASE_NAMES)
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("name", "split"), SPLITS_OF)
 def test_batches_are_a_pure_function_of_their_number(name: str, split: SplitName) -> None:
     reader, again = opened(workload_of(name), split), opened(load(name), split)
     in_order = [reader.finished(k) for k in range(4)]
@@ -293,13 +291,12 @@ def test_batches_are_a_pure_function_of_their_number(name: str, split: SplitName
 
 @pytest.mark.parametrize("name", BASE_NAMES)
 def test_the_seed_decides_the_order_of_training_only(name: str) -> None:
-    for split in SPLITS:
+    for split in ALL_CASES[name].splits:
         batches = [opened(workload_of(name), split, seed=seed).finished(0) for seed in (1, 2)]
         assert trees_differ(*batches) == (split == "train"), split
 
 
-@pytest.mark.parametrize("name", BASE_NAMES)
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("name", "split"), SPLITS_OF)
 @pytest.mark.parametrize(("process_count", "device_count"), [(1, 8), (2, 2), (4, 8)])
 def test_global_batches_do_not_depend_on_placement(
     name: str, split: SplitName, process_count: int, device_count: int
@@ -313,8 +310,7 @@ def test_global_batches_do_not_depend_on_placement(
         assert_trees_equal(joined([part.finished(k) for part in parts]), dict(whole.finished(k)))
 
 
-@pytest.mark.parametrize("name", BASE_NAMES)
-@pytest.mark.parametrize("split", EVALUATION_SPLITS)
+@pytest.mark.parametrize(("name", "split"), [pair for pair in SPLITS_OF if pair[1] in EVALUATION_SPLITS])
 def test_every_evaluation_example_counts_once(name: str, split: SplitName) -> None:
     """On any number of devices, also if it divides neither the split nor the batch."""
     workload = workload_of(name)

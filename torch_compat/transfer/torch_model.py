@@ -7,7 +7,7 @@ from typing import Any
 import array_api_compat
 import torch
 
-from algoperf_jax.workload import LossFunction
+from algoperf_jax.workload import LossFunction, ParameterType
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,7 @@ class TorchModel:
         the code that makes tensors of them). Takes NumPy arrays, or tensors if batches are finished on the device.
       loss: takes tensors. It is `Workload.loss` if that is written with the array API. A loss that cannot be, such as
         one with a scan (CTC), has its own function here, and a test that both are equal.
+      parameter_types: PyTorch name -> role, where it is not the one that the names of the JAX arrays tell.
       spans_processes: whether batch statistics are computed over all processes' rows, as they are in JAX.
     """
 
@@ -130,4 +131,5 @@ class TorchModel:
     buffers: Mapping[str, Leaf]
     arrange: Callable[[Any], Any]
     loss: LossFunction
+    parameter_types: Mapping[str, ParameterType] = dataclasses.field(default_factory=dict)
     spans_processes: bool = True

@@ -1,101 +1,33 @@
-"""Files of rows: written piece by piece, checked block by block when they are read.
-
-`NAME.rows` is nothing but rows, little-endian int32 [n, 40] (see `schema`). `NAME.rows.json` describes it: the number
-of rows, the CRC-32 of each block of `ROWS_PER_BLOCK` rows (the last block may be shorter), and where they came from.
-Both are written under temporary names; the description gets its final name last, so a file that has one is complete. A
-preparation that was killed continues with the files that have none.
-"""
+"""Files of rows of click logs, int32 [n, 40] (see `schema`); `algoperf_jax/data/row_files.py` has their format."""
 
 import contextlib
-import dataclasses
-import hashlib
-import json
-import os
 import pathlib
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int32
 
-from algoperf_jax.data.manifest import Column, File, Split
+from algoperf_jax.data import row_files
+from algoperf_jax.data.manifest import Split
 from algoperf_jax.data.prepared import DatasetSpec
-from algoperf_jax.errors import DataError
+from algoperf_jax.data.row_files import Description, RowFormat
 from workloads.criteo1tb.schema import NUM_COLUMNS
 
 ROWS_PER_BLOCK = 8_192
 """A block is 1.3 MB: small enough that it is still in the processor's cache when its checksum is computed, and that the
 blocks at both ends of a process's part of a batch cost little."""
-BYTES_PER_ROW = 4 * NUM_COLUMNS
-FORMAT = 1
-DTYPE = np.dtype("<i4")
+ROW = RowFormat(np.dtype(np.int32), (NUM_COLUMNS,), ROWS_PER_BLOCK)
+BYTES_PER_ROW = ROW.bytes_per_row
 
 DATASET = DatasetSpec("criteo1tb", "1.0.0")
 """The prepared data set; its version changes whenever the rows or their files do."""
 
-Rows = Int32[np.ndarray, "rows 40"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What is known of a complete file.
-
-    Attributes:
-      num_rows: number of rows.
-      checksums: the CRC-32 of each block.
-      source: where the rows came from, as given to `writer`.
-    """
-
-    num_rows: int
-    checksums: tuple[int, ...]
-    source: Mapping[str, Any]
-
-
-@contextlib.contextmanager
-def writer(path: pathlib.Path, *, source: Mapping[str, Any]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Opens a file for writing; it is complete when the context ends, and does not exist if the context fails.
-
-    Args:
-      path: the final name, ending in `.rows`; an older file is replaced.
-      source: JSON values that say where the rows come from, such as the name and size of a raw file.
-
-    Yields:
-      A function that appends rows, int32 [any, 40].
-
-    Raises:
-      OSError: the disk is full or not writable.
-    """
-    partial, description = path.with_name(f".{path.name}.partial"), _description_path(path)
-    description.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    checksums = _BlockChecksums()
-    try:
-        with partial.open("wb") as file:
-
-            def write(rows: np.ndarray) -> None:
-                if rows.ndim != 2 or rows.shape[1] != NUM_COLUMNS or rows.dtype != np.int32:
-                    raise ValueError(f"rows are int32 [any, {NUM_COLUMNS}], not {rows.dtype} {rows.shape}")
-                content = _bytes(np.ascontiguousarray(rows, DTYPE))
-                file.write(content)
-                checksums.add(content)
-
-            yield write
-            _to_disk(file)
-        partial.rename(path)
-        with partial.open("w", encoding="utf-8") as text:
-            description_of_rows = {
-                "format": FORMAT,
-                "rows": checksums.num_bytes // BYTES_PER_ROW,
-                "rows_per_block": ROWS_PER_BLOCK,
-                "crc32": checksums.done(),
-                "source": dict(source),
-            }
-            text.write(json.dumps(description_of_rows) + "\n")
-            _to_disk(text)
-        partial.rename(description)
-    finally:
-        partial.unlink(missing_ok=True)
+def writer(
+    path: pathlib.Path, *, source: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[Callable[[np.ndarray], None]]:
+    """Opens a file, ending in `.rows`, for writing; see `row_files.writer`."""
+    return row_files.writer(path, ROW, source=source)
 
 
 def remove_interrupted(folder: pathlib.Path) -> None:
@@ -106,161 +38,16 @@ def remove_interrupted(folder: pathlib.Path) -> None:
 
 def complete(path: pathlib.Path) -> Description | None:
     """The description of a file that was written to its end, or None: the file has to be written (again)."""
-    try:
-        found = _parsed(_description_path(path).read_bytes())
-        return found if path.stat().st_size == found.num_rows * BYTES_PER_ROW else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return row_files.complete(path, ROW)
 
 
 def manifest_split(paths: Sequence[pathlib.Path]) -> Split:
-    """The entry of the manifest for a split that consists of these complete files, in this order.
-
-    Raises:
-      DataError: a file is not complete.
-    """
-    files, num_rows = [], 0
-    for path in paths:
-        found = complete(path)
-        if found is None:
-            raise DataError(f"{path} is not complete", remedy="Prepare the data again.")
-        digest = hashlib.sha256(_description_path(path).read_bytes()).hexdigest()
-        files.append(File(path.name, len(found.checksums), found.num_rows * BYTES_PER_ROW, digest))
-        num_rows += found.num_rows
-    return Split(num_rows, {"rows": Column(DTYPE.str, (num_rows, NUM_COLUMNS))}, tuple(files))
+    """The entry of the manifest for a split of these complete files; see `row_files.manifest_split`."""
+    return row_files.manifest_split(paths, ROW, column="rows")
 
 
-class RowFile:
-    """A complete file, read in any order by any number of threads. Picklable.
-
-    The file is opened at each read, and its description at the first. A block's checksum is verified when a process
-    first reads any of its rows.
-
-    Args:
-      path: the file.
-      num_rows: number of rows, from the manifest.
-      sha256: checksum of the description, from the manifest.
-      remedy: how to replace a damaged file, for errors.
-    """
+class RowFile(row_files.RowFile):
+    """A complete file of rows; see `row_files.RowFile`."""
 
     def __init__(self, path: pathlib.Path, num_rows: int, sha256: str, *, remedy: str) -> None:
-        self._path = path
-        self._num_rows = num_rows
-        self._sha256 = sha256
-        self._remedy = remedy
-        self._checksums: tuple[int, ...] | None = None
-        self._verified: Bool[np.ndarray, " blocks"] = np.zeros(0, bool)
-
-    def __len__(self) -> int:
-        return self._num_rows
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_checksums": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        vars(self).update(state)
-
-    def read(self, start: int, out: Rows) -> None:
-        """Reads `len(out)` consecutive rows from row `start` on into `out`, which is contiguous.
-
-        Raises:
-          DataError: a block is damaged, the file is shorter than it was, or cannot be read; names file and block.
-        """
-        assert out.flags.c_contiguous
-        try:
-            checksums = self._open()
-            descriptor = os.open(self._path, os.O_RDONLY)
-            try:
-                while len(out):
-                    block, skipped = divmod(start, ROWS_PER_BLOCK)
-                    count = min(len(out), ROWS_PER_BLOCK - skipped)
-                    self._read_within(descriptor, block, skipped, out[:count], checksums)
-                    start, out = start + count, out[count:]
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise DataError(f"{self._path} cannot be read ({error})", remedy=self._remedy) from error
-
-    def _read_within(self, descriptor: int, block: int, skipped: int, out: Rows, checksums: tuple[int, ...]) -> None:
-        """Reads rows of one block from row `skipped` of it on; the whole block, if it is not verified yet."""
-        first = block * ROWS_PER_BLOCK
-        if self._verified[block]:
-            self._read_rows(descriptor, block, first + skipped, out)
-            return
-        size = min(ROWS_PER_BLOCK, self._num_rows - first)
-        whole = out if len(out) == size else np.empty((size, NUM_COLUMNS), DTYPE)
-        self._read_rows(descriptor, block, first, whole)
-        if zlib.crc32(_bytes(whole)) != checksums[block]:
-            raise DataError(f"block {block} of {self._path} does not match its checksum", remedy=self._remedy)
-        self._verified[block] = True
-        if whole is not out:
-            out[:] = whole[skipped : skipped + len(out)]
-
-    def _read_rows(self, descriptor: int, block: int, start: int, out: Rows) -> None:
-        content, offset = _bytes(out), start * BYTES_PER_ROW
-        while content:
-            count = os.preadv(descriptor, [content], offset)
-            if not count:
-                raise DataError(f"{self._path} ends within block {block}", remedy=self._remedy)
-            content, offset = content[count:], offset + count
-
-    def _open(self) -> tuple[int, ...]:
-        """The checksums of the blocks, read and checked at the first call."""
-        if self._checksums is None:
-            path = _description_path(self._path)
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != self._sha256:
-                raise DataError(f"{path} does not match its SHA-256 checksum", remedy=self._remedy)
-            checksums = _parsed(content).checksums
-            self._verified = np.zeros(len(checksums), bool)
-            self._checksums = checksums
-        return self._checksums
-
-
-class _BlockChecksums:
-    """Computes the checksum of each block of a stream of bytes."""
-
-    def __init__(self) -> None:
-        self.num_bytes = 0
-        self._finished: list[int] = []
-        self._current = 0
-
-    def add(self, content: memoryview) -> None:
-        block_bytes = ROWS_PER_BLOCK * BYTES_PER_ROW
-        while content:
-            part = content[: block_bytes - self.num_bytes % block_bytes]
-            self._current = zlib.crc32(part, self._current)
-            self.num_bytes += len(part)
-            if self.num_bytes % block_bytes == 0:
-                self._finished.append(self._current)
-                self._current = 0
-            content = content[len(part) :]
-
-    def done(self) -> list[int]:
-        partial = self.num_bytes % (ROWS_PER_BLOCK * BYTES_PER_ROW) != 0
-        return [*self._finished, *([self._current] if partial else [])]
-
-
-def _description_path(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _parsed(content: bytes) -> Description:
-    """Raises ValueError, KeyError or TypeError for a damaged description or one of another format."""
-    found = json.loads(content)
-    if (found["format"], found["rows_per_block"]) != (FORMAT, ROWS_PER_BLOCK):
-        raise ValueError("another format")
-    checksums = tuple(found["crc32"])
-    if len(checksums) != -(-found["rows"] // ROWS_PER_BLOCK):
-        raise ValueError("the number of checksums does not fit the number of rows")
-    return Description(found["rows"], checksums, found["source"])
-
-
-def _bytes(rows: Rows) -> memoryview:
-    """The bytes of contiguous rows, not copied."""
-    return rows.reshape(-1).view(np.uint8).data
-
-
-def _to_disk(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+        super().__init__(path, ROW, num_rows, sha256, remedy=remedy)

@@ -114,3 +114,25 @@ class TwoStepAttention(nn.Module):
         weights = jax.nn.softmax(scores)
         weights = weights if drop is None else drop(weights)
         return self.out(jnp.einsum("bhmn,bhnd->bmhd", weights, values))
+
+
+def causal_attention(
+    query: Float[Array, "batch tokens heads features"],
+    key: Float[Array, "batch tokens heads features"],
+    value: Float[Array, "batch tokens heads features"],
+) -> Float[Array, "batch tokens heads features"]:
+    """Softmax attention of tokens to themselves and to those before them; the scores are not scaled.
+
+    In half precision, GPUs use the fused kernel of cuDNN, which exists for no other type. Its softmax is float32.
+    """
+    if query.dtype in (jnp.bfloat16, jnp.float16) and jax.default_backend() == "gpu":
+        return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=True, implementation="cudnn")
+    query, key, value = (jnp.swapaxes(heads, 1, 2) for heads in (query, key, value))
+    scores = jnp.einsum("bhmd,bhnd->bhmn", query, key)
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    positions = jnp.arange(scores.shape[-1])
+    scores = jnp.where(positions[:, None] >= positions, scores, jnp.finfo(scores.dtype).min)
+    # There are fewer outputs to divide than weights.
+    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    attended = jnp.einsum("bhmn,bhnd->bhmd", weights.astype(value.dtype), value)
+    return jnp.swapaxes((attended / weights.sum(-1, keepdims=True)).astype(value.dtype), 1, 2)

@@ -1,12 +1,12 @@
-"""Softmax cross entropy over a large vocabulary: nothing of the size of the logits is kept but the logits."""
+"""The loss of translations."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Integer, Shaped
+from jaxtyping import Float, Integer, Shaped
 
 from algoperf_jax.workload import Loss
+from workloads.vocabulary_loss import check_tokens, token_cross_entropy
 
 
 def loss(
@@ -15,11 +15,10 @@ def loss(
     weights: Shaped[Any, "*leading"] | None = None,
     label_smoothing: float | Float[Any, ""] = 0.0,
 ) -> Loss:
-    """Softmax cross entropy of each token, with uniform label smoothing (Szegedy et al. 2016, section 7).
+    """Softmax cross entropy of each token, with uniform label smoothing.
 
-    The same function as `workloads.losses.softmax_cross_entropy` where weights are 0 or 1. Its derivative is written
-    out, so that a training step reads the logits once more and writes their gradient, and makes no other array of their
-    size: no indicators of the targets, no logarithms of probabilities.
+    The same function as `workloads.losses.softmax_cross_entropy` where weights are 0 or 1, in less memory: see
+    `token_cross_entropy`.
 
     Args:
       targets: token ids.
@@ -33,53 +32,11 @@ def loss(
     Raises:
       ValueError: the shapes of targets, logits and weights do not match.
     """
-    leading = tuple(logits.shape[:-1])
-    if tuple(targets.shape) != leading or (weights is not None and tuple(weights.shape) != leading):
-        raise ValueError(
-            f"wmt loss: targets {tuple(targets.shape)}, logits {tuple(logits.shape)} and weights "
-            f"{None if weights is None else tuple(weights.shape)} do not share their leading axes"
-        )
-    logits = jnp.asarray(logits)
-    smoothing = jnp.asarray(label_smoothing, logits.dtype)
-    per_token = _cross_entropy(logits, jnp.asarray(targets), smoothing)
+    check_tokens("wmt loss", targets, logits, weights)
+    per_token = token_cross_entropy(targets, logits, label_smoothing)
     if weights is None:
         weights = jnp.ones_like(per_token)
     else:
         weights = jnp.asarray(weights).astype(per_token.dtype)
         per_token = jnp.where(weights != 0, per_token, 0)
     return Loss(per_token.sum(), weights.sum(), per_token)
-
-
-@jax.custom_jvp
-def _cross_entropy(
-    logits: Float[Array, "*leading vocabulary"], targets: Int[Array, "*leading"], smoothing: Float[Array, ""]
-) -> Float[Array, "*leading"]:
-    return _with_normalizer(logits, targets, smoothing)[0]
-
-
-@_cross_entropy.defjvp
-def _cross_entropy_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    logits, targets, smoothing = primals
-    of_logits, _, of_smoothing = tangents
-    per_token, log_normalizer = _with_normalizer(logits, targets, smoothing)
-    vocabulary = logits.shape[-1]
-    probabilities = jnp.exp(logits - log_normalizer[..., None])
-    is_target = jnp.arange(vocabulary) == targets[..., None]
-    expected = jnp.where(is_target, 1 - smoothing, 0) + smoothing / vocabulary
-    tangent = ((probabilities - expected) * of_logits).sum(-1)
-    return per_token, tangent + (_of_targets(logits, targets) - logits.mean(-1)) * of_smoothing
-
-
-def _with_normalizer(
-    logits: Float[Array, "*leading vocabulary"], targets: Int[Array, "*leading"], smoothing: Float[Array, ""]
-) -> tuple[Float[Array, "*leading"], Float[Array, "*leading"]]:
-    """The cross entropy, and the logarithm that normalizes the logits."""
-    log_normalizer = jax.nn.logsumexp(logits, axis=-1)
-    of_targets = _of_targets(logits, targets)
-    return log_normalizer - (1 - smoothing) * of_targets - smoothing * logits.mean(-1), log_normalizer
-
-
-def _of_targets(
-    logits: Float[Array, "*leading vocabulary"], targets: Int[Array, "*leading"]
-) -> Float[Array, "*leading"]:
-    return jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]

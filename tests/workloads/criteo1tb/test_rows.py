@@ -1,5 +1,6 @@
 import pathlib
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -135,9 +136,9 @@ def test_damaged_blocks_are_named(path: pathlib.Path) -> None:
 
 def test_blocks_are_verified_once(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
-    crc32 = rows.zlib.crc32
+    crc32 = zlib.crc32
     write(path, some_rows())
-    monkeypatch.setattr(rows.zlib, "crc32", lambda content: computed.append(len(content)) or crc32(content))
+    monkeypatch.setattr(zlib, "crc32", lambda content: computed.append(len(content)) or crc32(content))
     file = reopen(path)
     for _ in range(2):
         read(file, 0, NUM_ROWS)
