@@ -30,6 +30,7 @@ RTOL = {
     "cifar": 2e-3,
     "criteo1tb": 1e-5,
     "fastmri": 2e-3,
+    "finewebedu_lm": 1e-4,
     "imagenet_resnet": 2e-3,
     "imagenet_vit": 1e-4,
     "librispeech_conformer": 2e-3,
