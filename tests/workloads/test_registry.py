@@ -87,6 +87,7 @@ def test_what_is_small_has_no_target_on_real_data() -> None:
     assert [name for name in workloads.names() if not workloads.load(name, data_dir="D").goal.has_target] == [
         "criteo1tb_small",
         "fastmri_small",
+        "finewebedu_lm_small",
         "imagenet_resnet_small",
         "imagenet_vit_small",
         "librispeech_conformer_small",
