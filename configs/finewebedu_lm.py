@@ -22,7 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base.named("finewebedu_lm", variant)
     config.edition = "v0.6-a100"
     config.hyperparameters = {
-        "learning_rate": 2e-3,
+        "learning_rate": 3e-3,
         "beta2": 0.98,
         "weight_decay": 1e-2,
         "warmup_factor": 0.05,

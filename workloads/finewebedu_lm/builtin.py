@@ -26,8 +26,8 @@ FACTS = Facts(
     split_sizes={"train": 16_384, "eval_train": 256, "validation": 256},
 )
 SMALL_FACTS = Facts(
-    goal=Goal(metric="ppl", direction="minimize", validation=30.0),
-    budget=Budget(max_runtime_sec=300, eval_period_sec=20, step_hint=2_000),
+    goal=Goal(metric="ppl", direction="minimize", validation=25.0),
+    budget=Budget(max_runtime_sec=300, eval_period_sec=10, step_hint=700),
     batch_size=32,
     eval_batch_size=64,
     split_sizes={"train": 32_768, "eval_train": 512, "validation": 512},
