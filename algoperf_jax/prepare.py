@@ -10,6 +10,8 @@ The conversion is the module `workloads.<name>.prepare` (see `workloads.preparat
 - instead of `convert`, for data too large to start again after an interruption: `convert_into(folder: pathlib.Path,
   own: pathlib.Path) -> Written`. It writes files of its own into `own`, and keeps the complete files that it finds
   there; see `algoperf_jax/data/continued.py`;
+- `check(folder: pathlib.Path) -> None`, optional beside `convert_into`: raises the errors that are known from the names
+  of the raw files and from the options, before `--force` removes an older data set;
 - `OPTIONS: tuple[str, ...]`, optional: names of further keyword arguments of the conversion, whose values are strings.
 
 Without `DOWNLOADS`, the user has to provide the raw files.
@@ -83,7 +85,9 @@ def prepare(
         if options:
             source += f" ({', '.join(f'{option}={value}' for option, value in options.items())})"
         if hasattr(conversion, "convert_into"):
-            own = continued.begin(data_dir, spec, force=force)
+            if hasattr(conversion, "check"):
+                conversion.check(folder, **options)
+            own = continued.begin(data_dir, spec, force=force, arguments=_arguments(raw, options))
             written: continued.Written = conversion.convert_into(folder, own, **options)
             continued.finish(data_dir, spec, written, source=source)
         else:
@@ -98,7 +102,10 @@ def prepare(
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns the exit code."""
     return command_line.execute(
-        _run, arguments, lambda _: _parser().format_help(), when_interrupted="the same command resumes the downloads"
+        _run,
+        arguments,
+        lambda _: _parser().format_help(),
+        when_interrupted="the same command continues, and keeps what is complete",
     )
 
 
@@ -162,6 +169,12 @@ def _only_process(data_dir: pathlib.Path, dataset: str) -> Iterator[None]:
                 f"another process is preparing {dataset} in {data_dir}", remedy="Wait until it has finished."
             ) from error
         yield
+
+
+def _arguments(raw: pathlib.Path | None, options: Mapping[str, str]) -> list[str]:
+    """The arguments of the command besides the data set and its folder, for any working directory."""
+    source = [] if raw is None else [f"--from={raw.resolve()}"]
+    return source + [f"--option={option}={value}" for option, value in options.items()]
 
 
 def _urls(conversion: ModuleType) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algoperf_jax.data import prepared
@@ -32,10 +32,15 @@ class Written:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def begin(data_dir: PathLike, spec: DatasetSpec, *, force: bool) -> pathlib.Path:
+def begin(data_dir: PathLike, spec: DatasetSpec, *, force: bool, arguments: Sequence[str] = ()) -> pathlib.Path:
     """Makes the folder of a data set, or opens it with the files that an earlier preparation left there.
 
-    The files of another version are removed, and with `force` those of this version, too.
+    Args:
+      data_dir: folder of all prepared data sets.
+      spec: name and version; the files of another version are removed.
+      force: remove the files of this version, too.
+      arguments: further arguments of the command that prepares the data set, for those who find it unfinished or
+        damaged.
 
     Raises:
       DataError: the folder cannot be written.
@@ -49,11 +54,12 @@ def begin(data_dir: PathLike, spec: DatasetSpec, *, force: bool) -> pathlib.Path
             shutil.rmtree(old, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{UNFINISHED}.partial"
-        partial.write_text(json.dumps({"dataset": spec.name, "version": spec.version}) + "\n", encoding="utf-8")
+        content = {"dataset": spec.name, "version": spec.version, "arguments": list(arguments)}
+        partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
         partial.rename(folder / UNFINISHED)
         (folder / MANIFEST).unlink(missing_ok=True)
     except OSError as error:
-        raise _failed(data_dir, spec, error) from error
+        raise _failed(data_dir, spec, arguments, error) from error
     return folder
 
 
@@ -73,11 +79,12 @@ def finish(data_dir: PathLike, spec: DatasetSpec, written: Written, *, source: s
         if not split.examples:
             raise DataError(f"split {name!r} has no examples")
     folder = pathlib.Path(data_dir).expanduser() / spec.name
+    arguments = prepared.recorded_arguments(folder)
     try:
-        prepared.write_manifest(folder, spec, written.splits, source=source, facts=written.facts)
+        prepared.write_manifest(folder, spec, written.splits, source=source, facts=written.facts, arguments=arguments)
         (folder / UNFINISHED).unlink()
     except OSError as error:
-        raise _failed(data_dir, spec, error) from error
+        raise _failed(data_dir, spec, arguments, error) from error
 
 
 def _identity(folder: pathlib.Path) -> tuple[str, str] | None:
@@ -91,8 +98,8 @@ def _identity(folder: pathlib.Path) -> tuple[str, str] | None:
     return None
 
 
-def _failed(data_dir: PathLike, spec: DatasetSpec, error: OSError) -> DataError:
+def _failed(data_dir: PathLike, spec: DatasetSpec, arguments: Sequence[str], error: OSError) -> DataError:
     return DataError(
         f"preparing {spec.name} in {os.fspath(data_dir)} failed ({error})",
-        remedy=f"Fix this, then run: {prepared.command(spec.name, data_dir)}",
+        remedy=f"Fix this, then run: {prepared.command(spec.name, data_dir, *arguments)}",
     )

@@ -17,7 +17,7 @@ import platform
 import shlex
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -127,14 +127,21 @@ def write(
 
 
 def write_manifest(
-    folder: pathlib.Path, spec: DatasetSpec, splits: Mapping[str, Split], *, source: str, facts: Mapping[str, Any]
+    folder: pathlib.Path,
+    spec: DatasetSpec,
+    splits: Mapping[str, Split],
+    *,
+    source: str,
+    facts: Mapping[str, Any],
+    arguments: Sequence[str] = (),
 ) -> None:
-    """Writes the manifest of a data set whose files are in `folder`."""
+    """Writes the manifest of a data set whose files are in `folder`; `arguments` are for `recorded_arguments`."""
     manifest = {
         "format": _MANIFEST_FORMAT,
         "dataset": spec.name,
         "version": spec.version,
         "source": source,
+        "arguments": list(arguments),
         "created_with": {
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -146,6 +153,19 @@ def write_manifest(
     partial = folder / f".{MANIFEST}.partial"
     partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     partial.rename(folder / MANIFEST)
+
+
+def recorded_arguments(folder: pathlib.Path) -> list[str]:
+    """Arguments of the command that made a data set, besides its name and folder; none if they are not known.
+
+    Only data sets whose preparation can be continued record them; see `continued`.
+    """
+    for name in (UNFINISHED, MANIFEST):
+        try:
+            return [str(argument) for argument in json.loads((folder / name).read_text(encoding="utf-8"))["arguments"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return []
 
 
 def check_replaceable(data_dir: PathLike, spec: DatasetSpec) -> None:
@@ -171,9 +191,12 @@ def load(data_dir: PathLike, spec: DatasetSpec) -> "Prepared":
         it.
     """
     folder = pathlib.Path(data_dir).expanduser() / spec.name
-    prepare = f"Run: {command(spec.name, data_dir)}"
+    prepare = f"Run: {command(spec.name, data_dir, *recorded_arguments(folder))}"
     if (folder / UNFINISHED).is_file():
-        raise DataError(f"the preparation of {spec.name} in {os.fspath(data_dir)} has not finished", remedy=prepare)
+        raise DataError(
+            f"the preparation of {spec.name} in {os.fspath(data_dir)} has not finished",
+            remedy=prepare,
+        )
     if not (folder / MANIFEST).is_file():
         raise DataError(f"no prepared {spec.name} data in {os.fspath(data_dir)}", remedy=prepare)
     try:
@@ -231,6 +254,11 @@ class Prepared:
     def facts(self) -> Mapping[str, Any]:
         """Further values from the conversion; see `Conversion`."""
         return self._manifest.get("facts", {})
+
+    @property
+    def arguments(self) -> list[str]:
+        """See `recorded_arguments`."""
+        return self._manifest.get("arguments", [])
 
     def num_examples(self, split: str) -> int:
         """Number of examples in a split."""

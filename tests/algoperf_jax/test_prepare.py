@@ -107,6 +107,28 @@ def test_files_of_a_conversion_of_its_own_survive_an_interruption(
     assert found == [[], ["1.bin"], []]
 
 
+def test_force_keeps_the_data_if_the_check_fails(
+    conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(folder: pathlib.Path, days: str = "all") -> None:
+        assert folder == conversion.raw.parent
+        if days == "all":
+            raise DataError("day_5 is missing")
+
+    def convert_into(folder: pathlib.Path, own: pathlib.Path, days: str = "all") -> continued.Written:
+        (own / "1.bin").write_bytes((folder / "numbers.bin").read_bytes())
+        return continued.Written({"train": Split(60, {}, (File("1.bin", 1, 60, ""),))})
+
+    conversion.check, conversion.convert_into, conversion.OPTIONS = check, convert_into, ("days",)
+    command = ["mnist", f"--data_dir={tmp_path / 'data'}", f"--from={conversion.raw.parent}"]
+    assert prepare.main([*command, "--option=days=some"]) == 0
+    data = prepared.load(tmp_path / "data", conversion.DATASET)
+    assert data.arguments == [f"--from={conversion.raw.parent}", "--option=days=some"]
+    assert prepare.main([*command, "--force"]) == 2
+    assert error_line(capsys) == "error: day_5 is missing"
+    assert prepared.load(tmp_path / "data", conversion.DATASET).num_examples("train") == 60
+
+
 def test_complete_data_are_left_alone(
     conversion: types.SimpleNamespace, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

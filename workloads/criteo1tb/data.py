@@ -68,10 +68,12 @@ def prepared_files(source: PreparedSource, data_dir: str, split: str) -> list[Ro
     Raises:
       DataError: the data is missing, incomplete or of another version.
     """
-    command = prepared.command(DATASET.name, data_dir, "--from=FOLDER")
+    found = source.opened()
+    arguments = found.arguments or ["--from=FOLDER"]
+    command = prepared.command(DATASET.name, data_dir, *arguments)
     return [
         RowFile(path, file.bytes // BYTES_PER_ROW, file.sha256, remedy=f"Remove {path}, then run: {command}")
-        for path, file in source.opened().files(split)
+        for path, file in found.files(split)
     ]
 
 

@@ -31,6 +31,11 @@ _GIGABYTE = 1e9
 _logger = logging.getLogger(__name__)
 
 
+def check(folder: pathlib.Path, *, days: str = "all", processes: str | None = None) -> None:
+    """Raises the errors of `convert_into` that are known before a file is read; see there."""
+    _find(folder, days, processes)
+
+
 def convert_into(
     folder: pathlib.Path, own: pathlib.Path, *, days: str = "all", processes: str | None = None
 ) -> Written:
@@ -46,12 +51,8 @@ def convert_into(
       DataError: files are missing or not valid, or the disk is too small.
       ConfigError: an option is not valid.
     """
-    if days not in ("all", "partial"):
-        raise ConfigError("--option days", value=days, expected="all or partial")
-    if processes is not None and not (processes.isdecimal() and int(processes) > 0):
-        raise ConfigError("--option processes", value=processes, expected="a number of processes, at least 1")
+    files = _find(folder, days, processes)
     is_partial = days == "partial"
-    files = raw_days.find(folder, is_partial=is_partial)
     jobs = jobs_of(files, own, is_partial=is_partial)
     missing = [job for job in jobs if not conversion.is_complete(job)]
     counts = {job.file: conversion.kept(job) for job in jobs}
@@ -119,6 +120,14 @@ def check_space(needed: int, free: int, folder: pathlib.Path) -> None:
     _logger.info("%s", amounts)
     if needed > free:
         raise DataError(amounts, remedy="Free some, or choose another --data_dir. What is complete is kept.")
+
+
+def _find(folder: pathlib.Path, days: str, processes: str | None) -> list[RawFile]:
+    if days not in ("all", "partial"):
+        raise ConfigError("--option days", value=days, expected="all or partial")
+    if processes is not None and not (processes.isdecimal() and int(processes) > 0):
+        raise ConfigError("--option processes", value=processes, expected="a number of processes, at least 1")
+    return raw_days.find(folder, is_partial=days == "partial")
 
 
 def _compare(found: Mapping[str, int]) -> None:

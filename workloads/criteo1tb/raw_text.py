@@ -89,7 +89,7 @@ def bytes_per_line(path: pathlib.Path) -> float:
     with contextlib.suppress(_DamagedError):
         for text in _decompressed([sample]) if sample.startswith(_GZIP) else [sample]:
             num_lines += text.count(b"\n")
-    return len(sample) / max(1, num_lines)
+    return max(1, len(sample)) / max(1, num_lines)
 
 
 def _blocks(path: pathlib.Path) -> Iterator[bytes]:

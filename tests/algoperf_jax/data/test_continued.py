@@ -47,6 +47,23 @@ def test_an_interrupted_preparation_continues(tmp_path: pathlib.Path) -> None:
     assert prepared.load(tmp_path, SPEC).num_examples("train") == 2
 
 
+def test_errors_name_the_command_with_its_arguments(tmp_path: pathlib.Path) -> None:
+    arguments = ["--from=/the logs", "--option=days=partial"]
+    command = rf"Run: python -m algoperf_jax\.prepare clicks --data_dir={tmp_path} '--from=/the logs' {arguments[1]}"
+    folder = continued.begin(tmp_path, SPEC, force=False, arguments=arguments)
+    with pytest.raises(DataError, match=f"has not finished. {command}"):
+        prepared.load(tmp_path, SPEC)
+    (folder / "a.rows").write_bytes(bytes(24))
+    continued.finish(tmp_path, SPEC, Written(SPLITS), source="a test")
+    assert prepared.load(tmp_path, SPEC).arguments == arguments
+    (folder / "a.rows").unlink()
+    with pytest.raises(DataError, match=f"is incomplete. {command}"):
+        prepared.load(tmp_path, SPEC)
+    (folder / prepared.UNFINISHED).mkdir()
+    with pytest.raises(DataError, match=rf"Fix this, then run: .* {arguments[1]}"):
+        continued.begin(tmp_path, SPEC, force=False, arguments=arguments)
+
+
 def test_a_file_that_was_lost_is_prepared_again(tmp_path: pathlib.Path) -> None:
     prepare(tmp_path)
     (tmp_path / "clicks" / "b.rows").write_bytes(b"complete")

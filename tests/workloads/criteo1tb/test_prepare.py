@@ -285,6 +285,28 @@ def test_a_partial_set_has_all_splits(tmp_path: pathlib.Path, names: Sequence[st
 def test_options_are_checked(tmp_path: pathlib.Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare.convert_into(tmp_path, tmp_path, **options)
+    with pytest.raises(ConfigError, match=message):
+        prepare.check(tmp_path, **options)
+
+
+def test_force_without_an_option_keeps_the_partial_data(
+    tmp_path: pathlib.Path, parts: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["criteo1tb", f"--data_dir={tmp_path / 'data'}", f"--from={tmp_path / 'raw'}"]
+    assert command.main([*arguments, "--option=days=partial", "--option=processes=1"]) == 0
+    assert command.main([*arguments, "--force"]) == 2
+    assert "has no files of day_1," in capsys.readouterr().err
+    assert prepared.load(tmp_path / "data", prepare.DATASET).num_examples("train") == 100
+
+
+@pytest.mark.parametrize("name", ["day_1_00", "day_1_00.gz"])
+def test_an_empty_file_is_an_error_that_names_it(
+    tmp_path: pathlib.Path, parts: dict[str, list[str]], name: str
+) -> None:
+    path = click_logs.write(tmp_path / "raw" / name, b"")
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=f"{path} is empty"):
+        prepare.convert_into(tmp_path / "raw", own(tmp_path), **PARTIAL)
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(
