@@ -209,7 +209,8 @@ class _Worker:
 
     def end(self) -> None:
         """Ends the process at once; its unfinished work has no lasting effect."""
-        self.connection.close()
+        # That wakes up a thread that waits for an answer. The connection stays open until it is garbage-collected:
+        # otherwise its number could be given to another file, for which the thread would then wait.
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(BufferError):  # still read by another thread; the memory is freed with the last view

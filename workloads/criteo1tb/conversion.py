@@ -25,6 +25,7 @@ MAX_PIECES = 100
 """Of a day; their numbers have two digits."""
 _KEPT_BYTES = 31 << 20
 _KILLED = "Signal 9 often means out of memory: try fewer processes with --option=processes=N. What is complete is kept."
+_POLL_SEC = 0.1
 
 _logger = logging.getLogger(__name__)
 
@@ -127,6 +128,9 @@ def convert_all(jobs: Sequence[Job], *, processes: int) -> Mapping[RawFile, list
             for future in futures:
                 future.cancel()
             pool.close()
+            # A thread that had not seen `stopped` yet may have started the processes again.
+            while concurrent.futures.wait(futures, timeout=_POLL_SEC).not_done:
+                pool.close()
     return results
 
 
