@@ -24,7 +24,7 @@ from workloads.criteo1tb.schema import NUM_CATEGORIES, NUM_INTEGERS
 
 NORM_EPSILON = 1e-6
 
-Features = Float[Tensor, "batch features"]
+Features = Float[Tensor, "batch _"]
 
 
 class ClickModel(SplitTable):
