@@ -71,9 +71,9 @@ def test_parameters_with_the_whole_table(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FULL_TABLES)
-def test_the_whole_table(name: str) -> None:
+def test_the_whole_table() -> None:
     """Logits, loss and gradients. There are at most three arrays of the table's 2 GiB at a time."""
+    name = "criteo1tb"  # the others have the same table, and are compared with fewer rows
     workload, golden = workloads.load(name), golden_support.numbers(name, full=True)
     params = jax.device_put(golden_support.recipe_state(workload)[0])
     step = jit(jax.value_and_grad(functools.partial(objective, workload), has_aux=True))
